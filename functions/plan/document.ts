@@ -1,0 +1,49 @@
+import type { Descriptor } from '../image/descriptor.ts'
+import type { Digest } from '../image/digest.ts'
+import type { Platform } from '../image/platform.ts'
+
+/** The schema's name. Adding a field that changes what the runner does means v2. */
+export const PLAN_SCHEMA = 'layercast.plan/v1'
+
+/** Whether the node needs the layer's blob: always, only when the snapshotter does not take the layer, or never. */
+export type BlobNeed = 'required' | 'fallback' | 'none'
+
+export interface PlanLayer {
+  descriptor: Descriptor
+  diffID: Digest
+  chainID: Digest
+  /** The chain ID below; empty for the first layer. */
+  parent: Digest | ''
+  /** Exactly what Prepare and Commit carry. */
+  labels: Record<string, string>
+  blob: BlobNeed
+}
+
+export interface PlanWarning {
+  code: string
+  detail: string
+}
+
+/** A plan: what to unpack and how, computed from the image and the snapshotter alone. See DESIGN, "The plan document". */
+export interface Plan {
+  schema: typeof PLAN_SCHEMA
+  reference: string
+  snapshotter: string
+  profile: string
+  platform: Platform
+  manifest: Descriptor
+  config: Descriptor
+  layers: PlanLayer[]
+  /** The chain ID of the top layer; empty when there are no layers. */
+  chainID: Digest | ''
+  /** The labels that this profile cannot do without. */
+  requires: string[]
+  warnings: PlanWarning[]
+}
+
+/** A plan with its RFC 8785 bytes, and the sha256 digest of those bytes that names it. */
+export interface Planned {
+  plan: Plan
+  bytes: Uint8Array
+  digest: Digest
+}

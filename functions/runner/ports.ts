@@ -1,0 +1,156 @@
+/**
+ * The ports of the runner. Each has a containerd adapter (gRPC over the unix socket) and an embedded one (a directory
+ * tree under one root). Nothing above the ports knows which one it has, and one conformance suite runs over both.
+ *
+ * Errors are LayercastError: ALREADY_EXISTS, FAILED_PRECONDITION (a snapshot with children is removed, a snapshot of the
+ * wrong kind), SNAPSHOT_NOT_FOUND, BLOB_NOT_FOUND, IMAGE_NOT_FOUND, SNAPSHOTTER_NOT_FOUND, CONTAINERD_UNREACHABLE.
+ */
+import type { Descriptor } from '../image/descriptor.ts'
+import type { Digest } from '../image/digest.ts'
+
+export type Labels = Record<string, string>
+
+/** A mount as containerd's API describes it (types/mount.proto). */
+export interface Mount {
+  type: string
+  source: string
+  /** Where below the mount point; empty for the mount point itself. */
+  target: string
+  options: readonly string[]
+}
+
+export type SnapshotKind = 'active' | 'committed' | 'view'
+
+export interface SnapshotInfo {
+  name: string
+  /** The committed snapshot below; empty for a base. */
+  parent: string
+  kind: SnapshotKind
+  labels: Labels
+  createdAt: Date
+  updatedAt: Date
+}
+
+export interface Usage {
+  /** In bytes. */
+  size: number
+  inodes: number
+}
+
+/** Snapshots of one snapshotter, with containerd's semantics (core/snapshots/snapshotter.go). */
+export interface Snapshotter {
+  readonly name: string
+  /** What the snapshotter's plugin advertises, such as `rebase` or `remap-ids`. */
+  capabilities(): Promise<ReadonlySet<string>>
+  /** An active snapshot on top of `parent` ('' for none). ALREADY_EXISTS also when a remote snapshotter took the layer. */
+  prepare(key: string, parent: string, labels: Labels): Promise<Mount[]>
+  /** A read-only snapshot on top of `parent`. */
+  view(key: string, parent: string, labels: Labels): Promise<Mount[]>
+  /** Turns the active snapshot `key` into the committed `name`. Its labels replace those of Prepare. */
+  commit(name: string, key: string, labels: Labels, options?: { parent?: string }): Promise<void>
+  stat(key: string): Promise<SnapshotInfo>
+  /** Sets the given labels; an empty value removes one. Others stay. */
+  update(key: string, labels: Labels): Promise<SnapshotInfo>
+  remove(key: string): Promise<void>
+  list(): AsyncIterable<SnapshotInfo>
+  mounts(key: string): Promise<Mount[]>
+  usage(key: string): Promise<Usage>
+}
+
+export interface ContentInfo {
+  digest: Digest
+  /** In bytes. */
+  size: number
+  labels: Labels
+  createdAt: Date
+  updatedAt: Date
+}
+
+export interface ContentStore {
+  info(digest: Digest): Promise<ContentInfo>
+  /** The blob's bytes from `offset`, in order, in chunks that the caller may keep. BLOB_NOT_FOUND before the first chunk. */
+  read(digest: Digest, options?: { offset?: number; length?: number }): AsyncIterable<Uint8Array>
+  /** Stores a blob. Its digest and size are checked before it can be seen; writing what is there already succeeds. */
+  write(
+    expected: Pick<Descriptor, 'digest' | 'size'>,
+    data: AsyncIterable<Uint8Array>,
+    labels?: Labels,
+  ): Promise<void>
+  /** Sets labels on a blob; an empty value removes one. Others stay. */
+  label(digest: Digest, labels: Labels): Promise<ContentInfo>
+  list(): AsyncIterable<ContentInfo>
+  remove(digest: Digest): Promise<void>
+}
+
+/** The names under which a node keeps images. */
+export interface ImageRecord {
+  name: string
+  target: Descriptor
+  labels: Labels
+  createdAt: Date
+  updatedAt: Date
+}
+
+export interface ImageStore {
+  get(name: string): Promise<ImageRecord>
+  list(): AsyncIterable<ImageRecord>
+  /** Creates the record, or points an existing one to the new target. */
+  put(name: string, target: Descriptor, labels?: Labels): Promise<ImageRecord>
+  remove(name: string): Promise<void>
+}
+
+/** What a layer came to once written: the digest of its uncompressed tar, and that tar's size in bytes. */
+export interface Applied {
+  diffID: Digest
+  size: number
+}
+
+export interface ApplyOptions {
+  signal?: AbortSignal
+  /** Called with the compressed bytes read so far. */
+  onProgress?: (bytes: number) => void
+}
+
+/** Writes a layer's content into the file system that the mounts describe. The caller compares the diff ID. */
+export interface Applier {
+  apply(layer: Descriptor, mounts: readonly Mount[], options?: ApplyOptions): Promise<Applied>
+}
+
+export interface Lease {
+  id: string
+  labels: Labels
+  createdAt: Date
+}
+
+export interface Leases {
+  /** A lease that the garbage collector honours until it is deleted or `expiresInSeconds` have passed (24 h by default). */
+  create(options?: { id?: string; expiresInSeconds?: number; labels?: Labels }): Promise<Lease>
+  delete(id: string): Promise<void>
+  list(): AsyncIterable<Lease>
+}
+
+export interface SnapshotterPlugin {
+  name: string
+  /** Capabilities that the plugin advertises. */
+  capabilities: readonly string[]
+  /** Why it is not ready; absent when it is. */
+  error?: string
+}
+
+/** One node's parts. */
+export interface Backend {
+  readonly kind: 'containerd' | 'embedded'
+  /** The daemon's version as it says it; layercast's own for the embedded one. */
+  version(): Promise<string>
+  readonly images: ImageStore
+  readonly content: ContentStore
+  readonly leases: Leases
+  snapshotters(): Promise<SnapshotterPlugin[]>
+  /** SNAPSHOTTER_NOT_FOUND comes at the first call where there is none of this name. */
+  snapshotter(name: string): Snapshotter
+  /** The backend's own applier: containerd's diff service; layercast's for the embedded one. */
+  readonly applier: Applier
+  /** The same backend, everything it makes held by this lease. */
+  withLease(id: string): Backend
+  close(): Promise<void>
+}
