@@ -1,0 +1,28 @@
+import { build } from 'esbuild'
+import { join } from 'node:path'
+import { dist, root } from './places.ts'
+
+const shared = {
+  absWorkingDir: root,
+  entryPoints: ['functions/index.ts'],
+  bundle: true,
+  format: 'esm',
+  target: 'es2024',
+  logLevel: 'warning',
+} as const
+
+/** The library, `import { plan } from 'layercast'`: one file for Node, one for Workers, which import the WASM as a module. */
+export async function buildLibrary(): Promise<void> {
+  await Promise.all([
+    build({ ...shared, outfile: join(dist, 'index.js'), platform: 'node', packages: 'external' }),
+    build({
+      ...shared,
+      outfile: join(dist, 'index.workerd.js'),
+      platform: 'neutral',
+      conditions: ['workerd', 'worker', 'browser'],
+      mainFields: ['module', 'main'],
+      // Left for the bundler of whoever uses the library, which knows how its host takes a WASM module.
+      external: ['#core.wasm'],
+    }),
+  ])
+}

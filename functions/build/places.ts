@@ -1,0 +1,8 @@
+import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
+
+/** The checkout. */
+export const root = fileURLToPath(new URL('../..', import.meta.url))
+
+/** Where what is built goes. */
+export const dist = join(root, 'dist')

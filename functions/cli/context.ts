@@ -1,0 +1,79 @@
+import type { Backend } from '../runner/ports.ts'
+import type { Streams } from './output/console.ts'
+import { write } from './output/console.ts'
+import type { GlobalValues } from './globals.ts'
+import { LayercastError } from '../image/errors.ts'
+import { printable } from './output/text.ts'
+
+/** What a verb has at hand while it runs. */
+export interface Context {
+  readonly globals: GlobalValues
+  readonly json: boolean
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly stdin: AsyncIterable<Uint8Array>
+  readonly streams: Streams
+  /** Aborted at the first Ctrl-C. */
+  readonly signal: AbortSignal
+  /** Data, to stdout: the value as JSON, or the text, which is made only where it is wanted. */
+  show(value: unknown, text: () => string): Promise<void>
+  /** A line for the person, to stderr. */
+  note(line: string): void
+  /** A line for the person who asked for `--verbose`. */
+  detail(line: string): void
+  /** The node's parts, connected at the first call and closed when the verb ends. */
+  backend(): Promise<Backend>
+  /** Runs when the verb ends, however it ends; the last one first. */
+  defer(cleanup: () => Promise<void>): void
+}
+
+/** A context, and the function that ends it. */
+export function createContext(options: {
+  globals: GlobalValues
+  env: Readonly<Record<string, string | undefined>>
+  streams: Streams
+  stdin: AsyncIterable<Uint8Array>
+  signal: AbortSignal
+}): { context: Context; close(): Promise<void> } {
+  const { globals, streams } = options
+  const json = globals.output === 'json'
+  const cleanups: (() => Promise<void>)[] = []
+  let backend: Promise<Backend> | undefined
+
+  const context: Context = {
+    ...options,
+    json,
+    show: (value, text) => write(streams.stdout, json ? `${JSON.stringify(value, null, 2)}\n` : text()),
+    note: (line) => void streams.stderr.write(`${printable(line)}\n`),
+    detail: (line) => {
+      if (globals.verbose) context.note(line)
+    },
+    backend: () => (backend ??= openBackendOf(context)),
+    defer: (cleanup) => void cleanups.push(cleanup),
+  }
+  return {
+    context,
+    close: async () => {
+      const failures: unknown[] = []
+      for (const cleanup of cleanups.toReversed()) await cleanup().catch((error: unknown) => failures.push(error))
+      if (failures.length > 0) {
+        throw new LayercastError('INTERNAL', 'could not clean up at the end', {
+          cause: failures.length === 1 ? failures[0] : new AggregateError(failures),
+        })
+      }
+    },
+  }
+}
+
+async function openBackendOf(context: Context): Promise<Backend> {
+  const { backend: kind, root, address, namespace } = context.globals
+  const { openBackend } = await import('../runner/backend.ts')
+  const backend = await openBackend({
+    ...(kind === undefined ? {} : { backend: kind as Backend['kind'] }),
+    ...(root === undefined ? {} : { root }),
+    ...(address === undefined ? {} : { address }),
+    ...(namespace === undefined ? {} : { namespace }),
+  })
+  context.defer(() => backend.close())
+  context.detail(`backend: ${backend.kind} ${await backend.version()}`)
+  return backend
+}

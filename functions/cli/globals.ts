@@ -1,0 +1,22 @@
+import type { OptionSpec, OptionValues } from './verb.ts'
+
+/** The options that every verb takes, before or after its name. */
+export const GLOBALS = {
+  output: {
+    short: 'o',
+    value: 'FORMAT',
+    choices: ['table', 'json'],
+    summary: 'how to print what was found (default: table)',
+  },
+  backend: {
+    value: 'KIND',
+    choices: ['containerd', 'embedded'],
+    summary: "which node's parts to use (default: containerd where its socket answers)",
+  },
+  root: { value: 'DIR', summary: 'where the embedded backend keeps its images and snapshots' },
+  address: { value: 'SOCKET', env: 'CONTAINERD_ADDRESS', summary: "containerd's socket" },
+  namespace: { short: 'n', value: 'NAME', env: 'CONTAINERD_NAMESPACE', summary: "containerd's namespace" },
+  verbose: { summary: 'say what is being done, and what was underneath an error' },
+} as const satisfies Record<string, OptionSpec>
+
+export type GlobalValues = OptionValues<typeof GLOBALS>

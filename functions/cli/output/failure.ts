@@ -1,0 +1,45 @@
+import { LayercastError } from '../../image/errors.ts'
+import { printable } from './text.ts'
+
+/** Any error as one of the family. What is none of ours is a fault of the program, and says so. */
+export function asLayercastError(error: unknown): LayercastError {
+  if (error instanceof LayercastError) return error
+  const message = error instanceof Error ? error.message : String(error)
+  return new LayercastError('INTERNAL', message, {
+    cause: error,
+    fix: 'This is a fault in layercast: run it again with --verbose and report what it prints.',
+  })
+}
+
+/** An error as the user meets it on stderr: text with what to do, or one line of JSON. Ends in a newline. */
+export function renderError(error: LayercastError, options: { json: boolean; verbose: boolean }): string {
+  if (options.json) {
+    const { code, message, fix, detail, exit } = error
+    return `${JSON.stringify({ error: { code, message, ...(fix ? { fix } : {}), detail, exit } }, jsonSafe)}\n`
+  }
+  const lines = [`layercast: ${printable(error.message)} (${error.code})`]
+  if (error.fix !== undefined) lines.push(`  fix: ${printable(error.fix)}`)
+  if (options.verbose) {
+    for (const [key, value] of Object.entries(error.detail)) {
+      lines.push(
+        `  ${printable(key)}: ${printable(typeof value === 'string' ? value : JSON.stringify(value, jsonSafe))}`,
+      )
+    }
+    for (const cause of causes(error)) lines.push(`  because: ${printable(cause)}`)
+  }
+  return `${lines.join('\n')}\n`
+}
+
+function causes(error: Error): string[] {
+  const found: string[] = []
+  let cause = error.cause
+  while (cause !== undefined && cause !== null && found.length < 10) {
+    found.push(cause instanceof Error ? (cause.stack ?? cause.message) : String(cause))
+    cause = cause instanceof Error ? cause.cause : undefined
+  }
+  return found
+}
+
+function jsonSafe(_key: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? value.toString() : value
+}

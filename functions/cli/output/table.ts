@@ -1,0 +1,40 @@
+import { stripVTControlCharacters } from 'node:util'
+import { printable } from './text.ts'
+
+export interface Column<Row> {
+  title: string
+  value(row: Row): string
+  align?: 'left' | 'right'
+}
+
+/** Lines of a table: a heading, then a row each, columns two spaces apart, with no trailing blanks. */
+export function table<Row>(rows: readonly Row[], columns: readonly Column<Row>[]): string {
+  const cells = [
+    columns.map((column) => column.title),
+    ...rows.map((row) => columns.map((column) => printable(column.value(row)).replaceAll(/[\t\n]/gu, ' ') || '-')),
+  ]
+  const widths = columns.map((_, index) => Math.max(...cells.map((line) => width(line[index] ?? ''))))
+  return cells
+    .map((line) =>
+      line
+        .map((cell, index) => {
+          const blanks = ' '.repeat((widths[index] ?? 0) - width(cell))
+          return columns[index]?.align === 'right' ? blanks + cell : cell + blanks
+        })
+        .join('  ')
+        .trimEnd(),
+    )
+    .map((line) => `${line}\n`)
+    .join('')
+}
+
+/** Lines of `name  value`, the values aligned. Pairs without a value are left out. */
+export function fields(pairs: readonly (readonly [name: string, value: string | undefined])[]): string {
+  const shown = pairs.filter((pair): pair is readonly [string, string] => pair[1] !== undefined)
+  const widest = Math.max(0, ...shown.map(([name]) => name.length))
+  return shown.map(([name, value]) => `${name.padEnd(widest)}  ${printable(value)}\n`).join('')
+}
+
+function width(cell: string): number {
+  return [...stripVTControlCharacters(cell)].length
+}

@@ -1,0 +1,117 @@
+import type { Streams } from './output/console.ts'
+import { write } from './output/console.ts'
+import { asLayercastError, renderError } from './output/failure.ts'
+import { createContext } from './context.ts'
+import { LayercastError } from '../image/errors.ts'
+import { parse } from './parser.ts'
+import { VERBS } from './verbs.ts'
+import { version } from './version.ts'
+
+/** What a run of the program has of its process. */
+export interface Host {
+  env: Readonly<Record<string, string | undefined>>
+  streams: Streams
+  stdin: AsyncIterable<Uint8Array>
+  process: Pick<NodeJS.Process, 'on' | 'off' | 'exit'>
+}
+
+/** The statuses that a shell gives to a program that a signal ended. */
+const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
+
+/** Runs one command line to its end and gives the exit status (README, "Exit statuses"). Never rejects. */
+export async function run(argv: readonly string[], host: Host): Promise<number> {
+  const { streams } = host
+  const interrupted = onSignals(host)
+  const closed = onClosedPipe(streams)
+  let json = wantsJSON(argv)
+  let verbose = argv.includes('--verbose')
+  try {
+    const parsed = parse(argv, { verbs: VERBS, version, env: host.env, columns: columnsOf(streams) })
+    if ('print' in parsed) {
+      await write(streams.stdout, parsed.print)
+      return 0
+    }
+    json = parsed.globals.output === 'json'
+    verbose = parsed.globals.verbose
+    const signal = AbortSignal.any([interrupted.signal, closed.signal])
+    const { context, close } = createContext({ ...host, globals: parsed.globals, signal })
+    try {
+      await parsed.verb.run(context, parsed)
+    } finally {
+      await close()
+    }
+    return interrupted.status ?? 0
+  } catch (error) {
+    // Whoever read our output has what they wanted and went away: `layercast image ls | head -1` is no failure.
+    if (closed.signal.aborted) return 0
+    if (interrupted.status !== undefined && isAbort(error)) return interrupted.status
+    const failure = asLayercastError(error)
+    streams.stderr.write(renderError(failure, { json, verbose }))
+    return failure.exit
+  } finally {
+    interrupted.stop()
+    closed.stop()
+  }
+}
+
+/** The first signal asks the verb to end and clean up; the second does not ask. */
+function onSignals(host: Host): { signal: AbortSignal; readonly status: number | undefined; stop(): void } {
+  const controller = new AbortController()
+  let status: number | undefined
+  const listeners = Object.entries(SIGNALS).map(([name, value]) => {
+    const listener = (): void => {
+      if (status !== undefined) host.process.exit(value)
+      status = value
+      controller.abort(new LayercastError('ABORTED', `stopped by ${name}`))
+    }
+    host.process.on(name, listener)
+    return { name, listener }
+  })
+  return {
+    signal: controller.signal,
+    get status() {
+      return status
+    },
+    stop: () => {
+      for (const { name, listener } of listeners) host.process.off(name, listener)
+    },
+  }
+}
+
+function onClosedPipe({ stdout, stderr }: Streams): { signal: AbortSignal; stop(): void } {
+  const controller = new AbortController()
+  const listener = (error: NodeJS.ErrnoException): void => {
+    if (error.code === 'EPIPE') controller.abort(new LayercastError('ABORTED', 'nobody reads the output any more'))
+    else throw error
+  }
+  stdout.on('error', listener)
+  stderr.on('error', listener)
+  return {
+    signal: controller.signal,
+    stop: () => {
+      stdout.off('error', listener)
+      stderr.off('error', listener)
+    },
+  }
+}
+
+function isAbort(error: unknown): boolean {
+  return (
+    (error instanceof LayercastError && error.code === 'ABORTED') ||
+    (error instanceof Error && error.name === 'AbortError')
+  )
+}
+
+/** Whether a command line that may not even parse asks for JSON, so that its errors come as it asks. */
+function wantsJSON(argv: readonly string[]): boolean {
+  return argv.some(
+    (word, index) =>
+      word === '-ojson' ||
+      word === '--output=json' ||
+      (word === 'json' && ['-o', '--output'].includes(argv[index - 1] ?? '')),
+  )
+}
+
+function columnsOf({ stdout }: Streams): number {
+  return Math.min(stdout.columns ?? 100, 120)
+}
