@@ -1,0 +1,81 @@
+/** The small schemas that requests and responses are made of. */
+import { z } from '@hono/zod-openapi'
+import type { Digest } from '../image/digest.ts'
+import type { Code } from '../image/errors.ts'
+
+/** An issue that is to be answered with a code of its own, not with REQUEST_INVALID. */
+function coded(code: Code, message: string) {
+  return { message, params: { code } }
+}
+
+const DIGEST = /^(?:sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128})$/
+
+/** A digest of a registered algorithm, OCI image-spec descriptor.md. Anything else is DIGEST_INVALID. */
+export const digest = z
+  .string()
+  .refine((text) => DIGEST.test(text), coded('DIGEST_INVALID', 'not a sha256, sha384 or sha512 digest'))
+  .openapi('Digest', { pattern: DIGEST.source, example: `sha256:${'0'.repeat(64)}` }) as unknown as z.ZodType<
+  Digest,
+  string
+>
+
+export const timestamp = z.iso.datetime().openapi({ example: '2026-11-24T03:00:00.000Z' })
+
+/** What the server calls a node, a token or an assignment. */
+export const id = z
+  .string()
+  .regex(/^[a-z0-9]{1,64}$/)
+  .openapi({ example: '01k8yq6c0v7e5d2m4x9r3t1b8n' })
+
+export const nodeName = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/,
+    'letters, digits, dots, dashes and underscores, at most 253',
+  )
+  .openapi({ example: 'node-7.example' })
+
+export const snapshotterName = z.string().min(1).max(128).openapi({ example: 'nydus' })
+
+const labelKey = z
+  .string()
+  .max(253)
+  .regex(/^[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?$/, 'a label key is made of letters, digits and ._/-')
+const labelValue = z
+  .string()
+  .max(253)
+  .regex(/^[A-Za-z0-9._/-]*$/, 'a label value is made of letters, digits and ._/-')
+
+/** A node's labels: at most 64. */
+export const labels = z
+  .record(labelKey, labelValue)
+  .refine((all) => Object.keys(all).length <= 64, 'at most 64 labels')
+  .openapi('Labels', { example: { zone: 'a', pool: 'kata' } })
+
+/** How many to give and where to go on. The cursor is opaque. */
+export const pageQuery = z.strictObject({
+  limit: z.coerce.number().int().min(1).max(100).default(50).openapi({ description: 'How many at most, 1 to 100' }),
+  cursor: z.string().max(512).optional().openapi({ description: 'The nextCursor of the page before' }),
+})
+
+/** A page of a list; no nextCursor on the last one. */
+export function pageOf<T extends z.ZodType>(item: T, name: string) {
+  return z.object({ items: z.array(item), nextCursor: z.string().optional() }).openapi(name)
+}
+
+/** A request header that routes read by themselves. */
+export const conditional = z.object({
+  'if-none-match': z
+    .string()
+    .max(1024)
+    .optional()
+    .openapi({ description: 'ETags that the caller holds; 304 if one fits' }),
+})
+
+export function json<T extends z.ZodType>(schema: T, description: string) {
+  return { description, content: { 'application/json': { schema } } }
+}
+
+export function jsonBody<T extends z.ZodType>(schema: T) {
+  return { required: true as const, content: { 'application/json': { schema } } }
+}

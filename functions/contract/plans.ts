@@ -1,0 +1,137 @@
+/** Plans over HTTP: the same bytes as the library gives for the same input. */
+import { z } from '@hono/zod-openapi'
+import type { Plan } from '../plan/document.ts'
+import { conditional, digest, snapshotterName } from './fields.ts'
+import { IMAGE_LIMIT } from './images.ts'
+import { defineRoute } from './route.ts'
+
+/** The media type of a plan's canonical bytes. */
+export const PLAN_TYPE = 'application/vnd.layercast.plan.v1+json'
+
+const descriptor = z
+  .object({
+    mediaType: z.string(),
+    digest,
+    size: z.number().int(),
+    annotations: z.record(z.string(), z.string()).optional(),
+  })
+  .openapi('Descriptor')
+
+const platform = z
+  .object({
+    os: z.string(),
+    architecture: z.string(),
+    variant: z.string().optional(),
+    'os.version': z.string().optional(),
+    'os.features': z.array(z.string()).optional(),
+  })
+  .openapi('Platform')
+
+const chainOrNone = z.union([digest, z.literal('')])
+
+const layer = z
+  .object({
+    descriptor,
+    diffID: digest,
+    chainID: digest,
+    parent: chainOrNone,
+    labels: z.record(z.string(), z.string()),
+    blob: z.enum(['required', 'fallback', 'none']),
+  })
+  .openapi('PlanLayer')
+
+/** The plan document, for the OpenAPI document; `parsePlan` of functions/plan is what judges one. */
+const planDocument = z
+  .object({
+    schema: z.literal('layercast.plan/v1'),
+    reference: z.string(),
+    snapshotter: z.string(),
+    profile: z.string(),
+    platform,
+    manifest: descriptor,
+    config: descriptor,
+    layers: z.array(layer),
+    chainID: chainOrNone,
+    requires: z.array(z.string()),
+    warnings: z.array(z.object({ code: z.string(), detail: z.string() })),
+  })
+  .openapi('Plan') as unknown as z.ZodType<Plan>
+
+/** Everything about a plan but the image. `snapshotter` may be several: one plan is made for each. */
+const planOptions = {
+  reference: z.string().min(1).max(4096).openapi({ example: 'docker.io/library/nginx:1.29' }),
+  snapshotter: z
+    .union([snapshotterName, z.array(snapshotterName).min(1).max(16)])
+    .openapi({ description: 'One, or several of which each gets a plan' }),
+  profile: z
+    .string()
+    .min(1)
+    .max(128)
+    .optional()
+    .openapi({ description: "A label profile; the snapshotter's own if absent" }),
+  labels: z.enum(['cri', 'off']).optional().openapi({ description: 'Whether the cri labels are sent; cri if absent' }),
+  platform: z.string().min(1).max(256).optional().openapi({ example: 'linux/arm64' }),
+  mediaType: z
+    .string()
+    .min(1)
+    .max(256)
+    .optional()
+    .openapi({ description: 'Of the manifest, where it does not say so itself' }),
+}
+
+/** A plan of an image whose documents are kept already (`POST /v1/images`). */
+export const planByDigest = z
+  .strictObject({
+    manifest: digest.openapi({ description: 'A manifest, or an index from which `platform` chooses one' }),
+    config: digest.optional().openapi({ description: 'The config; the one that the manifest names if absent' }),
+    ...planOptions,
+  })
+  .openapi('PlanByDigest')
+
+const uploaded = z
+  .custom<File>((value) => value instanceof Blob, 'must be a file part (with a filename), so that its bytes stay exact')
+  .openapi({ type: 'string', format: 'binary' })
+
+/** A plan of an image whose documents come along. */
+const planByUpload = z.strictObject({ manifest: uploaded, config: uploaded, ...planOptions }).openapi('PlanByUpload')
+
+const planned = z.object({ snapshotter: z.string(), digest, plan: planDocument }).openapi('Planned')
+
+export const planMade = z.object({ plans: z.array(planned) }).openapi('Plans')
+
+export const createPlans = defineRoute({
+  method: 'post',
+  path: '/v1/plans',
+  operationId: 'createPlans',
+  summary: 'Plan an image for one or several snapshotters',
+  description: `With one snapshotter and \`Accept: ${PLAN_TYPE}\` the body is the plan's canonical bytes and ETag its digest.`,
+  'x-access': 'planner',
+  'x-body-limit': 2 * IMAGE_LIMIT + 64 * 1024,
+  request: {
+    body: {
+      content: { 'multipart/form-data': { schema: planByUpload }, 'application/json': { schema: planByDigest } },
+    },
+  },
+  responses: {
+    200: {
+      description: 'The plans, in the order of the snapshotters asked for',
+      content: {
+        'application/json': { schema: planMade },
+        [PLAN_TYPE]: { schema: { type: 'string', format: 'binary' } },
+      },
+    },
+  },
+})
+
+export const getPlan = defineRoute({
+  method: 'get',
+  path: '/v1/plans/{digest}',
+  operationId: 'getPlan',
+  summary: "A plan's canonical bytes; a node reads those of its own assignment",
+  'x-access': 'planner',
+  request: { params: z.strictObject({ digest }), headers: conditional },
+  responses: {
+    200: { description: 'The bytes', content: { [PLAN_TYPE]: { schema: { type: 'string', format: 'binary' } } } },
+    304: { description: 'The caller holds them' },
+  },
+})

@@ -1,0 +1,42 @@
+import { createRoute } from '@hono/zod-openapi'
+import type { RouteConfig } from '@hono/zod-openapi'
+import { problem, PROBLEM_TYPE } from './problem.ts'
+
+/**
+ * Who may call a route. `public`: anyone. `planner`: anyone where the planner is open, else an operator or a node.
+ * The rest are the scopes of tokens.
+ */
+export type Access = 'public' | 'planner' | 'operator' | 'join' | 'node'
+
+/** What a route says of itself beyond OpenAPI's own words; both travel in the document as extensions. */
+export interface RouteTraits {
+  'x-access': Access
+  /** The most bytes of request body that are read. Routes without a body read none. */
+  'x-body-limit'?: number
+}
+
+export type Route = RouteConfig & RouteTraits
+
+const failure = { description: 'A problem, RFC 9457', content: { [PROBLEM_TYPE]: { schema: problem } } } as const
+
+const SECURITY: Record<Access, Array<Record<string, string[]>>> = {
+  public: [{}],
+  planner: [{}, { token: [] }],
+  operator: [{ token: [] }],
+  join: [{ token: [] }],
+  node: [{ token: [] }],
+}
+
+/**
+ * A route as data: method, path, request, responses, and who may call it. The API mounts it, the OpenAPI document lists
+ * it, the client calls it. Every route may also answer a problem, which is added here once for all of them.
+ */
+export function defineRoute<P extends string, R extends Omit<RouteConfig, 'path'> & RouteTraits & { path: P }>(
+  route: R,
+) {
+  return createRoute({
+    ...route,
+    security: SECURITY[route['x-access']],
+    responses: { ...route.responses, '4XX': failure, '5XX': failure } as R['responses'],
+  })
+}
