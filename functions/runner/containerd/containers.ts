@@ -1,0 +1,21 @@
+import type { Connection } from './connection.ts'
+import { Containers } from './proto/gen/containers_pb.js'
+
+/** A container's record, as far as it says which snapshot it stands on. */
+export interface ContainerRecord {
+  id: string
+  image: string
+  snapshotter: string
+  snapshotKey: string
+  runtime: string
+  labels: Record<string, string>
+}
+
+/** The containers of the connection's namespace, running or not. */
+export async function* containers(connection: Connection): AsyncGenerator<ContainerRecord> {
+  const client = connection.client(Containers)
+  const answer = await connection.call('list the containers', () => client.list({}))
+  for (const { id, image, snapshotter, snapshotKey, runtime, labels } of answer.containers) {
+    yield { id, image, snapshotter, snapshotKey, runtime: runtime?.name ?? '', labels: { ...labels } }
+  }
+}

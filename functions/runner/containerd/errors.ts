@@ -1,0 +1,83 @@
+import { Code as GrpcCode, ConnectError } from '@connectrpc/connect'
+import { LayercastError, type Code } from '../../image/errors.ts'
+
+/** What the daemon's NotFound means for a call, and what a user can do about it. */
+export interface Meaning {
+  notFound?: Code
+  fix?: string
+}
+
+const UNREACHABLE_FIX =
+  'Check that containerd runs and that --address (or CONTAINERD_ADDRESS) names its socket; reading it needs root.'
+
+/** CONTAINERD_UNREACHABLE for an address, with what lies under it as the cause. */
+export function unreachable(address: string, cause: unknown): LayercastError {
+  return new LayercastError('CONTAINERD_UNREACHABLE', `containerd does not answer at ${address}: ${reason(cause)}`, {
+    cause,
+    fix: UNREACHABLE_FIX,
+    detail: { address },
+  })
+}
+
+function reason(cause: unknown): string {
+  let innermost = cause
+  while (innermost instanceof Error && innermost.cause instanceof Error) innermost = innermost.cause
+  return ConnectError.from(innermost).rawMessage
+}
+
+/** Whether the daemon itself gave this answer; what the connection met has no gRPC status in its trailers. */
+function isAnswer(error: ConnectError): boolean {
+  return error.metadata.has('grpc-status')
+}
+
+/** The daemon's status of a failed call; undefined when the call never got an answer. */
+export function answered(error: unknown): GrpcCode | undefined {
+  return error instanceof ConnectError && isAnswer(error) ? error.code : undefined
+}
+
+/**
+ * The LayercastError for what a gRPC call threw; errors of the family pass unchanged. The daemon's own words are in the
+ * message, the ConnectError is the cause.
+ */
+export function fromGrpc(error: unknown, address: string, doing: string, meaning: Meaning = {}): LayercastError {
+  if (error instanceof LayercastError) return error
+  const grpc = ConnectError.from(error)
+  if (grpc.cause instanceof LayercastError) return grpc.cause
+  if (!isAnswer(grpc)) {
+    if (grpc.code === GrpcCode.Canceled) {
+      return new LayercastError('ABORTED', `cannot ${doing}: aborted`, { cause: error })
+    }
+    return unreachable(address, error)
+  }
+  const [code, fix] = classify(grpc, meaning)
+  return new LayercastError(code, `cannot ${doing}: ${grpc.rawMessage}`, {
+    cause: error,
+    ...(fix === undefined ? {} : { fix }),
+    detail: { grpc: GrpcCode[grpc.code] },
+  })
+}
+
+function classify(grpc: ConnectError, meaning: Meaning): [Code, string | undefined] {
+  switch (grpc.code) {
+    case GrpcCode.NotFound:
+      return [meaning.notFound ?? 'NOT_FOUND', meaning.fix]
+    case GrpcCode.AlreadyExists:
+      return ['ALREADY_EXISTS', undefined]
+    case GrpcCode.FailedPrecondition:
+      return ['FAILED_PRECONDITION', undefined]
+    case GrpcCode.Canceled:
+      return ['ABORTED', undefined]
+    case GrpcCode.InvalidArgument:
+      // One status stands for several mistakes; only the words tell them apart, the same from 1.6 to 2.3.
+      if (/snapshotter not loaded/.test(grpc.rawMessage)) {
+        return [
+          'SNAPSHOTTER_NOT_FOUND',
+          'Name one that `ctr plugins ls` shows as ok, or add it to containerd as a proxy plugin.',
+        ]
+      }
+      if (/label key and value/.test(grpc.rawMessage)) return ['LABEL_TOO_LARGE', undefined]
+      return ['CONTAINERD_FAILED', undefined]
+    default:
+      return ['CONTAINERD_FAILED', undefined]
+  }
+}

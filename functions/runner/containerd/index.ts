@@ -1,0 +1,83 @@
+/**
+ * The containerd adapter: a backend over the daemon's gRPC services on its unix socket (CONTAINERD-FACTS section 9), for
+ * every version from 1.6 on. One file per port.
+ */
+import type { Backend } from '../ports.ts'
+import { Connection, DEFAULT_ADDRESS, DEFAULT_NAMESPACE } from './connection.ts'
+import { containers, type ContainerRecord } from './containers.ts'
+import { containerdContent } from './content.ts'
+import { containerdApplier } from './diff.ts'
+import { containerdImages } from './images.ts'
+import { plugins, snapshotters, type Plugin } from './introspection.ts'
+import { containerdLeases } from './leases.ts'
+import { Version } from './proto/gen/version_pb.js'
+import { containerdSnapshotter } from './snapshotter.ts'
+
+export type { ContainerRecord } from './containers.ts'
+export type { Plugin } from './introspection.ts'
+
+export interface ContainerdOptions {
+  /** The daemon's socket; CONTAINERD_ADDRESS, else containerd's default, where it is left out. */
+  address?: string
+  /** CONTAINERD_NAMESPACE, else `default` as in ctr, where it is left out. CRI's is `k8s.io`. */
+  namespace?: string
+}
+
+/** What a containerd node has beyond the ports. */
+export interface ContainerdBackend extends Backend {
+  readonly kind: 'containerd'
+  readonly address: string
+  readonly namespace: string
+  /** The containers of this namespace, which keep the snapshots that they stand on. */
+  containers(): AsyncIterable<ContainerRecord>
+  /** The daemon's plugins of a type such as `io.containerd.differ.v1`, or all. */
+  plugins(type?: string): Promise<Plugin[]>
+  withLease(id: string): ContainerdBackend
+}
+
+// A daemon that starts answers within its first seconds; a socket that nobody serves any more never does.
+const GREETING_MS = 15_000
+
+/**
+ * Connects to a containerd and asks for its version. CONTAINERD_UNREACHABLE where the socket is missing, refuses, or is not
+ * containerd's. `close` ends the session; one under a lease belongs to the backend that it came from.
+ */
+export async function connectContainerd(options: ContainerdOptions = {}): Promise<ContainerdBackend> {
+  const address = options.address ?? (process.env['CONTAINERD_ADDRESS'] || DEFAULT_ADDRESS)
+  const namespace = options.namespace ?? (process.env['CONTAINERD_NAMESPACE'] || DEFAULT_NAMESPACE)
+  const connection = Connection.to(address, namespace)
+  try {
+    const version = await readVersion(connection)
+    return backend(connection, version, () => connection.close())
+  } catch (error) {
+    connection.close()
+    throw error
+  }
+}
+
+async function readVersion(connection: Connection): Promise<string> {
+  const client = connection.client(Version)
+  const { version } = await connection.call('ask containerd for its version', () =>
+    client.version({}, { timeoutMs: GREETING_MS }),
+  )
+  return version
+}
+
+function backend(connection: Connection, version: string, close: () => void): ContainerdBackend {
+  return {
+    kind: 'containerd',
+    address: connection.address,
+    namespace: connection.namespace,
+    version: () => Promise.resolve(version),
+    images: containerdImages(connection),
+    content: containerdContent(connection),
+    leases: containerdLeases(connection),
+    snapshotters: () => snapshotters(connection),
+    snapshotter: (name) => containerdSnapshotter(connection, name),
+    applier: containerdApplier(connection),
+    containers: () => containers(connection),
+    plugins: (type) => plugins(connection, type),
+    withLease: (id) => backend(connection.withLease(id), version, () => {}),
+    close: async () => close(),
+  }
+}

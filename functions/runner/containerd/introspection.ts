@@ -1,0 +1,39 @@
+import type { SnapshotterPlugin } from '../ports.ts'
+import type { Connection } from './connection.ts'
+import { Introspection } from './proto/gen/introspection_pb.js'
+
+/** A plugin of the daemon, as its introspection service shows it. */
+export interface Plugin {
+  type: string
+  id: string
+  /** What it says of itself; a snapshotter's `root` for one. */
+  exports: Record<string, string>
+  capabilities: readonly string[]
+  /** Why it is not ready; absent when it is. */
+  error?: string
+}
+
+const SNAPSHOTTER = 'io.containerd.snapshotter.v1'
+
+/** The daemon's plugins, of one type or all. */
+export async function plugins(connection: Connection, type?: string): Promise<Plugin[]> {
+  const client = connection.client(Introspection)
+  const answer = await connection.call('list the plugins of containerd', () =>
+    client.plugins({ filters: type === undefined ? [] : [`type==${type}`] }),
+  )
+  return answer.plugins.map(({ type: kind, id, exports, capabilities, initErr }) => {
+    const plugin: Plugin = { type: kind, id, exports, capabilities }
+    if (initErr !== undefined) plugin.error = initErr.message || `status ${initErr.code}`
+    return plugin
+  })
+}
+
+/** The snapshotters, proxy plugins included, ready or not. */
+export async function snapshotters(connection: Connection): Promise<SnapshotterPlugin[]> {
+  const found = await plugins(connection, SNAPSHOTTER)
+  return found.map(({ id, capabilities, error }) => {
+    const snapshotter: SnapshotterPlugin = { name: id, capabilities }
+    if (error !== undefined) snapshotter.error = error
+    return snapshotter
+  })
+}

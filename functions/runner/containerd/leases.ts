@@ -1,0 +1,36 @@
+import { randomBytes } from 'node:crypto'
+import type { Lease, Leases } from '../ports.ts'
+import type { Connection } from './connection.ts'
+import { toDate } from './convert.ts'
+import { Leases as LeasesService } from './proto/gen/leases_pb.js'
+
+const EXPIRE = 'containerd.io/gc.expire'
+const DAY = 24 * 60 * 60
+
+/** The daemon's leases in one namespace. NOT_FOUND where a lease to delete is not there. */
+export function containerdLeases(connection: Connection): Leases {
+  const client = connection.client(LeasesService)
+  return {
+    async create({ id = newID(), expiresInSeconds = DAY, labels = {} } = {}): Promise<Lease> {
+      // RFC 3339 to the second: that is what every version of the garbage collector parses.
+      const expires = new Date(Date.now() + expiresInSeconds * 1000).toISOString().replace(/\.\d+Z$/, 'Z')
+      const { lease } = await connection.call(`create lease ${id}`, () =>
+        client.create({ id, labels: { [EXPIRE]: expires, ...labels } }),
+      )
+      return { id: lease?.id ?? id, labels: { ...lease?.labels }, createdAt: toDate(lease?.createdAt) }
+    },
+
+    async delete(id): Promise<void> {
+      await connection.call(`delete lease ${id}`, () => client.delete({ id }))
+    },
+
+    async *list(): AsyncGenerator<Lease> {
+      const { leases } = await connection.call('list the leases', () => client.list({}))
+      yield* leases.map((lease) => ({ id: lease.id, labels: { ...lease.labels }, createdAt: toDate(lease.createdAt) }))
+    },
+  }
+}
+
+function newID(): string {
+  return `layercast-${Date.now()}-${randomBytes(6).toString('base64url')}`
+}

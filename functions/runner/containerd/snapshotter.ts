@@ -1,0 +1,129 @@
+import { create } from '@bufbuild/protobuf'
+import { FieldMaskSchema } from '@bufbuild/protobuf/wkt'
+import { LayercastError } from '../../image/errors.ts'
+import type { Labels, Mount, SnapshotInfo, SnapshotKind, Snapshotter, Usage } from '../ports.ts'
+import type { Connection } from './connection.ts'
+import { labelPaths, toDate, toMounts } from './convert.ts'
+import { snapshotters } from './introspection.ts'
+import { InfoSchema, Kind, Snapshots, type Info } from './proto/gen/snapshots_pb.js'
+
+const KINDS: ReadonlyMap<Kind, SnapshotKind> = new Map([
+  [Kind.VIEW, 'view'],
+  [Kind.ACTIVE, 'active'],
+  [Kind.COMMITTED, 'committed'],
+])
+
+/** One of the daemon's snapshotters, through its snapshots service. Errors as the port says. */
+export function containerdSnapshotter(connection: Connection, name: string): Snapshotter {
+  const client = connection.client(Snapshots)
+  const snapshotter = name
+  const missing = { notFound: 'SNAPSHOT_NOT_FOUND' } as const
+  const call = <T>(verb: string, key: string, run: () => Promise<T>): Promise<T> =>
+    connection.call(`${verb} snapshot ${key} of ${name}`, run, missing)
+
+  let advertised: Promise<ReadonlySet<string>> | undefined
+  const capabilities = (): Promise<ReadonlySet<string>> => {
+    advertised ??= readCapabilities(connection, name).catch((error: unknown) => {
+      advertised = undefined
+      throw error
+    })
+    return advertised
+  }
+
+  const stat = async (key: string): Promise<SnapshotInfo> => {
+    const { info } = await call('stat', key, () => client.stat({ snapshotter, key }))
+    return toInfo(info)
+  }
+
+  return {
+    name,
+    capabilities,
+
+    async prepare(key, parent, labels): Promise<Mount[]> {
+      const { mounts } = await call('prepare', key, () => client.prepare({ snapshotter, key, parent, labels }))
+      return toMounts(mounts)
+    },
+
+    async view(key, parent, labels): Promise<Mount[]> {
+      const { mounts } = await call('view', key, () => client.view({ snapshotter, key, parent, labels }))
+      return toMounts(mounts)
+    },
+
+    async commit(committed, key, labels, options = {}): Promise<void> {
+      const { parent } = options
+      if (parent !== undefined && !(await capabilities()).has('rebase')) {
+        // containerd before 2.2 passes over the parent in silence and leaves a snapshot without one.
+        throw new LayercastError('FAILED_PRECONDITION', `snapshotter ${name} cannot set a parent at commit`, {
+          fix: 'Prepare the snapshot on top of its parent instead.',
+          detail: { snapshotter: name, key, parent },
+        })
+      }
+      await call('commit', key, () =>
+        client.commit({ snapshotter, name: committed, key, labels, ...(parent === undefined ? {} : { parent }) }),
+      )
+    },
+
+    stat,
+
+    async update(key, labels: Labels): Promise<SnapshotInfo> {
+      // An Update without field paths replaces every label.
+      if (Object.keys(labels).length === 0) return stat(key)
+      const { info } = await call('update', key, () =>
+        client.update({
+          snapshotter,
+          info: create(InfoSchema, { name: key, labels }),
+          updateMask: create(FieldMaskSchema, { paths: labelPaths(labels) }),
+        }),
+      )
+      return toInfo(info)
+    },
+
+    async remove(key): Promise<void> {
+      await call('remove', key, () => client.remove({ snapshotter, key }))
+    },
+
+    async *list(): AsyncGenerator<SnapshotInfo> {
+      const answers = connection.stream(`list the snapshots of ${name}`, (signal) =>
+        client.list({ snapshotter }, { signal }),
+      )
+      for await (const { info } of answers) yield* info.map(toInfo)
+    },
+
+    async mounts(key): Promise<Mount[]> {
+      const { mounts } = await call('get the mounts of', key, () => client.mounts({ snapshotter, key }))
+      return toMounts(mounts)
+    },
+
+    async usage(key): Promise<Usage> {
+      const { size, inodes } = await call('get the usage of', key, () => client.usage({ snapshotter, key }))
+      return { size: Number(size), inodes: Number(inodes) }
+    },
+  }
+}
+
+async function readCapabilities(connection: Connection, name: string): Promise<ReadonlySet<string>> {
+  const plugin = (await snapshotters(connection)).find((candidate) => candidate.name === name)
+  if (plugin === undefined) {
+    throw new LayercastError('SNAPSHOTTER_NOT_FOUND', `containerd has no snapshotter ${name}`, {
+      fix: 'Name one that `ctr plugins ls` shows as ok, or add it to containerd as a proxy plugin.',
+      detail: { snapshotter: name },
+    })
+  }
+  return new Set(plugin.capabilities)
+}
+
+function toInfo(info: Info | undefined): SnapshotInfo {
+  const { name, parent, kind, labels, createdAt, updatedAt } = info ?? create(InfoSchema)
+  const known = KINDS.get(kind)
+  if (known === undefined) {
+    throw new LayercastError('CONTAINERD_FAILED', `containerd gave snapshot ${name} the unknown kind ${kind}`)
+  }
+  return {
+    name,
+    parent,
+    kind: known,
+    labels: { ...labels },
+    createdAt: toDate(createdAt),
+    updatedAt: toDate(updatedAt),
+  }
+}
