@@ -1,0 +1,41 @@
+import { hasCode } from '../../image/errors.ts'
+import { asAborted, checkAborted } from './abort.ts'
+import { tell, type LayerContext, type Placed } from './context.ts'
+import { removeIfThere } from './snapshots.ts'
+import { discard, type TopHalf } from './top.ts'
+import type { LayerState } from './types.ts'
+
+/** Tells a blob's reader, and whoever looks for a missing blob, what the blob uncompresses to. */
+export const UNCOMPRESSED_LABEL = 'containerd.io/uncompressed'
+
+/**
+ * The second half of a layer, CONTAINERD-FACTS section 2, steps 6 and 7: Commit with the labels again, because they
+ * replace those of Prepare; then the blob's label. Someone else being first is as good as done.
+ */
+export async function bottomHalf(context: LayerContext, placed: Placed, top: TopHalf): Promise<LayerState> {
+  if (top.state === 'taken') return 'taken'
+  const { layer } = placed
+  tell(context, placed, 'committing')
+  const first = await commitLayer(context, placed, top.key)
+  tell(context, placed, 'committed')
+  if (!first) return 'taken'
+  if (top.state === 'applied') {
+    await context.backend.content.label(layer.descriptor.digest, { [UNCOMPRESSED_LABEL]: layer.diffID })
+    tell(context, placed, 'labelled')
+  }
+  return top.state
+}
+
+/** Whether it was this run that committed. */
+async function commitLayer(context: LayerContext, { layer }: Placed, key: string): Promise<boolean> {
+  const { snapshotter, signal } = context
+  try {
+    checkAborted(signal)
+    await snapshotter.commit(layer.chainID, key, { ...layer.labels })
+    return true
+  } catch (error) {
+    if (!hasCode(error, 'ALREADY_EXISTS')) throw await discard(context, key, asAborted(error, signal))
+  }
+  await removeIfThere(snapshotter, key)
+  return false
+}

@@ -1,0 +1,64 @@
+import type { Digest } from '../../image/digest.ts'
+import type { BlobNeed, Plan } from '../../plan/document.ts'
+import type { Backend } from '../ports.ts'
+import { compareLabels, isSame, type LabelDifference } from '../verify/labels.ts'
+import { hasGcLabel } from './finish.ts'
+import { statOrNone } from './snapshots.ts'
+import { hasBlob } from './supply.ts'
+
+export interface DryRunLayer {
+  index: number
+  digest: Digest
+  chainID: Digest
+  /** There with the plan's labels, there with others (which an unpack does not change), or to be made. */
+  snapshot: 'exists' | 'differs' | 'missing'
+  /** What differs; only where `snapshot` is `differs`. */
+  difference?: LabelDifference
+  blob: { need: BlobNeed; there: boolean }
+}
+
+export interface DryRun {
+  layers: DryRunLayer[]
+  /** Whether the config blob is there, and whether it refers to the chain. */
+  config: { digest: Digest; there: boolean; gcLabel: boolean }
+  /** Nothing would be done. */
+  ready: boolean
+  /** Blobs without which the unpack would be refused. */
+  missing: Digest[]
+}
+
+/** What an unpack of the plan would meet. Touches nothing. SNAPSHOTTER_NOT_FOUND, CONTAINERD_*. */
+export async function dryRun({ backend, plan }: { backend: Backend; plan: Plan }): Promise<DryRun> {
+  const layers: DryRunLayer[] = []
+  for (const index of plan.layers.keys()) layers.push(await lookAt(backend, plan, index))
+  const configThere = await hasBlob(backend, plan.config.digest)
+  const gcThere = configThere && hasGcLabel(await backend.content.info(plan.config.digest), plan)
+  const lacking = layers.filter(
+    ({ snapshot, blob }) => snapshot === 'missing' && blob.need === 'required' && !blob.there,
+  )
+  const missing = new Set(lacking.map((layer) => layer.digest))
+  if (!configThere && plan.layers.length > 0) missing.add(plan.config.digest)
+  return {
+    layers,
+    config: { digest: plan.config.digest, there: configThere, gcLabel: gcThere },
+    ready: layers.every((layer) => layer.snapshot !== 'missing') && (gcThere || layers.length === 0),
+    missing: [...missing],
+  }
+}
+
+async function lookAt(backend: Backend, plan: Plan, index: number): Promise<DryRunLayer> {
+  const layer = plan.layers[index]
+  if (layer === undefined) throw new RangeError(`the plan has no layer ${index}`)
+  const { digest } = layer.descriptor
+  const info = await statOrNone(backend.snapshotter(plan.snapshotter), layer.chainID)
+  const difference = info && compareLabels(layer.labels, info.labels)
+  const same = difference && isSame(difference)
+  return {
+    index,
+    digest,
+    chainID: layer.chainID,
+    snapshot: same === undefined ? 'missing' : same ? 'exists' : 'differs',
+    ...(difference && !same ? { difference } : {}),
+    blob: { need: layer.blob, there: await hasBlob(backend, digest) },
+  }
+}

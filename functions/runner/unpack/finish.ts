@@ -1,0 +1,45 @@
+import { LayercastError } from '../../image/errors.ts'
+import type { Plan } from '../../plan/document.ts'
+import type { ContentInfo, ContentStore, SnapshotInfo, Snapshotter } from '../ports.ts'
+import { statOrNone } from './snapshots.ts'
+
+/** The config blob's label that keeps a chain from the garbage collector while the image is there. */
+export function gcLabel(snapshotter: string): string {
+  return `containerd.io/gc.ref.snapshot.${snapshotter}`
+}
+
+/** Whether the config blob refers to the plan's chain. */
+export function hasGcLabel(config: Pick<ContentInfo, 'labels'>, plan: Plan): boolean {
+  return config.labels[gcLabel(plan.snapshotter)] === plan.chainID
+}
+
+/**
+ * Stats every layer of the chain: there, committed, on the right parent. CHAIN_INCOMPLETE otherwise. CONTAINERD-FACTS
+ * section 2, step 8: containerd can lose an error, so nothing refers to a chain that was not seen whole.
+ */
+export async function checkChain(snapshotter: Snapshotter, plan: Plan): Promise<SnapshotInfo[]> {
+  const infos = await Promise.all(plan.layers.map((layer) => statOrNone(snapshotter, layer.chainID)))
+  const problems: string[] = []
+  const found: SnapshotInfo[] = []
+  for (const [index, layer] of plan.layers.entries()) {
+    const info = infos[index]
+    if (info === undefined) problems.push(`${layer.chainID} is not there`)
+    else if (info.kind !== 'committed') problems.push(`${layer.chainID} is ${info.kind}`)
+    else if (info.parent !== layer.parent) problems.push(`${layer.chainID} is on "${info.parent}"`)
+    else found.push(info)
+  }
+  if (problems.length === 0) return found
+  throw new LayercastError(
+    'CHAIN_INCOMPLETE',
+    `the chain under ${snapshotter.name} is not whole after the unpack: ${problems.join('; ')}`,
+    {
+      fix: 'Something else removes snapshots of this chain: see what runs on the node, and run again.',
+      detail: { snapshotter: snapshotter.name, problems },
+    },
+  )
+}
+
+/** Writes the gc label. Only after `checkChain`. */
+export async function labelConfig(content: ContentStore, plan: Plan): Promise<void> {
+  await content.label(plan.config.digest, { [gcLabel(plan.snapshotter)]: plan.chainID })
+}

@@ -1,0 +1,13 @@
+/** The unpack: a plan carried out on a node, or tried dry. */
+export { unpack } from './unpack.ts'
+export { dryRun } from './dry-run.ts'
+export type { DryRun, DryRunLayer } from './dry-run.ts'
+export type {
+  ApplierChoice,
+  LayerState,
+  Provide,
+  UnpackedLayer,
+  UnpackEvent,
+  UnpackOptions,
+  UnpackResult,
+} from './types.ts'

@@ -1,0 +1,92 @@
+import { randomBytes } from 'node:crypto'
+import { hasCode, LayercastError } from '../../image/errors.ts'
+import type { Backend } from '../ports.ts'
+import { cleanUp, messageOf } from './cleanup.ts'
+import { isLeftBehind, OWNER_LABEL, ownerMark } from './owner.ts'
+import { retry } from './retry.ts'
+import type { Emit } from './types.ts'
+
+/** Long enough for any image; containerd's own default. */
+const EXPIRES_IN_SECONDS = 24 * 60 * 60
+
+export interface LeaseOptions {
+  /** What for, in the lease's id and in no other place. */
+  purpose: string
+  signal: AbortSignal
+  emit: Emit
+}
+
+/**
+ * Runs `work` over a backend whose every making is held by a lease. The lease goes at the end, also after a failure or an
+ * abort. Leases of runners of this machine that were killed go first, so that the garbage collector can take what they
+ * left half done before 24 hours have passed.
+ */
+export async function underLease<T>(
+  backend: Backend,
+  options: LeaseOptions,
+  work: (leased: Backend) => Promise<T>,
+): Promise<T> {
+  const { purpose, signal, emit } = options
+  await dropLeftBehind(backend, emit)
+  const id = `layercast-${purpose}-${Date.now()}-${randomBytes(6).toString('hex')}`
+  await create(backend, id, signal, emit)
+  let result: T
+  try {
+    emit({ type: 'lease', id, step: 'created' })
+    result = await work(backend.withLease(id))
+  } catch (error) {
+    throw await cleanUp(error, [{ what: `delete lease ${id}`, run: () => drop(backend, id, emit) }])
+  }
+  try {
+    await drop(backend, id, emit)
+  } catch (error) {
+    // What was asked for is done, and the lease ends by itself: worth a warning, not a failure.
+    emit({ type: 'warning', code: 'LEASE_LEFT', detail: `lease ${id} stays until it expires: ${messageOf(error)}` })
+  }
+  return result
+}
+
+async function create(backend: Backend, id: string, signal: AbortSignal, emit: Emit): Promise<void> {
+  const mark = await ownerMark()
+  let tries = 0
+  await retry(
+    async () => {
+      tries++
+      try {
+        await backend.leases.create({
+          id,
+          expiresInSeconds: EXPIRES_IN_SECONDS,
+          labels: mark === undefined ? {} : { [OWNER_LABEL]: mark },
+        })
+      } catch (error) {
+        // A first try whose answer was lost has made it.
+        if (tries === 1 || !hasCode(error, 'ALREADY_EXISTS')) throw error
+      }
+    },
+    { what: 'create a lease', signal, emit },
+  )
+}
+
+async function drop(backend: Backend, id: string, emit: Emit): Promise<void> {
+  try {
+    await retry(() => backend.leases.delete(id), { what: `delete lease ${id}`, emit })
+  } catch (error) {
+    if (!hasCode(error, 'NOT_FOUND')) throw error
+  }
+  emit({ type: 'lease', id, step: 'deleted' })
+}
+
+async function dropLeftBehind(backend: Backend, emit: Emit): Promise<void> {
+  for await (const lease of backend.leases.list()) {
+    const mark = lease.labels[OWNER_LABEL]
+    if (mark === undefined || !(await isLeftBehind(mark))) continue
+    try {
+      await backend.leases.delete(lease.id)
+    } catch (error) {
+      // Another runner may have seen the same; and whatever else it is, it does not stand in this run's way.
+      if (hasCode(error, 'NOT_FOUND')) continue
+      const detail = error instanceof LayercastError ? error.message : messageOf(error)
+      emit({ type: 'warning', code: 'LEASE_LEFT', detail: `lease ${lease.id} of a killed run stays: ${detail}` })
+    }
+  }
+}

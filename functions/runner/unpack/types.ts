@@ -1,0 +1,78 @@
+import type { Descriptor } from '../../image/descriptor.ts'
+import type { Digest } from '../../image/digest.ts'
+import type { PlanWarning, Planned } from '../../plan/document.ts'
+import type { Applier, Backend } from '../ports.ts'
+
+/** Who writes the layers: the backend's own service (containerd's diff), or layercast's applier straight into the mounts. */
+export type ApplierChoice = 'containerd' | 'own'
+
+/**
+ * What became of a layer: its snapshot was there before (`exists`), the snapshotter took it without content, or someone
+ * else was first (`taken`), it was written here (`applied`), or the snapshotter had its content staged (`staged`).
+ */
+export type LayerState = 'exists' | 'taken' | 'applied' | 'staged'
+
+/** The steps of one layer, in their order. A step is told once it is behind, except the `-ing` ones. */
+export type LayerStep =
+  | 'preparing'
+  | 'prepared'
+  | 'fetching'
+  | 'applying'
+  | 'applied'
+  | 'committing'
+  | 'committed'
+  | 'labelled'
+  | 'done'
+
+export type UnpackEvent =
+  /** Said once, after looking: how many layers there are, and how many of them are there already. */
+  | { type: 'started'; layers: number; present: number }
+  | { type: 'lease'; id: string; step: 'created' | 'deleted' }
+  | { type: 'layer'; index: number; chainID: Digest; digest: Digest; step: LayerStep; state?: LayerState }
+  /** Compressed bytes read of `total`. */
+  | { type: 'progress'; index: number; chainID: Digest; digest: Digest; bytes: number; total: number }
+  | { type: 'retry'; what: string; attempt: number; waitMs: number; error: unknown }
+  | { type: 'chain'; step: 'checked' | 'labelled' }
+  | { type: 'warning'; code: string; detail: string }
+
+/** Brings a blob that is not there into the content store that it is given, or throws. */
+export type Provide = (layer: Descriptor, into: Backend, signal: AbortSignal) => Promise<void>
+
+export interface UnpackOptions {
+  backend: Backend
+  planned: Planned
+  /** The backend's own applier where absent. */
+  applier?: ApplierChoice | Applier
+  /** How many layers may be in flight: one is written, the blobs of the others are fetched ahead. 3, as CRI allows. */
+  concurrency?: number
+  /** Where missing blobs come from. Without it a missing blob that is required is an error before anything is touched. */
+  provide?: Provide
+  signal?: AbortSignal
+  onEvent?: (event: UnpackEvent) => void
+}
+
+export interface UnpackedLayer {
+  index: number
+  digest: Digest
+  chainID: Digest
+  state: LayerState
+  ms: number
+  /** Bytes of the uncompressed tar that was written; 0 when nothing was. */
+  bytes: number
+}
+
+export interface UnpackResult {
+  /** The plan's digest. */
+  plan: Digest
+  reference: string
+  snapshotter: string
+  chainID: Digest | ''
+  /** Nothing had to be done: the chain and its gc label were there. */
+  ready: boolean
+  layers: UnpackedLayer[]
+  /** The plan's warnings and those of the run: LABELS_DIFFER, LEASE_LEFT. */
+  warnings: PlanWarning[]
+  ms: number
+}
+
+export type Emit = (event: UnpackEvent) => void

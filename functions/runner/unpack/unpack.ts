@@ -1,0 +1,114 @@
+import type { Plan, PlanWarning } from '../../plan/document.ts'
+import type { Backend, SnapshotInfo } from '../ports.ts'
+import { compareLabels, isSame } from '../verify/labels.ts'
+import { checkAborted } from './abort.ts'
+import { chooseApplier } from './applier.ts'
+import type { LayerContext } from './context.ts'
+import { checkChain, hasGcLabel, labelConfig } from './finish.ts'
+import { unpackLayers } from './layers.ts'
+import { underLease } from './lease.ts'
+import { preflight, type Preflight } from './preflight.ts'
+import { retry } from './retry.ts'
+import { statOrNone } from './snapshots.ts'
+import { createSupply } from './supply.ts'
+import { holdTop } from './hold-top.ts'
+import type { Emit, UnpackedLayer, UnpackEvent, UnpackOptions, UnpackResult } from './types.ts'
+
+const LAYERS_IN_FLIGHT = 3
+
+/**
+ * Carries out a plan: CONTAINERD-FACTS section 2. Safe to stop or kill at any instruction and to run again, and safe
+ * beside another unpacker of the same chain. Existing snapshots keep the labels they have (a LABELS_DIFFER warning says
+ * so). Before anything is touched: PLAN_LABEL_REQUIRED, SNAPSHOTTER_NOT_FOUND, BLOB_NOT_FOUND with all of
+ * `detail.digests`. Later, with everything prepared removed: DIFF_ID_MISMATCH, SNAPSHOT_WITHOUT_MOUNTS, LAYER_*,
+ * CHAIN_INCOMPLETE, ABORTED, CONTAINERD_*.
+ */
+export async function unpack(options: UnpackOptions): Promise<UnpackResult> {
+  const { backend, planned, provide, signal = new AbortController().signal } = options
+  const { plan } = planned
+  const started = performance.now()
+  const warnings: PlanWarning[] = [...plan.warnings]
+  const emit: Emit = (event: UnpackEvent) => {
+    if (event.type === 'warning') warnings.push({ code: event.code, detail: event.detail })
+    options.onEvent?.(event)
+  }
+  const result = (ready: boolean, done: ReadonlyMap<number, UnpackedLayer>): UnpackResult => ({
+    plan: planned.digest,
+    reference: plan.reference,
+    snapshotter: plan.snapshotter,
+    chainID: plan.chainID,
+    ready,
+    layers: plan.layers.map((_, index) => done.get(index) ?? existing(plan, index)),
+    warnings,
+    ms: performance.now() - started,
+  })
+
+  checkAborted(signal)
+  if (plan.layers.length === 0) return result(true, new Map())
+  const applier = await chooseApplier(backend, options.applier)
+  const look = await retry(() => preflight(backend, plan, provide !== undefined), {
+    what: 'look at the node',
+    signal,
+    emit,
+  })
+  emit({ type: 'started', layers: plan.layers.length, present: look.present })
+  if (look.present === plan.layers.length && hasGcLabel(look.config, plan)) {
+    await tellDifferences(backend, plan, look, emit)
+    return result(true, new Map())
+  }
+
+  const done = await underLease(backend, { purpose: 'unpack', signal, emit }, async (leased) => {
+    const concurrency = options.concurrency ?? LAYERS_IN_FLIGHT
+    const supply = createSupply({ backend: leased, provide, concurrency, signal, emit })
+    const snapshotter = leased.snapshotter(plan.snapshotter)
+    const context: LayerContext = {
+      backend: leased,
+      snapshotter,
+      applier: options.applier === undefined || applier === backend.applier ? leased.applier : applier,
+      supply,
+      signal,
+      emit,
+    }
+    try {
+      supply.ahead(look.toFetch.map((layer) => layer.descriptor))
+      if (look.present === plan.layers.length) await holdTop(context, plan)
+      const made = await unpackLayers(context, backend, plan, look.present)
+      checkAborted(signal)
+      const infos = await retry(() => checkChain(snapshotter, plan), { what: 'look at the chain', signal, emit })
+      emit({ type: 'chain', step: 'checked' })
+      await retry(() => labelConfig(leased.content, plan), { what: 'label the config', signal, emit })
+      emit({ type: 'chain', step: 'labelled' })
+      warnOfDifferences(plan, infos, emit)
+      return made
+    } finally {
+      await supply.close()
+    }
+  })
+  return result(false, done)
+}
+
+function existing(plan: Plan, index: number): UnpackedLayer {
+  const layer = plan.layers[index]
+  if (layer === undefined) throw new RangeError(`the plan has no layer ${index}`)
+  return { index, digest: layer.descriptor.digest, chainID: layer.chainID, state: 'exists', ms: 0, bytes: 0 }
+}
+
+/** A ready chain costs no call per layer, unless its top already shows that someone else made it otherwise. */
+async function tellDifferences(backend: Backend, plan: Plan, look: Preflight, emit: Emit): Promise<void> {
+  const labels = plan.layers.at(-1)?.labels
+  if (labels === undefined || look.top === undefined || isSame(compareLabels(labels, look.top.labels))) return
+  const snapshotter = backend.snapshotter(plan.snapshotter)
+  const infos = await Promise.all(plan.layers.map((layer) => statOrNone(snapshotter, layer.chainID)))
+  warnOfDifferences(plan, infos, emit)
+}
+
+function warnOfDifferences(plan: Plan, infos: readonly (SnapshotInfo | undefined)[], emit: Emit): void {
+  const differing = plan.layers.filter((layer, index) => {
+    const labels = infos[index]?.labels
+    return labels !== undefined && !isSame(compareLabels(layer.labels, labels))
+  })
+  if (differing.length === 0) return
+  const names = differing.map((layer) => layer.chainID).join(', ')
+  const detail = `${differing.length} of ${plan.layers.length} snapshots were there with other labels than the plan's, and keep them: ${names}`
+  emit({ type: 'warning', code: 'LABELS_DIFFER', detail })
+}

@@ -1,0 +1,33 @@
+import type { Labels } from '../ports.ts'
+
+/** How the labels of a snapshot differ from those that a plan wants. */
+export interface LabelDifference {
+  missing: string[]
+  different: { key: string; expected: string; actual: string }[]
+  /** Of the kinds that a plan writes, and not in the plan. Others' labels are their own affair. */
+  extra: string[]
+}
+
+const OURS = 'containerd.io/snapshot/'
+const SNAPSHOT_REF = 'containerd.io/snapshot.ref'
+
+/** Compares label by label. An empty value is as good as none: containerd drops it (CONTAINERD-FACTS section 3). */
+export function compareLabels(expected: Labels, actual: Labels): LabelDifference {
+  const wanted = Object.entries(expected).filter(([, value]) => value !== '')
+  const different = wanted.flatMap(([key, value]) => {
+    const found = actual[key]
+    return found && found !== value ? [{ key, expected: value, actual: found }] : []
+  })
+  return {
+    missing: wanted.filter(([key]) => !actual[key]).map(([key]) => key),
+    different,
+    extra: Object.keys(actual).filter(
+      (key) => (key.startsWith(OURS) || key === SNAPSHOT_REF) && actual[key] !== '' && !expected[key],
+    ),
+  }
+}
+
+/** Whether nothing differs. */
+export function isSame({ missing, different, extra }: LabelDifference): boolean {
+  return missing.length === 0 && different.length === 0 && extra.length === 0
+}
