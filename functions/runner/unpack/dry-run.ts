@@ -1,8 +1,8 @@
 import type { Digest } from '../../image/digest.ts'
 import type { BlobNeed, Plan } from '../../plan/document.ts'
 import type { Backend } from '../ports.ts'
+import { hasGcLabel } from '../verify/gc-label.ts'
 import { compareLabels, isSame, type LabelDifference } from '../verify/labels.ts'
-import { hasGcLabel } from './finish.ts'
 import { statOrNone } from './snapshots.ts'
 import { hasBlob } from './supply.ts'
 

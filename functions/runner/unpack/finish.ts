@@ -1,17 +1,8 @@
 import { LayercastError } from '../../image/errors.ts'
 import type { Plan } from '../../plan/document.ts'
-import type { ContentInfo, ContentStore, SnapshotInfo, Snapshotter } from '../ports.ts'
+import type { ContentStore, SnapshotInfo, Snapshotter } from '../ports.ts'
+import { gcLabel } from '../verify/gc-label.ts'
 import { statOrNone } from './snapshots.ts'
-
-/** The config blob's label that keeps a chain from the garbage collector while the image is there. */
-export function gcLabel(snapshotter: string): string {
-  return `containerd.io/gc.ref.snapshot.${snapshotter}`
-}
-
-/** Whether the config blob refers to the plan's chain. */
-export function hasGcLabel(config: Pick<ContentInfo, 'labels'>, plan: Plan): boolean {
-  return config.labels[gcLabel(plan.snapshotter)] === plan.chainID
-}
 
 /**
  * Stats every layer of the chain: there, committed, on the right parent. CHAIN_INCOMPLETE otherwise. CONTAINERD-FACTS

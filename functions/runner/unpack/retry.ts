@@ -17,9 +17,10 @@ export interface RetryOptions {
   emit?: Emit
 }
 
-/** Whether trying again may help: the daemon or the registry was not there. */
-export function isTransient(error: unknown): boolean {
-  return hasCode(error, 'CONTAINERD_UNREACHABLE', 'REGISTRY_UNREACHABLE')
+/** Whether trying again may help: the daemon, a proxy plugin behind it, or the registry was not there. */
+function isTransient(error: unknown): boolean {
+  if (hasCode(error, 'CONTAINERD_UNREACHABLE', 'REGISTRY_UNREACHABLE')) return true
+  return hasCode(error, 'CONTAINERD_FAILED') && error.detail['grpc'] === 'Unavailable'
 }
 
 /** Tries again, with growing and jittered waits, while the failure is a transient unavailability. Gives the last error. */

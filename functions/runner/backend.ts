@@ -1,0 +1,69 @@
+import { hasCode, LayercastError } from '../image/errors.ts'
+import type { Backend } from './ports.ts'
+
+/** Where the embedded backend keeps what it has, unless told otherwise. */
+export const DEFAULT_ROOT = '/var/lib/layercast'
+
+export interface BackendOptions {
+  /** Which one; by default what `root` or an address say, and else containerd where its socket answers. */
+  backend?: Backend['kind']
+  /** The embedded backend's directory. */
+  root?: string
+  /** containerd's socket; CONTAINERD_ADDRESS, and then containerd's default, where absent. */
+  address?: string
+  /** containerd's namespace; CONTAINERD_NAMESPACE, and then `default`, where absent. */
+  namespace?: string
+}
+
+/**
+ * Opens the node's parts. A named backend, root or address is taken at its word: it is never replaced by another.
+ * Where nothing is named, containerd's default socket decides: nobody there means embedded. USAGE for a root beside an
+ * address; CONTAINERD_UNREACHABLE.
+ */
+export async function openBackend(options: BackendOptions = {}): Promise<Backend> {
+  const kind = options.backend ?? named(options)
+  if (kind === 'embedded') return await openEmbeddedAt(options.root)
+  if (kind === 'containerd') return await connect(options)
+  try {
+    return await connect(options)
+  } catch (error) {
+    if (!hasCode(error, 'CONTAINERD_UNREACHABLE') || !isNobodyThere(error)) throw error
+    return await openEmbeddedAt(undefined)
+  }
+}
+
+function named({ root, address }: BackendOptions): Backend['kind'] | undefined {
+  if (root !== undefined && address !== undefined) {
+    throw new LayercastError(
+      'USAGE',
+      `a root (${root}) is the embedded backend's, an address (${address}) containerd's`,
+      {
+        fix: 'Give one of --root and --address, or say which with --backend.',
+      },
+    )
+  }
+  if (root !== undefined) return 'embedded'
+  return address !== undefined || process.env['CONTAINERD_ADDRESS'] ? 'containerd' : undefined
+}
+
+// The adapters are loaded when they are needed: gRPC and SQLite would make every start of the CLI slower.
+async function connect({ address, namespace }: BackendOptions): Promise<Backend> {
+  const { connectContainerd } = await import('./containerd/index.ts')
+  return await connectContainerd({
+    ...(address === undefined ? {} : { address }),
+    ...(namespace === undefined ? {} : { namespace }),
+  })
+}
+
+async function openEmbeddedAt(root: string | undefined): Promise<Backend> {
+  const { openEmbedded } = await import('./embedded/index.ts')
+  return await openEmbedded({ root: root ?? DEFAULT_ROOT })
+}
+
+/** No socket, or one that nobody serves. Anything else (no permission, no answer) is a containerd that has a problem. */
+function isNobodyThere(error: unknown): boolean {
+  for (let under: unknown = error; under instanceof Error; under = under.cause) {
+    if ('code' in under && (under.code === 'ENOENT' || under.code === 'ECONNREFUSED')) return true
+  }
+  return false
+}
