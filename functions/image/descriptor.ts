@@ -1,4 +1,5 @@
 import type { Digest } from './digest.ts'
+import type { Field } from './fields.ts'
 
 /** An OCI content descriptor (image-spec 1.1, "OCI Content Descriptors"), as far as layercast uses it. */
 export interface Descriptor {
@@ -7,4 +8,16 @@ export interface Descriptor {
   /** In bytes. */
   size: number
   annotations?: Record<string, string>
+}
+
+/** Reads a descriptor out of a document. DIGEST_INVALID, or the document's own code, names the field by its path. */
+export function readDescriptor(field: Field): Descriptor {
+  field.exactly('mediaType', 'digest', 'size', 'annotations')
+  const annotations = field.get('annotations').strings()
+  return {
+    mediaType: field.get('mediaType').string(),
+    digest: field.get('digest').digest(),
+    size: field.get('size').size(),
+    ...(annotations !== undefined && Object.keys(annotations).length > 0 && { annotations }),
+  }
 }

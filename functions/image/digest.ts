@@ -1,0 +1,69 @@
+import { bytesToHex } from '@noble/hashes/utils.js'
+import { sha384, sha512 } from '@noble/hashes/sha2.js'
+import { sha256 } from '../../core-wasm/index.ts'
+import { LayercastError } from './errors.ts'
+import { quote } from './quote.ts'
+
+/** How many hexadecimal digits the digest of each registered algorithm has. */
+const HEX_LENGTH = { sha256: 64, sha384: 96, sha512: 128 } as const
+
+export type DigestAlgorithm = keyof typeof HEX_LENGTH
+
+declare const validated: unique symbol
+
+/** A digest that has been looked at (image-spec 1.1, "Digests"): `algorithm:hex`, lower case, of the right length. */
+export type Digest = string & { readonly [validated]: true }
+
+/** Whether the text is a well-formed digest of an algorithm that layercast knows. */
+export function isDigest(text: string): text is Digest {
+  return problem(text) === undefined
+}
+
+/**
+ * Takes a text for a digest. DIGEST_INVALID says what is wrong with it.
+ * @param what what the digest is of, for the message: `layers[2].digest`
+ */
+export function parseDigest(text: string, what = 'digest'): Digest {
+  const wrong = problem(text)
+  if (wrong === undefined) return text as Digest
+  throw new LayercastError('DIGEST_INVALID', `${what} ${quote(text)} is not a digest: ${wrong}`, {
+    fix: 'Give it as sha256:, sha384: or sha512: and the lower-case hexadecimal hash.',
+    detail: { digest: text },
+  })
+}
+
+/** The algorithm of a digest. */
+export function digestAlgorithm(digest: Digest): DigestAlgorithm {
+  return digest.slice(0, digest.indexOf(':')) as DigestAlgorithm
+}
+
+/** The digest of these very bytes. */
+export function digestBytes(bytes: Uint8Array, algorithm: DigestAlgorithm = 'sha256'): Digest {
+  const hash = algorithm === 'sha256' ? sha256(bytes) : algorithm === 'sha384' ? sha384(bytes) : sha512(bytes)
+  return `${algorithm}:${bytesToHex(hash)}` as Digest
+}
+
+/**
+ * Checks that the bytes are those that the digest names; DIGEST_MISMATCH when they are not.
+ * @param what what the bytes are, for the message: `config`
+ */
+export function verifyBytes(bytes: Uint8Array, expected: Digest, what = 'content'): void {
+  const actual = digestBytes(bytes, digestAlgorithm(expected))
+  if (actual === expected) return
+  throw new LayercastError('DIGEST_MISMATCH', `${what} has digest ${actual}, not ${expected}`, {
+    fix: 'Give the exact bytes that the digest was taken of: reformatting a document changes its digest.',
+    detail: { expected, actual, size: bytes.length },
+  })
+}
+
+function problem(text: string): string | undefined {
+  const colon = text.indexOf(':')
+  if (colon < 0) return 'it has no "algorithm:"'
+  const algorithm = text.slice(0, colon)
+  if (!Object.hasOwn(HEX_LENGTH, algorithm))
+    return `the algorithm ${quote(algorithm)} is none of sha256, sha384, sha512`
+  const due = HEX_LENGTH[algorithm as DigestAlgorithm]
+  const hex = text.slice(colon + 1)
+  if (hex.length !== due) return `${algorithm} has ${due} hexadecimal digits, and this has ${hex.length}`
+  return /^[0-9a-f]+$/.test(hex) ? undefined : 'its hash is not lower-case hexadecimal'
+}

@@ -1,0 +1,64 @@
+import { LayercastError } from './errors.ts'
+import type { Field } from './fields.ts'
+import { isIndex, isManifest, isSchema1, MEDIA_TYPE } from './media-type.ts'
+import { quote } from './quote.ts'
+
+/**
+ * What a document is: an image manifest or an index. Told by its bytes and by the media type it came under, both of
+ * which must say the same, because a document that is read in two ways is an attack (CVE-2021-41190).
+ */
+export type DocumentKind = 'manifest' | 'index'
+
+const DUE = {
+  manifest: { is: isManifest, fallback: MEDIA_TYPE.ociManifest, article: 'an image manifest' },
+  index: { is: isIndex, fallback: MEDIA_TYPE.ociIndex, article: 'an image index' },
+} as const
+
+/**
+ * The media type of a document that must be of this kind. Errors: MANIFEST_SCHEMA1, MANIFEST_IS_INDEX,
+ * INDEX_IS_MANIFEST, MEDIA_TYPE_UNSUPPORTED, DOCUMENT_FIELD_INVALID where the two media types differ.
+ * @param given the media type that it came under; without one the document's own counts, and then OCI's
+ */
+export function documentType(document: Field, kind: DocumentKind, given?: string): string {
+  document.exactly('schemaVersion', 'mediaType', 'config', 'layers', 'manifests', 'fsLayers')
+  const version = document.get('schemaVersion')
+  const own = document.get('mediaType').optionalString()
+  const claimed = [given, own].filter((type) => type !== undefined)
+  if (document.has('fsLayers') || claimed.some(isSchema1) || (version.present && version.number() === 1)) {
+    throw new LayercastError(
+      'MANIFEST_SCHEMA1',
+      `this ${kind} is a docker schema 1 manifest, which containerd refuses`,
+      {
+        fix: 'Push the image again with a present-day tool, which writes schema 2 or OCI.',
+      },
+    )
+  }
+  if (kind === 'manifest' && (document.has('manifests') || claimed.some(isIndex))) {
+    throw new LayercastError('MANIFEST_IS_INDEX', 'this is an image index, where the manifest of one platform is due', {
+      fix: 'Choose a manifest out of the index by its platform, and give that one.',
+    })
+  }
+  if (kind === 'index' && (document.has('config') || document.has('layers') || claimed.some(isManifest))) {
+    throw new LayercastError('INDEX_IS_MANIFEST', 'this is the manifest of one image, where an image index is due', {
+      fix: 'Use it as the manifest: there is nothing to choose from.',
+    })
+  }
+  const strange = claimed.find((type) => !DUE[kind].is(type))
+  if (strange !== undefined) {
+    throw new LayercastError(
+      'MEDIA_TYPE_UNSUPPORTED',
+      `the media type ${quote(strange)} is not that of ${DUE[kind].article}`,
+      {
+        fix: `Give ${DUE[kind].article} of docker's schema 2 or of OCI, such as ${DUE[kind].fallback}.`,
+        detail: { mediaType: strange.slice(0, 256) },
+      },
+    )
+  }
+  if (given !== undefined && own !== undefined && given !== own) {
+    document
+      .get('mediaType')
+      .fail(`${quote(given)}, the media type it was given under`, 'Give the media type of the document itself.')
+  }
+  if (version.present && version.number() !== 2) version.fail('2')
+  return given ?? own ?? DUE[kind].fallback
+}

@@ -1,0 +1,52 @@
+import { digestBytes } from './digest.ts'
+import { readDescriptor } from './descriptor.ts'
+import type { Descriptor } from './descriptor.ts'
+import { documentType } from './document-type.ts'
+import { LayercastError } from './errors.ts'
+import { Field } from './fields.ts'
+import { parseJSON } from './json.ts'
+
+/** An image manifest (image-spec 1.1, "Image Manifest"; docker's image manifest version 2, schema 2). */
+export interface Manifest {
+  /** The manifest's own: its digest is that of the bytes as they were given. */
+  descriptor: Descriptor
+  config: Descriptor
+  /** All children, in order, those that are no layers too. */
+  layers: Descriptor[]
+}
+
+/** The most layers that a manifest may list. Linux's overlay file system stacks 500. */
+export const MAX_LAYERS = 1024
+
+/**
+ * Parses a manifest of at most 4 MiB.
+ *
+ * Errors: those of parseJSON and documentType, DIGEST_INVALID, DOCUMENT_FIELD_INVALID with the path of the field,
+ * DOCUMENT_TOO_LARGE for too many layers or annotations.
+ * @param mediaType what the manifest was served as; without it, what the document says of itself, or else OCI's
+ */
+export function parseManifest(bytes: Uint8Array, mediaType?: string): Manifest {
+  const document = new Field(parseJSON(bytes, { what: 'manifest' }), 'manifest')
+  const type = documentType(document, 'manifest', mediaType)
+  if (document.has('rootfs')) {
+    document
+      .get('config')
+      .fail('a descriptor', 'This is an image config: give it as the config, and the manifest that names it.')
+  }
+  const layers = document.get('layers').items()
+  if (layers.length > MAX_LAYERS) {
+    throw new LayercastError(
+      'DOCUMENT_TOO_LARGE',
+      `manifest: ${layers.length} layers, more than the ${MAX_LAYERS} allowed`,
+      {
+        fix: 'Build the image with fewer layers.',
+        detail: { layers: layers.length, limit: MAX_LAYERS },
+      },
+    )
+  }
+  return {
+    descriptor: { mediaType: type, digest: digestBytes(bytes), size: bytes.length },
+    config: readDescriptor(document.get('config')),
+    layers: layers.map(readDescriptor),
+  }
+}

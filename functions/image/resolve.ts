@@ -1,0 +1,87 @@
+import { parseConfig } from './config.ts'
+import type { Descriptor } from './descriptor.ts'
+import { verifyBytes } from './digest.ts'
+import { LayercastError } from './errors.ts'
+import { candidates, parseIndex, platformNotFound } from './image-index.ts'
+import type { IndexEntry } from './image-index.ts'
+import { MAX_DOCUMENT_BYTES } from './json.ts'
+import { parseManifest } from './manifest.ts'
+import { isConfig, isIndex } from './media-type.ts'
+import { matchPlatform, normalizePlatform } from './platform.ts'
+import type { Platform } from './platform.ts'
+
+/** The two documents of one image that a plan is made of, as the very bytes that their digests name. */
+export interface ResolvedImage {
+  manifest: Uint8Array
+  /** What the manifest was served as. */
+  mediaType: string
+  config: Uint8Array
+}
+
+/** How many indexes may lie in each other, and how many documents may be read before one fits. */
+const MAX_NESTING = 4
+const MAX_READS = 64
+
+/**
+ * Finds the manifest of one platform, and its config, from whatever an image's name leads to: a manifest, an index, or an
+ * index of indexes. A single manifest is taken whatever its platform, as containerd does.
+ *
+ * Errors: PLATFORM_NOT_FOUND naming what is there, DIGEST_MISMATCH when `read` gives other bytes than asked for,
+ * DOCUMENT_TOO_LARGE, those of the parsers, and whatever `read` throws.
+ * @param read gives the bytes of one small document
+ * @param platform needed where the target is an index
+ */
+export async function resolveImage(
+  target: Descriptor,
+  read: (descriptor: Descriptor) => Promise<Uint8Array>,
+  platform: Platform,
+): Promise<ResolvedImage> {
+  const seen: Platform[] = []
+  let reads = 0
+  const found = await descend(target, 0)
+  if (found === undefined) throw platformNotFound(platform, seen)
+  return found
+
+  async function descend(descriptor: IndexEntry, depth: number): Promise<ResolvedImage | undefined> {
+    if (!isIndex(descriptor.mediaType)) return leaf(descriptor, depth > 0)
+    if (depth === MAX_NESTING) throw tooMuch(descriptor, `lies more than ${MAX_NESTING} indexes deep`)
+    const index = parseIndex(await document('index', descriptor), descriptor.mediaType)
+    for (const entry of index.manifests) if (entry.platform !== undefined) seen.push(entry.platform)
+    for (const entry of candidates(index, platform)) {
+      const image = await descend(entry, depth + 1)
+      if (image !== undefined) return image
+    }
+    return undefined
+  }
+
+  /** The image, unless its place in an index left its platform to its config, and that does not match. */
+  async function leaf(descriptor: IndexEntry, check: boolean): Promise<ResolvedImage | undefined> {
+    const manifest = await document('manifest', descriptor)
+    const { config: wanted } = parseManifest(manifest, descriptor.mediaType)
+    const config = await document('config', wanted)
+    if (check && descriptor.platform === undefined) {
+      if (!isConfig(wanted.mediaType)) return undefined
+      const actual = normalizePlatform(parseConfig(config).platform)
+      seen.push(actual)
+      if (!matchPlatform(platform, actual)) return undefined
+    }
+    return { manifest, mediaType: descriptor.mediaType, config }
+  }
+
+  async function document(what: string, descriptor: Descriptor): Promise<Uint8Array> {
+    if (++reads > MAX_READS) throw tooMuch(target, `leads to more than ${MAX_READS} documents`)
+    if (descriptor.size > MAX_DOCUMENT_BYTES) {
+      throw tooMuch(descriptor, `(${what}) has ${descriptor.size} bytes, more than the ${MAX_DOCUMENT_BYTES} allowed`)
+    }
+    const bytes = await read(descriptor)
+    verifyBytes(bytes, descriptor.digest, what)
+    return bytes
+  }
+}
+
+function tooMuch(descriptor: Descriptor, problem: string): LayercastError {
+  return new LayercastError('DOCUMENT_TOO_LARGE', `${descriptor.digest} ${problem}`, {
+    fix: 'Name the manifest that you mean by its digest.',
+    detail: { digest: descriptor.digest },
+  })
+}
