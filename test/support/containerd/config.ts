@@ -1,0 +1,90 @@
+import { join } from 'node:path'
+import type { ContainerdVersion } from './versions.ts'
+
+export interface ConfigOptions {
+  /** Run the CRI plugin, with these runtime handlers and their snapshotters besides `runc`'s overlayfs. */
+  cri?: { handlers?: Record<string, string>; sandboxImage?: string; annotations?: boolean; discardLayers?: boolean }
+  /** Proxy plugins: remote snapshotters by name, with their socket. */
+  proxies?: Record<string, string>
+  /** More of config.toml, as its last lines. */
+  config?: string
+}
+
+const quote = (text: string): string => JSON.stringify(text)
+
+/** A config.toml for a private daemon below `directory`; of version 2 for containerd 1.x, 3 for 2.x. */
+export function containerdConfig(version: ContainerdVersion, directory: string, options: ConfigOptions): string {
+  const old = version.startsWith('1.')
+  const cri = options.cri
+  const criPlugins = old
+    ? ['io.containerd.grpc.v1.cri']
+    : ['io.containerd.grpc.v1.cri', 'io.containerd.cri.v1.images', 'io.containerd.cri.v1.runtime']
+  const lines = [
+    `version = ${old ? 2 : 3}`,
+    `root = ${quote(join(directory, 'root'))}`,
+    `state = ${quote(join(directory, 'state'))}`,
+    `temp = ${quote(join(directory, 'tmp'))}`,
+    `disabled_plugins = ${JSON.stringify(cri === undefined ? criPlugins : [])}`,
+    '[grpc]',
+    `  address = ${quote(join(directory, 'containerd.sock'))}`,
+    '[ttrpc]',
+    `  address = ${quote(join(directory, 'containerd.sock.ttrpc'))}`,
+  ]
+  // Where it is not told, the streaming and registration plugins of 2.x would use directories of the machine.
+  lines.push('[plugins."io.containerd.internal.v1.opt"]', `  path = ${quote(join(directory, 'opt'))}`)
+  for (const [name, address] of Object.entries(options.proxies ?? {})) {
+    lines.push(
+      `[proxy_plugins.${name}]`,
+      '  type = "snapshot"',
+      `  address = ${quote(address)}`,
+      `[proxy_plugins.${name}.exports]`,
+      `  root = ${quote(join(directory, name))}`,
+      '  enable_remote_snapshot_annotations = "true"',
+    )
+  }
+  if (cri !== undefined) lines.push(...(old ? criVersion2(cri) : criVersion3(cri)))
+  if (options.config !== undefined) lines.push(options.config)
+  return `${lines.join('\n')}\n`
+}
+
+type Cri = NonNullable<ConfigOptions['cri']>
+
+function criVersion2({ handlers = {}, sandboxImage, annotations = true, discardLayers = false }: Cri): string[] {
+  const plugin = 'plugins."io.containerd.grpc.v1.cri"'
+  return [
+    `[${plugin}]`,
+    '  restrict_oom_score_adj = true',
+    ...(sandboxImage === undefined ? [] : [`  sandbox_image = ${quote(sandboxImage)}`]),
+    `[${plugin}.containerd]`,
+    '  snapshotter = "overlayfs"',
+    `  disable_snapshot_annotations = ${!annotations}`,
+    `  discard_unpacked_layers = ${discardLayers}`,
+    ...runtimes(`${plugin}.containerd`, handlers),
+  ]
+}
+
+function criVersion3({ handlers = {}, sandboxImage, annotations = true, discardLayers = false }: Cri): string[] {
+  const images = 'plugins."io.containerd.cri.v1.images"'
+  const runtime = 'plugins."io.containerd.cri.v1.runtime"'
+  return [
+    `[${images}]`,
+    '  snapshotter = "overlayfs"',
+    `  disable_snapshot_annotations = ${!annotations}`,
+    `  discard_unpacked_layers = ${discardLayers}`,
+    ...(sandboxImage === undefined ? [] : [`[${images}.pinned_images]`, `  sandbox = ${quote(sandboxImage)}`]),
+    `[${runtime}]`,
+    // Without it runc fails where the OOM score may not be lowered.
+    '  restrict_oom_score_adj = true',
+    `[${runtime}.containerd]`,
+    '  default_runtime_name = "runc"',
+    ...runtimes(`${runtime}.containerd`, handlers),
+  ]
+}
+
+function runtimes(table: string, handlers: Record<string, string>): string[] {
+  return Object.entries({ runc: 'overlayfs', ...handlers }).flatMap(([name, snapshotter]) => [
+    `[${table}.runtimes.${name}]`,
+    `  runtime_type = ${quote(name === 'kata' ? 'io.containerd.kata.v2' : 'io.containerd.runc.v2')}`,
+    `  snapshotter = ${quote(snapshotter)}`,
+  ])
+}

@@ -1,0 +1,110 @@
+import { execFile, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+
+/** Where the programs of one module are, or why they are not. */
+export type Built = { directory: string } | { missing: string }
+
+const GO_PLACES = ['go', '/usr/local/go/bin/go']
+const LEAST_GO = [1, 26] as const
+
+/**
+ * Builds the `tool` lines of a module beside this file and keeps the programs in a cache outside the checkout, under the
+ * hash of what decides them. Built once: whoever comes meanwhile waits.
+ * @param stamps variables that the linker sets
+ */
+export async function buildTools(module: string, stamps: Record<string, string>): Promise<Built> {
+  const source = join(import.meta.dirname, module)
+  const variables = Object.entries(stamps).map(([name, value]) => `-X ${name}=${value}`)
+  const flags = ['-trimpath', '-buildvcs=false', '-mod=readonly', '-tags=no_btrfs']
+  const args = ['build', ...flags, `-ldflags=-s -w ${variables.join(' ')}`]
+  const hash = createHash('sha256')
+  for (const file of ['go.mod', 'go.sum']) hash.update(await readFile(join(source, file)))
+  const key = `${module}-${hash.update(args.join('\0')).digest('hex').slice(0, 16)}`
+  const cache = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'layercast-test')
+  const directory = join(cache, key)
+  if (await exists(directory)) return { directory }
+
+  const go = await findGo()
+  if (go === undefined) return { missing: `${module} is built with Go ${LEAST_GO.join('.')}, which is not there` }
+  await mkdir(cache, { recursive: true })
+  const unlock = await lock(join(cache, `${key}.lock`))
+  try {
+    if (await exists(directory)) return { directory }
+    const partial = join(cache, `${key}.partial`)
+    await rm(partial, { recursive: true, force: true })
+    console.error(`building ${module} once, which takes a minute or two...`)
+    await build(go, [...args, `-o=${partial}/`, 'tool'], source)
+    await rename(partial, directory)
+    return { directory }
+  } finally {
+    await unlock()
+  }
+}
+
+function build(go: string, args: string[], cwd: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn('nice', ['-n', '15', go, ...args], {
+      cwd,
+      env: { ...process.env, CGO_ENABLED: '0', GOFLAGS: '', GOTOOLCHAIN: 'local', GOWORK: 'off' },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    let log = ''
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (log = `${log}${text}`.slice(-4000)))
+    child.on('error', reject)
+    child.on('close', (code) => (code === 0 ? resolve() : reject(new Error(`go build in ${cwd} failed:\n${log}`))))
+  })
+}
+
+async function findGo(): Promise<string | undefined> {
+  for (const go of GO_PLACES) {
+    const version = await run(go, ['env', 'GOVERSION'], { env: { ...process.env, GOTOOLCHAIN: 'local' } }).then(
+      ({ stdout }) => /^go(\d+)\.(\d+)/.exec(stdout),
+      () => null,
+    )
+    if (version === null) continue
+    const [major, minor] = [Number(version[1]), Number(version[2])]
+    if (major > LEAST_GO[0] || (major === LEAST_GO[0] && minor >= LEAST_GO[1])) return go
+  }
+  return undefined
+}
+
+/** A lock between processes: a directory that names its owner, taken over when the owner is gone. */
+async function lock(path: string): Promise<() => Promise<void>> {
+  const owner = join(path, 'pid')
+  for (;;) {
+    try {
+      await mkdir(path)
+      await writeFile(owner, String(process.pid))
+      return () => rm(path, { recursive: true, force: true })
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    }
+    await sleep(500)
+    const pid = Number(await readFile(owner, 'utf8').catch(() => ''))
+    if (pid > 0 && !alive(pid)) await rm(path, { recursive: true, force: true })
+  }
+}
+
+/** Whether a process of this id is there. */
+export function alive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
+}

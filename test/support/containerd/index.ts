@@ -1,0 +1,3 @@
+/** Private containerd daemons of several versions for the tests. */
+export { startContainerd, type StartOptions, type TestContainerd } from './start.ts'
+export { matrix, programs, type ContainerdVersion } from './versions.ts'
