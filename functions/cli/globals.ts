@@ -1,5 +1,6 @@
 import type { OptionSpec, OptionValues } from './verb.ts'
 
+// The two variables are read where the backend is opened: an explicit --root must not clash with an address from there.
 /** The options that every verb takes, before or after its name. */
 export const GLOBALS = {
   output: {
@@ -14,8 +15,15 @@ export const GLOBALS = {
     summary: "which node's parts to use (default: containerd where its socket answers)",
   },
   root: { value: 'DIR', summary: 'where the embedded backend keeps its images and snapshots' },
-  address: { value: 'SOCKET', env: 'CONTAINERD_ADDRESS', summary: "containerd's socket" },
-  namespace: { short: 'n', value: 'NAME', env: 'CONTAINERD_NAMESPACE', summary: "containerd's namespace" },
+  address: {
+    value: 'SOCKET',
+    summary: "containerd's socket (default: CONTAINERD_ADDRESS, or where containerd puts it)",
+  },
+  namespace: {
+    short: 'n',
+    value: 'NAME',
+    summary: "containerd's namespace (default: CONTAINERD_NAMESPACE, or default)",
+  },
   verbose: { summary: 'say what is being done, and what was underneath an error' },
 } as const satisfies Record<string, OptionSpec>
 

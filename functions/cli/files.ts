@@ -1,0 +1,58 @@
+import { open } from 'node:fs/promises'
+import { LayercastError } from '../image/errors.ts'
+import type { Context } from './context.ts'
+
+/** More than any document that layercast takes may have; the parsers have limits of their own. */
+const MOST = 64 * 1024 * 1024
+
+/**
+ * The exact bytes of a file, or of stdin for `-`.
+ *
+ * @throws LayercastError FILE_NOT_FOUND, DOCUMENT_TOO_LARGE
+ */
+export async function readInput(context: Context, file: string): Promise<Uint8Array> {
+  if (file === '-') return collect(context.stdin, 'stdin')
+  try {
+    await using handle = await open(file)
+    // A stream and not readFile: a pipe such as <(…) has no size to trust.
+    return await collect(handle.createReadStream({ autoClose: false }), file)
+  } catch (error) {
+    throw error instanceof LayercastError ? error : fileError(file, error)
+  }
+}
+
+/** What went wrong with a file that the user named, as an error that says so. */
+export function fileError(file: string, error: unknown): LayercastError {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  if (code === 'ENOENT' || code === 'ENOTDIR') {
+    return new LayercastError('FILE_NOT_FOUND', `there is no file ${file}`, {
+      cause: error,
+      fix: 'Check the path.',
+      detail: { file },
+    })
+  }
+  return new LayercastError(
+    'USAGE',
+    `${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+    {
+      cause: error,
+      fix: 'Name a file that this user may read.',
+      detail: { file },
+    },
+  )
+}
+
+async function collect(stream: AsyncIterable<Uint8Array>, name: string): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of stream) {
+    size += chunk.length
+    if (size > MOST) {
+      throw new LayercastError('DOCUMENT_TOO_LARGE', `${name} has more than ${MOST} bytes`, {
+        fix: 'Check that it is the right file.',
+      })
+    }
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}

@@ -1,0 +1,59 @@
+/** Options that several verbs share, so that they are called and mean the same everywhere. */
+import type { OptionSpec } from '../verb.ts'
+
+export const SNAPSHOTTER = {
+  short: 's',
+  value: 'NAME',
+  required: true,
+  env: 'CONTAINERD_SNAPSHOTTER',
+  summary: 'the snapshotter to make it ready under',
+} as const satisfies OptionSpec
+
+export const PLATFORM = {
+  value: 'OS/ARCH',
+  summary: "which of the image's platforms (default: this machine's)",
+} as const satisfies OptionSpec
+
+export const PROFILE = {
+  value: 'NAME',
+  summary: "the label profile (default: the snapshotter's; see 'layercast snapshotter ls')",
+} as const satisfies OptionSpec
+
+export const LABELS = {
+  value: 'SET',
+  choices: ['cri', 'off'],
+  summary: "which labels besides the chain's own (default: cri)",
+} as const satisfies OptionSpec
+
+export const REFERENCE = {
+  value: 'NAME',
+  summary: 'the name that the labels carry (default: the name of the image)',
+} as const satisfies OptionSpec
+
+export const DRY_RUN = {
+  summary: 'say what would happen against what is there, and change nothing',
+} as const satisfies OptionSpec
+
+export const APPLIER = {
+  value: 'WHO',
+  choices: ['containerd', 'own'],
+  summary: "who writes the layers: containerd's diff service, or layercast itself (default: the backend's)",
+} as const satisfies OptionSpec
+
+export const SERVER = {
+  value: 'URL',
+  required: true,
+  env: 'LAYERCAST_SERVER',
+  summary: "where 'layercast serve' or the Worker answers",
+} as const satisfies OptionSpec
+
+export const TOKEN = {
+  value: 'TOKEN',
+  env: 'LAYERCAST_TOKEN',
+  summary: 'an operator token, or @FILE to read it from a file',
+} as const satisfies OptionSpec
+
+export const IMAGE = {
+  name: 'IMAGE',
+  summary: 'a name on the node, or oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE, docker://NAME',
+} as const

@@ -1,0 +1,78 @@
+import { LayercastError } from '../../image/errors.ts'
+import type { SnapshotInfo } from '../../runner/ports.ts'
+import { fields } from '../output/table.ts'
+import { verb } from '../verb.ts'
+import { DRY_RUN, SNAPSHOTTER } from './options.ts'
+
+export const snapshotRmVerb = verb({
+  path: ['snapshot', 'rm'],
+  group: 'Look at a node',
+  summary: 'remove snapshots',
+  description:
+    'A snapshot that others stand on stays, unless --recursive removes those first. ' +
+    "Under containerd, removing a chain's top lets the garbage collector take what is below it and used by nothing else.",
+  arguments: [{ name: 'NAME', summary: 'a chain ID, or the key of an active snapshot', many: true }],
+  options: {
+    snapshotter: { ...SNAPSHOTTER, summary: 'the snapshotter that they are in' },
+    recursive: { short: 'r', summary: 'remove what stands on them too, from the top down' },
+    dryRun: DRY_RUN,
+  },
+  examples: [
+    { command: 'snapshot rm -s native sha256:6c3c…', summary: 'one snapshot that nothing stands on' },
+    {
+      command: 'snapshot rm -s native -r sha256:6c3c… --dry-run',
+      summary: 'what a whole chain comes to, from that one up',
+    },
+  ],
+  async run(context, { args, options }) {
+    const snapshotter = (await context.backend()).snapshotter(options.snapshotter)
+    const all: SnapshotInfo[] = []
+    for await (const info of snapshotter.list()) all.push(info)
+
+    const order = new Set<string>()
+    for (const name of args.NAME) {
+      if (!all.some((info) => info.name === name)) {
+        throw new LayercastError('SNAPSHOT_NOT_FOUND', `there is no snapshot ${name} in ${snapshotter.name}`, {
+          fix: `See what there is with 'layercast snapshot ls -s ${snapshotter.name}'.`,
+          detail: { snapshotter: snapshotter.name, snapshot: name },
+        })
+      }
+      for (const key of options.recursive ? above(name, all) : [name]) order.add(key)
+    }
+    // Before the first is gone, so that a refusal leaves everything as it was.
+    for (const name of order) {
+      const child = all.find((info) => info.parent === name && !order.has(info.name))
+      if (child) {
+        throw new LayercastError('FAILED_PRECONDITION', `snapshot ${name} has ${child.name} standing on it`, {
+          fix: 'Remove that one first, or give --recursive.',
+          detail: { snapshotter: snapshotter.name, snapshot: name, child: child.name },
+        })
+      }
+    }
+    const removed = topDown(order, all)
+    if (!options.dryRun) {
+      for (const name of removed) {
+        context.signal.throwIfAborted()
+        await snapshotter.remove(name)
+      }
+    }
+    await context.show({ snapshotter: snapshotter.name, removed, dryRun: options.dryRun }, () =>
+      fields(removed.map((name) => [options.dryRun ? 'would remove' : 'removed', name])),
+    )
+  },
+})
+
+/** A snapshot and all that stands on it. */
+function above(name: string, all: readonly SnapshotInfo[]): string[] {
+  return [name, ...all.filter(({ parent }) => parent === name).flatMap((child) => above(child.name, all))]
+}
+
+/** Those names with every snapshot before the one that it stands on. */
+function topDown(names: ReadonlySet<string>, all: readonly SnapshotInfo[]): string[] {
+  const byName = new Map(all.map((info) => [info.name, info]))
+  const depth = (name: string): number => {
+    const info = byName.get(name)
+    return info === undefined || info.parent === '' ? 0 : 1 + depth(info.parent)
+  }
+  return [...names].sort((one, other) => depth(other) - depth(one))
+}

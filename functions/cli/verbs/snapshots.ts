@@ -1,0 +1,47 @@
+/** What the `snapshot` verbs have in common: which snapshotters they look at, and what is in them. */
+import type { Backend, SnapshotInfo, Snapshotter, Usage } from '../../runner/ports.ts'
+import type { Context } from '../context.ts'
+import type { OptionSpec } from '../verb.ts'
+
+export const OPTIONAL_SNAPSHOTTER = {
+  short: 's',
+  value: 'NAME',
+  env: 'CONTAINERD_SNAPSHOTTER',
+  summary: 'one snapshotter (default: every one that is ready)',
+} as const satisfies OptionSpec
+
+/** A snapshot, and where it is. */
+export interface Found extends SnapshotInfo {
+  snapshotter: string
+  usage?: Usage
+}
+
+/** The snapshotters to look at: the one that was named, or all that the node says are ready. */
+export async function chosenSnapshotters(backend: Backend, name: string | undefined): Promise<Snapshotter[]> {
+  if (name !== undefined) return [backend.snapshotter(name)]
+  const plugins = await backend.snapshotters()
+  return plugins.filter(({ error }) => error === undefined).map((plugin) => backend.snapshotter(plugin.name))
+}
+
+/** Every snapshot of these snapshotters, in the order in which the snapshotters give them. */
+export async function findSnapshots(
+  context: Context,
+  snapshotters: readonly Snapshotter[],
+  options: { usage: boolean },
+): Promise<Found[]> {
+  const found: Found[] = []
+  for (const snapshotter of snapshotters) {
+    for await (const info of snapshotter.list()) {
+      context.signal.throwIfAborted()
+      found.push({ ...info, snapshotter: snapshotter.name })
+    }
+  }
+  if (options.usage) {
+    for (const snapshot of found) {
+      context.signal.throwIfAborted()
+      const snapshotter = snapshotters.find(({ name }) => name === snapshot.snapshotter)
+      if (snapshotter) snapshot.usage = await snapshotter.usage(snapshot.name)
+    }
+  }
+  return found
+}
