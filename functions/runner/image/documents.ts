@@ -1,0 +1,82 @@
+import type { Descriptor } from '../../image/descriptor.ts'
+import type { Digest } from '../../image/digest.ts'
+import { LayercastError } from '../../image/errors.ts'
+import { parseIndex } from '../../image/image-index.ts'
+import { MAX_DOCUMENT_BYTES } from '../../image/json.ts'
+import { isIndex } from '../../image/media-type.ts'
+import type { Platform } from '../../image/platform.ts'
+import { resolveImage } from '../../image/resolve.ts'
+
+/** A manifest, index or config as it was read, its digest checked. */
+export interface Document {
+  descriptor: Descriptor
+  bytes: Uint8Array
+}
+
+/** The documents of one image, from what its name points to down to the config. */
+export interface Documents {
+  /** The indexes on the way, the outermost first; empty where the name points to the manifest. */
+  indexes: Document[]
+  manifest: Document
+  config: Document
+}
+
+/** Gives a blob's bytes in order. */
+export type ReadBlob = (descriptor: Descriptor) => AsyncIterable<Uint8Array>
+
+/** Reads the image of one platform, all digests checked. Errors as `resolveImage`, and what `read` throws. */
+export async function readDocuments(target: Descriptor, read: ReadBlob, platform: Platform): Promise<Documents> {
+  const seen = new Map<Digest, Document>()
+  const readOne = async (descriptor: Descriptor): Promise<Uint8Array> => {
+    const known = seen.get(descriptor.digest)
+    if (known) return known.bytes
+    const bytes = await collect(read(descriptor), descriptor)
+    seen.set(descriptor.digest, { descriptor, bytes })
+    return bytes
+  }
+  const resolved = await resolveImage(target, readOne, platform)
+  const manifest = documentOf(seen, resolved.manifest)
+  const config = documentOf(seen, resolved.config)
+  const indexes = pathTo(target, manifest.descriptor.digest, seen)
+  if (indexes === undefined) throw new RangeError(`${manifest.descriptor.digest} is not below ${target.digest}`)
+  return { indexes, manifest, config }
+}
+
+/** The bytes of a small document. DOCUMENT_TOO_LARGE once they are more than its descriptor says. */
+async function collect(chunks: AsyncIterable<Uint8Array>, { digest, size }: Descriptor): Promise<Uint8Array> {
+  const limit = Math.min(size, MAX_DOCUMENT_BYTES)
+  const parts: Uint8Array[] = []
+  let length = 0
+  for await (const chunk of chunks) {
+    length += chunk.length
+    if (length > limit) {
+      throw new LayercastError(
+        'DOCUMENT_TOO_LARGE',
+        `document ${digest} has more than the ${limit} bytes it may have`,
+        {
+          fix: 'Fetch it again: this copy is not what its descriptor names.',
+          detail: { digest, limit },
+        },
+      )
+    }
+    parts.push(chunk)
+  }
+  return Buffer.concat(parts, length)
+}
+
+function documentOf(seen: ReadonlyMap<Digest, Document>, bytes: Uint8Array): Document {
+  for (const document of seen.values()) if (document.bytes === bytes) return document
+  throw new RangeError('a document came from nowhere')
+}
+
+/** The indexes that lead from a target to a manifest, among the documents that were read. */
+function pathTo(target: Descriptor, manifest: Digest, seen: ReadonlyMap<Digest, Document>): Document[] | undefined {
+  if (target.digest === manifest) return []
+  const document = seen.get(target.digest)
+  if (document === undefined || !isIndex(target.mediaType)) return undefined
+  for (const child of parseIndex(document.bytes, target.mediaType).manifests) {
+    const rest = pathTo(child, manifest, seen)
+    if (rest !== undefined) return [document, ...rest]
+  }
+  return undefined
+}
