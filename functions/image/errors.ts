@@ -63,6 +63,7 @@ export const CODES = {
   SNAPSHOT_WITHOUT_MOUNTS: 'failed',
   CHAIN_INCOMPLETE: 'verification',
   VERIFICATION_FAILED: 'verification',
+  NODE_CONFIG_INVALID: 'invalid',
   SOURCE_INVALID: 'invalid',
   SYSTEM_CALL_FAILED: 'failed',
   CONTAINERD_UNREACHABLE: 'unreachable',

@@ -1,9 +1,15 @@
 import type { Descriptor } from '../image/descriptor.ts'
+import { digestBytes } from '../image/digest.ts'
 import type { Digest } from '../image/digest.ts'
+import { LayercastError } from '../image/errors.ts'
 import type { Platform } from '../image/platform.ts'
+import { canonicalBytes } from './canonical.ts'
 
 /** The schema's name. Adding a field that changes what the runner does means v2. */
 export const PLAN_SCHEMA = 'layercast.plan/v1'
+
+/** The most bytes that a plan may have. */
+export const MAX_PLAN_BYTES = 16 * 1024 * 1024
 
 /** Whether the node needs the layer's blob: always, only when the snapshotter does not take the layer, or never. */
 export type BlobNeed = 'required' | 'fallback' | 'none'
@@ -46,4 +52,20 @@ export interface Planned {
   plan: Plan
   bytes: Uint8Array
   digest: Digest
+}
+
+/** A plan with its canonical bytes and their digest. DOCUMENT_TOO_LARGE where no node would read it. */
+export function seal(document: Plan): Planned {
+  const bytes = canonicalBytes(document)
+  if (bytes.length > MAX_PLAN_BYTES) {
+    throw new LayercastError(
+      'DOCUMENT_TOO_LARGE',
+      `the plan has ${bytes.length} bytes, more than the ${MAX_PLAN_BYTES} allowed`,
+      {
+        fix: 'Build the image with fewer layers or smaller annotations.',
+        detail: { size: bytes.length, limit: MAX_PLAN_BYTES },
+      },
+    )
+  }
+  return { plan: document, bytes, digest: digestBytes(bytes) }
 }

@@ -1,0 +1,181 @@
+import { readDescriptor } from '../image/descriptor.ts'
+import type { Descriptor } from '../image/descriptor.ts'
+import type { Digest } from '../image/digest.ts'
+import { Field } from '../image/fields.ts'
+import { parseJSON } from '../image/json.ts'
+import { MAX_LAYERS } from '../image/manifest.ts'
+import { isConfig, isLayer, isManifest } from '../image/media-type.ts'
+import { normalizePlatform, readPlatform } from '../image/platform.ts'
+import type { Platform } from '../image/platform.ts'
+import { normalizeReference } from '../image/reference.ts'
+import { canonicalize } from './canonical.ts'
+import { chainOf } from './chain.ts'
+import { MAX_PLAN_BYTES, PLAN_SCHEMA, seal } from './document.ts'
+import type { BlobNeed, Plan, Planned, PlanLayer } from './document.ts'
+import { chainLabels, criLabels, isSnapshotLabel, LABEL, MAX_LABEL_BYTES } from './labels.ts'
+import { byteLength } from '../image/fields.ts'
+import { isIdentifier } from './profiles.ts'
+
+const BLOB_NEEDS: readonly string[] = ['required', 'fallback', 'none'] satisfies BlobNeed[]
+/** All labels of one layer together, in bytes: what the annotations and the unpacker's own can come to. */
+const MAX_LABELS_BYTES = 128 * 1024
+
+/**
+ * Reads a plan from bytes that nobody vouches for. What follows from other parts is computed again: the chain IDs, the
+ * labels that say where a layer stands, CRI's labels. Labels outside containerd's snapshot space are refused, so that a
+ * plan can set nothing else on a node; so are unknown fields, which a later schema would have and this one would lose.
+ *
+ * A plan is a value: bytes that differ in white space or order only are the same plan, and come back canonical, under the
+ * digest of the canonical bytes. So a plan survives `jq .` and an editor's newline.
+ *
+ * Errors: PLAN_INVALID with the path of what is wrong, DIGEST_INVALID, REFERENCE_INVALID, DOCUMENT_TOO_LARGE, those of parseJSON.
+ */
+export function parsePlan(bytes: Uint8Array): Planned {
+  const document = new Field(parseJSON(bytes, { what: 'plan', maxBytes: MAX_PLAN_BYTES }), 'plan', 'PLAN_INVALID')
+  const schema = document.get('schema')
+  if (schema.string() !== PLAN_SCHEMA)
+    schema.fail(JSON.stringify(PLAN_SCHEMA), 'Use the layercast that made this plan.')
+  document.only(...PLAN_FIELDS)
+  const layers = document.get('layers').items()
+  if (layers.length > MAX_LAYERS) document.get('layers').fail(`an array of ${MAX_LAYERS} layers at most`)
+  const plan: Plan = {
+    schema: PLAN_SCHEMA,
+    reference: readReference(document.get('reference')),
+    snapshotter: readIdentifier(document.get('snapshotter')),
+    profile: readIdentifier(document.get('profile')),
+    platform: readNormalPlatform(document.get('platform')),
+    manifest: readPlanDescriptor(document.get('manifest'), isManifest, 'that of an image manifest'),
+    config: readPlanDescriptor(
+      document.get('config'),
+      layers.length > 0 ? isConfig : undefined,
+      'that of an image config',
+    ),
+    layers: layers.map(readLayer),
+    chainID: readOptionalDigest(document.get('chainID')),
+    requires: document
+      .get('requires')
+      .items()
+      .map((label) => label.string()),
+    warnings: document.get('warnings').items().map(readWarning),
+  }
+  checkChain(plan, document)
+  checkLabels(plan, document)
+  return seal(plan)
+}
+
+const PLAN_FIELDS = [
+  'schema',
+  'reference',
+  'snapshotter',
+  'profile',
+  'platform',
+  'manifest',
+  'config',
+  'layers',
+  'chainID',
+  'requires',
+  'warnings',
+] as const satisfies (keyof Plan)[]
+
+function readReference(field: Field): string {
+  const reference = field.string()
+  const normal = normalizeReference(reference)
+  return normal === reference ? reference : field.fail(`normalised: ${JSON.stringify(normal)}`)
+}
+
+function readIdentifier(field: Field): string {
+  const name = field.string()
+  return isIdentifier(name) ? name : field.fail('a name of letters and digits with single ".", "_" or "-" between them')
+}
+
+function readNormalPlatform(field: Field): Platform {
+  field.only('os', 'architecture', 'variant', 'os.version', 'os.features')
+  const platform = readPlatform(field)
+  const normal = normalizePlatform(platform)
+  if (platform.architecture === '' || canonicalize(normal) !== canonicalize(platform)) {
+    field.fail(`normalised: ${canonicalize(normal)}`)
+  }
+  return normal
+}
+
+function readPlanDescriptor(field: Field, is?: (mediaType: string) => boolean, due = ''): Descriptor {
+  field.only('mediaType', 'digest', 'size')
+  const descriptor = readDescriptor(field)
+  if (is?.(descriptor.mediaType) === false) field.get('mediaType').fail(due)
+  return descriptor
+}
+
+function readLayer(field: Field): PlanLayer {
+  field.only('descriptor', 'diffID', 'chainID', 'parent', 'labels', 'blob')
+  const descriptor = readDescriptor(field.get('descriptor').only('mediaType', 'digest', 'size', 'annotations'))
+  if (!isLayer(descriptor.mediaType)) field.get('descriptor').get('mediaType').fail("a layer's that containerd unpacks")
+  const blob = field.get('blob')
+  if (!BLOB_NEEDS.includes(blob.string())) blob.fail(BLOB_NEEDS.join(', '))
+  return {
+    descriptor,
+    diffID: field.get('diffID').digest(),
+    chainID: field.get('chainID').digest(),
+    parent: readOptionalDigest(field.get('parent')),
+    labels: readLabels(field.get('labels')),
+    blob: blob.string() as BlobNeed,
+  }
+}
+
+function readLabels(field: Field): Record<string, string> {
+  const labels = field.strings(MAX_LABELS_BYTES) ?? field.fail('an object of labels')
+  for (const [key, value] of Object.entries(labels)) {
+    const label = field.get(key)
+    if (!isSnapshotLabel(key)) label.fail("left out: a plan sets labels of containerd's snapshots only")
+    if (value === '') label.fail('left out: containerd stores no empty label')
+    if (byteLength(key) + byteLength(value) > MAX_LABEL_BYTES)
+      label.fail(`${MAX_LABEL_BYTES} bytes at most with its key`)
+  }
+  return labels
+}
+
+function readOptionalDigest(field: Field): Digest | '' {
+  return field.string() === '' ? '' : field.digest()
+}
+
+function readWarning(field: Field): Plan['warnings'][number] {
+  field.only('code', 'detail')
+  return { code: field.get('code').string(), detail: field.get('detail').string() }
+}
+
+function checkChain(plan: Plan, document: Field): void {
+  const chain = plan.layers.length === 0 ? [] : chainOf(plan.layers.map(({ diffID }) => diffID))
+  const fields = document.get('layers').items()
+  for (const [index, layer] of plan.layers.entries()) {
+    expect(fields[index]?.get('chainID'), layer.chainID, chain[index])
+    expect(fields[index]?.get('parent'), layer.parent, index === 0 ? '' : chain[index - 1])
+  }
+  expect(document.get('chainID'), plan.chainID, chain.at(-1) ?? '')
+}
+
+function checkLabels(plan: Plan, document: Field): void {
+  const fields = document.get('layers').items()
+  for (const [index, layer] of plan.layers.entries()) {
+    const labels = fields[index]?.get('labels')
+    for (const [key, due] of Object.entries(chainLabels(layer))) expect(labels?.get(key), layer.labels[key], due)
+    const children = plan.layers.slice(index).map(({ descriptor }) => descriptor)
+    const cri = criLabels({ reference: plan.reference, manifest: plan.manifest, children })
+    for (const [key, due] of Object.entries(cri)) {
+      const value = layer.labels[key]
+      // Without CRI's labels, what the image itself brings under their names stays, as with containerd.
+      if (value !== undefined && value !== layer.descriptor.annotations?.[key]) expect(labels?.get(key), value, due)
+    }
+    if (index === 0) expect(labels?.get(LABEL.parentChainID), layer.labels[LABEL.parentChainID], inheritedParent(layer))
+    const missing = plan.requires.find((key) => layer.labels[key] === undefined)
+    if (missing !== undefined) labels?.get(missing).fail('there: the plan requires it')
+  }
+}
+
+function inheritedParent({ descriptor }: PlanLayer): string | undefined {
+  const annotation = descriptor.annotations?.[LABEL.parentChainID]
+  return annotation === '' ? undefined : annotation
+}
+
+function expect(field: Field | undefined, value: string | undefined, due: string | undefined): void {
+  if (value !== due)
+    field?.fail(due === undefined ? 'left out' : JSON.stringify(due), 'Make the plan again: it was altered.')
+}

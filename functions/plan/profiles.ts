@@ -1,0 +1,235 @@
+import type { Descriptor } from '../image/descriptor.ts'
+import { LayercastError } from '../image/errors.ts'
+import { quote } from '../image/quote.ts'
+import type { BlobNeed } from './document.ts'
+import { LABEL, SNAPSHOT_PREFIX } from './labels.ts'
+
+/** What the snapshotters need, as data. `GET /v1/snapshotters` shows it as it stands here. */
+
+/** An annotation that makes a layer one of the snapshotter's own format. */
+export interface AnnotationNeed {
+  /** Any one of these will do. */
+  anyOf: readonly string[]
+  /** Whether every layer needs one, or the image as a whole. */
+  on: 'everyLayer' | 'someLayer'
+  /** Whether a plan is refused without it, or carries a warning. */
+  missing: 'refuse' | 'warn'
+}
+
+export interface Profile {
+  name: string
+  title: string
+  /** The snapshotter names that it is inferred from. */
+  snapshotters: readonly string[]
+  /**
+   * Where the content is: `local` unpacked on the node; `lazy` fetched by the snapshotter as files are read; `guest`
+   * pulled inside the virtual machine; `network` in a file system shared over the network; `unknown`.
+   */
+  content: 'local' | 'lazy' | 'guest' | 'network' | 'unknown'
+  /** Whether Prepare may answer AlreadyExists because the snapshotter took the layer itself. */
+  mayTake: boolean
+  /** Whether the node needs a layer's blob. */
+  blob: BlobNeed
+  /** The same for layers that carry an annotation; the first that fits counts. */
+  blobByAnnotation: readonly { annotation: string; blob: BlobNeed }[]
+  /** The labels that every layer must carry. */
+  requires: readonly string[]
+  /** The labels that it reads where they are there, besides. */
+  reads: readonly string[]
+  annotations: readonly AnnotationNeed[]
+  /** What happens on the node when a label or annotation is missing, in one sentence. */
+  whenMissing: string
+}
+
+const CRI_LABELS = [LABEL.imageRef, LABEL.manifestDigest, LABEL.layerDigest, LABEL.imageLayers] as const
+const NYDUS_BOOTSTRAP = `${SNAPSHOT_PREFIX}nydus-bootstrap`
+const NYDUS_BLOB = `${SNAPSHOT_PREFIX}nydus-blob`
+const STARGZ_TOC = `${SNAPSHOT_PREFIX}stargz/toc.digest`
+const OVERLAYBD_DIGEST = `${SNAPSHOT_PREFIX}overlaybd/blob-digest`
+const OVERLAYBD_SIZE = `${SNAPSHOT_PREFIX}overlaybd/blob-size`
+
+const LOCAL = {
+  content: 'local',
+  mayTake: false,
+  blob: 'required',
+  blobByAnnotation: [],
+  requires: [],
+  reads: [],
+  annotations: [],
+  whenMissing: 'Nothing: it reads none of these labels.',
+} as const satisfies Partial<Profile>
+
+const LAZY = {
+  content: 'lazy',
+  mayTake: true,
+  blob: 'fallback',
+  blobByAnnotation: [],
+  requires: [],
+  annotations: [],
+} as const satisfies Partial<Profile>
+
+/** The name of the profile for snapshotters that layercast does not know. */
+const GENERIC = 'generic'
+
+/** Every profile, those of local snapshotters first and the generic one last. */
+export const PROFILES: readonly Profile[] = [
+  ...['overlayfs', 'native', 'btrfs', 'zfs', 'devmapper', 'blockfile', 'fuse-overlayfs'].map(local),
+  {
+    ...LOCAL,
+    name: 'erofs',
+    title: 'erofs: layers as EROFS images on the node',
+    snapshotters: ['erofs'],
+    reads: [LABEL.snapshotRef, LABEL.diffID],
+    whenMissing: 'Its layer cache is not used.',
+  },
+  {
+    name: 'nydus',
+    title: 'nydus in proxy mode: images pulled inside the guest',
+    snapshotters: ['nydus', 'nydus-snapshotter'],
+    content: 'guest',
+    mayTake: true,
+    blob: 'none',
+    blobByAnnotation: [],
+    requires: [LABEL.snapshotRef, LABEL.layerDigest, LABEL.imageRef],
+    reads: [],
+    annotations: [],
+    whenMissing: 'Prepare fails: missing CRI reference annotation for snapshot N.',
+  },
+  {
+    ...LAZY,
+    name: 'nydus-rafs',
+    title: 'nydus with a RAFS image: data fetched as it is read',
+    snapshotters: ['nydus-rafs'],
+    blobByAnnotation: [
+      { annotation: NYDUS_BOOTSTRAP, blob: 'required' },
+      { annotation: NYDUS_BLOB, blob: 'none' },
+    ],
+    requires: [LABEL.snapshotRef, LABEL.imageRef],
+    reads: [LABEL.layerDigest, LABEL.manifestDigest],
+    annotations: [
+      { anyOf: [NYDUS_BOOTSTRAP], on: 'someLayer', missing: 'refuse' },
+      { anyOf: [NYDUS_BOOTSTRAP, NYDUS_BLOB], on: 'everyLayer', missing: 'warn' },
+    ],
+    whenMissing: 'Unpacking works, and the container fails later: failed to find image ref of snapshot.',
+  },
+  {
+    ...LAZY,
+    name: 'nydus-tarfs',
+    title: 'nydus with plain images: tarfs, referrer, index or eStargz',
+    snapshotters: ['nydus-tarfs'],
+    reads: [LABEL.imageRef, LABEL.manifestDigest, LABEL.layerDigest],
+    whenMissing: 'It warns, and the layer is unpacked on the node.',
+  },
+  {
+    ...LAZY,
+    name: 'stargz',
+    title: 'stargz: eStargz layers fetched as they are read',
+    snapshotters: ['stargz', 'estargz', 'stargz-snapshotter'],
+    reads: [LABEL.imageRef, LABEL.layerDigest, LABEL.imageLayers, STARGZ_TOC],
+    annotations: [{ anyOf: [STARGZ_TOC], on: 'everyLayer', missing: 'warn' }],
+    whenMissing: 'The layer is silently unpacked on the node.',
+  },
+  {
+    ...LAZY,
+    name: 'soci',
+    title: 'soci: layers fetched as they are read, by a separate index',
+    snapshotters: ['soci', 'soci-snapshotter'],
+    requires: [LABEL.imageRef, LABEL.layerDigest, LABEL.manifestDigest],
+    reads: [
+      LABEL.imageLayers,
+      `${SNAPSHOT_PREFIX}remote/soci.size`,
+      `${SNAPSHOT_PREFIX}remote/image.layers.size`,
+      `${SNAPSHOT_PREFIX}remote/soci.index.digest`,
+    ],
+    whenMissing: 'Prepare fails: unable to get image ref from labels.',
+  },
+  {
+    ...LAZY,
+    name: 'overlaybd',
+    title: 'overlaybd: layers as block devices, fetched as they are read',
+    snapshotters: ['overlaybd'],
+    reads: [OVERLAYBD_DIGEST, OVERLAYBD_SIZE, `${SNAPSHOT_PREFIX}image-ref`, LABEL.imageRef],
+    annotations: [
+      { anyOf: [OVERLAYBD_DIGEST], on: 'everyLayer', missing: 'warn' },
+      { anyOf: [OVERLAYBD_SIZE], on: 'everyLayer', missing: 'warn' },
+    ],
+    whenMissing: 'The layer is silently unpacked on the node as an ordinary one.',
+  },
+  {
+    ...LAZY,
+    name: 'cvmfs',
+    title: 'cvmfs: layers from a CernVM file system',
+    snapshotters: ['cvmfs', 'cvmfs-snapshotter'],
+    content: 'network',
+    reads: [LABEL.layerDigest],
+    whenMissing: 'The layer is unpacked on the node.',
+  },
+  {
+    ...LAZY,
+    name: GENERIC,
+    title: 'any other snapshotter: every label, blobs fetched where it does not take the layer',
+    snapshotters: [],
+    content: 'unknown',
+    reads: [LABEL.snapshotRef, ...CRI_LABELS],
+    whenMissing: 'Unknown.',
+  },
+]
+
+/** A snapshotter that unpacks every layer on the node and reads no labels of the image. */
+function local(name: string): Profile {
+  return { ...LOCAL, name, title: `${name}: layers unpacked on the node`, snapshotters: [name] }
+}
+
+/** Names that containerd takes for a plugin and that go into a label's key. */
+const IDENTIFIER = /^[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*$/
+const MAX_NAME = 76
+
+/** Whether a name is an identifier by containerd's rule. */
+export function isIdentifier(name: string): boolean {
+  return name.length <= MAX_NAME && IDENTIFIER.test(name)
+}
+
+/** Checks a snapshotter's name by containerd's rule for identifiers; SNAPSHOTTER_INVALID otherwise. */
+export function checkSnapshotterName(name: string): string {
+  if (isIdentifier(name)) return name
+  throw new LayercastError('SNAPSHOTTER_INVALID', `${quote(name)} is not a snapshotter's name`, {
+    fix: `Use letters and digits with single ".", "_" or "-" between them, ${MAX_NAME} characters at most, such as overlayfs.`,
+    detail: { snapshotter: name.slice(0, 256) },
+  })
+}
+
+/** The profile of this name; PROFILE_UNKNOWN, naming those there are, when there is none. */
+export function profileNamed(name: string): Profile {
+  const profile = PROFILES.find((candidate) => candidate.name === name)
+  if (profile !== undefined) return profile
+  const known = PROFILES.map((candidate) => candidate.name)
+  throw new LayercastError('PROFILE_UNKNOWN', `there is no profile ${quote(name)}`, {
+    fix: `Use one of ${known.join(', ')}, or none, to go by the snapshotter's name.`,
+    detail: { profile: name.slice(0, 256), known },
+  })
+}
+
+/**
+ * The profile that goes with a snapshotter's name and, for nydus, with the layers: a RAFS image is told by its
+ * bootstrap layer. Unknown names get the generic profile.
+ */
+export function inferProfile(snapshotter: string, layers: readonly Descriptor[]): Profile {
+  const profile = PROFILES.find((candidate) => candidate.snapshotters.includes(snapshotter)) ?? profileNamed(GENERIC)
+  const isRafs = profile.name === 'nydus' && layers.some((layer) => hasAnnotation(layer, NYDUS_BOOTSTRAP))
+  return isRafs ? profileNamed('nydus-rafs') : profile
+}
+
+/** Whether the node needs this layer's blob. */
+export function blobNeed(profile: Profile, layer: Descriptor): BlobNeed {
+  return profile.blobByAnnotation.find(({ annotation }) => hasAnnotation(layer, annotation))?.blob ?? profile.blob
+}
+
+/** The layers, by their place, that lack an annotation which the profile needs of them. */
+export function lacking(need: AnnotationNeed, layers: readonly Descriptor[]): number[] {
+  const without = layers.flatMap((layer, index) => (need.anyOf.some((key) => hasAnnotation(layer, key)) ? [] : [index]))
+  return need.on === 'everyLayer' || without.length === layers.length ? without : []
+}
+
+function hasAnnotation(layer: Descriptor, key: string): boolean {
+  return (layer.annotations?.[key] ?? '') !== ''
+}
