@@ -1,0 +1,80 @@
+import { globSync, readFileSync } from 'node:fs'
+import { dirname, isAbsolute, join, normalize } from 'node:path'
+import { parse, TomlError } from 'smol-toml'
+import { LayercastError } from '../../image/errors.ts'
+import { mergeConfig, type Table } from './merge.ts'
+import { migrateToV3 } from './migrate.ts'
+
+/** One file that took part. */
+export interface ConfigFile {
+  path: string
+  /** The `version` that it states; 1 where it states none. */
+  version: number
+}
+
+export interface LoadedConfig {
+  files: ConfigFile[]
+  /** All files merged, in the daemon's order and by the daemon's rules. */
+  merged: Table
+}
+
+function readToml(path: string): Table {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (cause) {
+    throw new LayercastError('FILE_NOT_FOUND', `cannot read containerd's configuration ${path}`, {
+      cause,
+      fix: 'Name the file that the daemon was started with by --containerd-config.',
+      detail: { path },
+    })
+  }
+  try {
+    return parse(text) as Table
+  } catch (cause) {
+    const where = cause instanceof TomlError ? ` at line ${cause.line}, column ${cause.column}` : ''
+    throw new LayercastError('NODE_CONFIG_INVALID', `${path} is not valid TOML${where}`, {
+      cause,
+      fix: 'Mend the file; containerd would not start from it either.',
+      detail: { path },
+    })
+  }
+}
+
+function resolveImports(parent: string, imports: unknown, daemonMajor: number): string[] {
+  if (!Array.isArray(imports)) return []
+  return imports
+    .filter((item): item is string => typeof item === 'string')
+    .flatMap((item) => {
+      const glob = item.includes('*')
+      // containerd 1 leaves a relative glob to the daemon's working directory, which is / under systemd.
+      const base = glob && daemonMajor < 2 ? '/' : dirname(parent)
+      const path = isAbsolute(item) ? normalize(item) : join(base, item)
+      return glob ? globSync(path).toSorted() : [path]
+    })
+}
+
+/**
+ * Loads containerd's configuration from a file and all that it imports, breadth first, each file once, later files winning.
+ * @param path the main file
+ * @param daemonMajor the daemon's major version: containerd 2 migrates each file to version 3 before it merges it
+ * @throws FILE_NOT_FOUND, NODE_CONFIG_INVALID
+ */
+export function loadConfigFiles(path: string, daemonMajor: number): LoadedConfig {
+  const files: ConfigFile[] = []
+  const merged: Table = { plugins: {}, proxy_plugins: {} }
+  const seen = new Set<string>()
+  const pending = [path]
+  for (let next = pending.shift(); next !== undefined; next = pending.shift()) {
+    if (seen.has(next)) continue
+    seen.add(next)
+    const config = readToml(next)
+    const stated = Number(config['version'] ?? 0)
+    const version = Number.isSafeInteger(stated) && stated > 0 ? stated : 1
+    if (daemonMajor >= 2 && version < 3) migrateToV3(config)
+    mergeConfig(merged, config, daemonMajor)
+    files.push({ path: next, version })
+    pending.push(...resolveImports(next, config['imports'], daemonMajor))
+  }
+  return { files, merged }
+}

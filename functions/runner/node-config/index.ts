@@ -1,0 +1,154 @@
+import { existsSync } from 'node:fs'
+import { loadConfigFiles, type ConfigFile } from './files.ts'
+import { booleanAt, stringAt, table, tableAt, type Table } from './merge.ts'
+
+/** Where containerd looks without `--config`. */
+export const DEFAULT_CONFIG_PATH = '/etc/containerd/config.toml'
+
+/** The daemon that reads the files; its rules differ by version. */
+export interface DaemonVersion {
+  major: number
+  minor: number
+}
+
+/** A runtime handler of CRI, and where its images and containers go. */
+export interface RuntimeHandler {
+  name: string
+  /** What CreateContainer uses. */
+  snapshotter: string
+  /** What a pull for this handler unpacks for; differs from `snapshotter` where a migration lost it. */
+  pullSnapshotter: string
+  /** Whether the handler's own section names the snapshotter. */
+  own: boolean
+}
+
+export interface ProxyPlugin {
+  name: string
+  type: string
+  address: string
+}
+
+/** One row of the transfer service's `unpack_config`. */
+export interface UnpackPlatform {
+  platform: string
+  snapshotter: string
+  differ: string
+}
+
+/** What of containerd's configuration decides over unpacking, as the daemon of this major version reads it. */
+export interface NodeConfig {
+  files: ConfigFile[]
+  /** CRI's default snapshotter. */
+  snapshotter: string
+  defaultHandler: string
+  disableSnapshotAnnotations: boolean
+  discardUnpackedLayers: boolean
+  /** By name, sorted. */
+  handlers: RuntimeHandler[]
+  /** The pause image that is configured; absent where the daemon's built-in one applies. */
+  sandboxImage: string | undefined
+  proxyPlugins: ProxyPlugin[]
+  disabledPlugins: string[]
+  /** Undefined where the file leaves it to the daemon's defaults. */
+  unpackPlatforms: UnpackPlatform[] | undefined
+  /** The diff service's order of differs; undefined where the file leaves it to the daemon. */
+  differs: string[] | undefined
+}
+
+interface CriSections {
+  /** Holds snapshotter, disable_snapshot_annotations, discard_unpacked_layers. */
+  image: Table | undefined
+  /** Holds default_runtime_name and runtimes. */
+  runtime: Table | undefined
+  sandboxImage: string | undefined
+  /** Which snapshotter a pull for a runtime uses; containerd 1 has no such table. */
+  platforms: Table | undefined
+}
+
+function criSections(merged: Table, daemonMajor: number): CriSections {
+  const plugins = tableAt(merged, 'plugins')
+  if (daemonMajor < 2) {
+    const cri = table(plugins?.['io.containerd.grpc.v1.cri']) ?? table(plugins?.['cri'])
+    const containerd = table(cri?.['containerd'])
+    return {
+      image: containerd,
+      runtime: containerd,
+      sandboxImage: stringAt(cri, 'sandbox_image'),
+      platforms: undefined,
+    }
+  }
+  const image = table(plugins?.['io.containerd.cri.v1.images'])
+  return {
+    image,
+    runtime: tableAt(plugins, 'io.containerd.cri.v1.runtime', 'containerd'),
+    sandboxImage: stringAt(table(image?.['pinned_images']), 'sandbox'),
+    platforms: table(image?.['runtime_platforms']),
+  }
+}
+
+function readHandlers(sections: CriSections, fallback: string, daemon: DaemonVersion): RuntimeHandler[] {
+  const runtimes = { runc: {}, ...table(sections.runtime?.['runtimes']) }
+  return Object.entries(runtimes)
+    .map(([name, value]) => {
+      // containerd 1.6 knows no snapshotter of a runtime and passes the key over.
+      const own = daemon.major > 1 || daemon.minor > 6 ? stringAt(table(value), 'snapshotter') : undefined
+      const snapshotter = own ?? fallback
+      const pulled = stringAt(table(sections.platforms?.[name]), 'snapshotter')
+      // containerd 1.7 has one place for both; containerd 2 asks runtime_platforms at a pull.
+      const pullSnapshotter = daemon.major < 2 ? snapshotter : (pulled ?? fallback)
+      return { name, snapshotter, pullSnapshotter, own: own !== undefined }
+    })
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+function readProxies(merged: Table): ProxyPlugin[] {
+  return Object.entries(tableAt(merged, 'proxy_plugins') ?? {})
+    .map(([name, value]) => ({
+      name,
+      type: stringAt(table(value), 'type') ?? '',
+      address: stringAt(table(value), 'address') ?? '',
+    }))
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+function readUnpackPlatforms(merged: Table): UnpackPlatform[] | undefined {
+  const rows = tableAt(merged, 'plugins', 'io.containerd.transfer.v1.local')?.['unpack_config']
+  if (!Array.isArray(rows)) return undefined
+  return rows.map((row: unknown) => ({
+    platform: stringAt(table(row), 'platform') ?? '',
+    snapshotter: stringAt(table(row), 'snapshotter') ?? '',
+    differ: stringAt(table(row), 'differ') ?? '',
+  }))
+}
+
+function readDiffers(merged: Table): string[] | undefined {
+  const list = tableAt(merged, 'plugins', 'io.containerd.service.v1.diff-service')?.['default']
+  return Array.isArray(list) ? list.filter((item): item is string => typeof item === 'string') : undefined
+}
+
+/**
+ * Reads containerd's configuration as the daemon does: version 2, 3 and 4 files, imports and drop-ins, merged and migrated by the rules
+ * of the daemon's major version (CONTAINERD-FACTS section 8). A missing default file means the daemon's defaults.
+ * @param options.daemon the version of the daemon that runs from these files
+ * @throws FILE_NOT_FOUND where a named file is missing, NODE_CONFIG_INVALID
+ */
+export function readNodeConfig(options: { path?: string; daemon: DaemonVersion }): NodeConfig {
+  const { path = DEFAULT_CONFIG_PATH, daemon } = options
+  const absent = options.path === undefined && !existsSync(path)
+  const { files, merged } = absent ? { files: [], merged: {} } : loadConfigFiles(path, daemon.major)
+  const sections = criSections(merged, daemon.major)
+  const snapshotter = stringAt(sections.image, 'snapshotter') ?? 'overlayfs'
+  return {
+    files,
+    snapshotter,
+    defaultHandler: stringAt(sections.runtime, 'default_runtime_name') ?? 'runc',
+    disableSnapshotAnnotations: booleanAt(sections.image, 'disable_snapshot_annotations') ?? true,
+    discardUnpackedLayers: booleanAt(sections.image, 'discard_unpacked_layers') ?? false,
+    handlers: readHandlers(sections, snapshotter, daemon),
+    sandboxImage: sections.sandboxImage,
+    proxyPlugins: readProxies(merged),
+    disabledPlugins: (merged['disabled_plugins'] as string[] | undefined) ?? [],
+    unpackPlatforms: readUnpackPlatforms(merged),
+    differs: readDiffers(merged),
+  }
+}

@@ -1,0 +1,65 @@
+import { table, tableAt, type Table } from './merge.ts'
+
+const OLD_CRI = 'io.containerd.grpc.v1.cri'
+const IMAGES = 'io.containerd.cri.v1.images'
+const RUNTIME = 'io.containerd.cri.v1.runtime'
+
+/** What of the old section's `containerd` table went to the image service's section. */
+const IMAGE_KEYS = ['snapshotter', 'disable_snapshot_annotations', 'discard_unpacked_layers']
+
+/** How version 1 files call the plugin that version 2 calls by its full name. */
+function migrateNames(plugins: Table): void {
+  if (plugins['cri'] !== undefined && plugins[OLD_CRI] === undefined) {
+    plugins[OLD_CRI] = plugins['cri']
+    delete plugins['cri']
+  }
+}
+
+function migrateImages(cri: Table, images: Table): void {
+  const pinned = table(images['pinned_images']) ?? {}
+  if (cri['sandbox_image'] !== undefined) pinned['sandbox'] = cri['sandbox_image']
+  if (Object.keys(pinned).length > 0) images['pinned_images'] = pinned
+  const containerd = table(cri['containerd'])
+  const runtimes = table(containerd?.['runtimes'])
+  // containerd returns here, so that without runtimes its own defaults replace the three keys below.
+  if (!containerd || !runtimes) return
+  // containerd reads `snapshot` where files say `snapshotter`, and writes a section that nothing reads: that is how a
+  // per-runtime snapshotter is lost for pulls. We do as it does, since we tell what the daemon will do.
+  for (const [name, runtime] of Object.entries(runtimes)) {
+    const snapshotter = table(runtime)?.['snapshot']
+    if (typeof snapshotter === 'string' && snapshotter !== '') {
+      const platforms = table(images['runtime_platform']) ?? {}
+      platforms[name] = { snapshotter }
+      images['runtime_platform'] = platforms
+    }
+  }
+  for (const key of IMAGE_KEYS) if (containerd[key] !== undefined) images[key] = containerd[key]
+}
+
+function migrateRuntime(cri: Table, runtime: Table): void {
+  const containerd = table(cri['containerd'])
+  if (!containerd) return
+  const updated = table(runtime['containerd']) ?? {}
+  for (const [key, value] of Object.entries(containerd)) {
+    if (!IMAGE_KEYS.includes(key) && updated[key] === undefined) updated[key] = value
+  }
+  runtime['containerd'] = updated
+}
+
+/**
+ * Turns one file's plugin sections of version 2 or older into those of version 3, as containerd 2 does before it merges the file.
+ * Changes the given table. Only what layercast reads is carried over.
+ */
+export function migrateToV3(config: Table): void {
+  const plugins = tableAt(config, 'plugins')
+  if (!plugins) return
+  migrateNames(plugins)
+  const cri = table(plugins[OLD_CRI])
+  if (!cri) return
+  const images = table(plugins[IMAGES]) ?? {}
+  const runtime = table(plugins[RUNTIME]) ?? {}
+  migrateImages(cri, images)
+  migrateRuntime(cri, runtime)
+  plugins[IMAGES] = images
+  plugins[RUNTIME] = runtime
+}

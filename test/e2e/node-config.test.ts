@@ -1,0 +1,116 @@
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { stringify } from 'smol-toml'
+import { describe, expect, test } from 'vitest'
+import { readNodeConfig, type DaemonVersion, type NodeConfig } from '../../functions/runner/node-config/index.ts'
+import { matrix, programs } from '../support/containerd/versions.ts'
+
+type Toml = Record<string, unknown>
+
+const names = fc.constantFrom('overlayfs', 'native', 'nydus', 'erofs')
+const handlerNames = fc.constantFrom('runc', 'kata', 'gvisor', 'kata.qemu')
+const runtimes = fc.dictionary(
+  handlerNames,
+  fc.record(
+    { runtime_type: fc.constant('io.containerd.runc.v2'), snapshotter: names },
+    { requiredKeys: ['runtime_type'] },
+  ),
+  { maxKeys: 3 },
+)
+const imageKeys = {
+  snapshotter: names,
+  disable_snapshot_annotations: fc.boolean(),
+  discard_unpacked_layers: fc.boolean(),
+}
+
+const v2Section = fc.record(
+  {
+    sandbox_image: fc.constantFrom('localhost/pause:1', 'example.com/pause:3'),
+    containerd: fc.record({ ...imageKeys, runtimes, default_runtime_name: handlerNames }, { requiredKeys: [] }),
+  },
+  { requiredKeys: [] },
+)
+const v2File = v2Section.map((cri): Toml => ({ version: 2, plugins: { 'io.containerd.grpc.v1.cri': cri } }))
+
+const v3File = fc
+  .record(
+    {
+      images: fc.record(
+        {
+          ...imageKeys,
+          pinned_images: fc.record({ sandbox: fc.constant('localhost/pinned:2') }),
+          runtime_platforms: fc.dictionary(handlerNames, fc.record({ snapshotter: names }), { maxKeys: 2 }),
+        },
+        { requiredKeys: [] },
+      ),
+      runtime: fc.record({ containerd: fc.record({ runtimes }, { requiredKeys: [] }) }, { requiredKeys: [] }),
+      version: fc.constantFrom(3, 4),
+    },
+    { requiredKeys: ['version'] },
+  )
+  .map(({ images, runtime, version }): Toml => {
+    const plugins: Toml = {}
+    if (images) plugins['io.containerd.cri.v1.images'] = images
+    if (runtime) plugins['io.containerd.cri.v1.runtime'] = runtime
+    return { version, plugins }
+  })
+
+const proxies = fc.dictionary(
+  fc.constantFrom('nydus', 'soci'),
+  fc.record({ type: fc.constant('snapshot'), address: fc.constantFrom('/run/a.sock', '/run/b.sock') }),
+)
+
+/** What the daemon itself says must come to, apart from the defaults that only its dump spells out. */
+function comparable(config: NodeConfig): Omit<NodeConfig, 'files' | 'unpackPlatforms' | 'differs'> {
+  const { files: _, unpackPlatforms: _u, differs: _d, ...rest } = config
+  return rest
+}
+
+function withDirectory<T>(run: (directory: string) => T): T {
+  const directory = mkdtempSync(join(tmpdir(), 'layercast-config-'))
+  try {
+    return run(directory)
+  } finally {
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+for (const version of matrix()) {
+  const found = await programs(version)
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  const daemon: DaemonVersion = { major, minor }
+  describe.skipIf('missing' in found)(`containerd ${version}'s configuration`, () => {
+    const binary = 'containerd' in found ? found.containerd : ''
+    const anyFile = major < 2 ? v2File : fc.oneof(v2File, v3File)
+
+    test('files, imports and drop-ins come to what `containerd config dump` says', () => {
+      const input = fc.tuple(anyFile, fc.array(anyFile, { maxLength: 2 }), proxies)
+      fc.assert(
+        fc.property(input, ([main, dropIns, proxyPlugins]) =>
+          withDirectory((directory) => {
+            const path = join(directory, 'config.toml')
+            mkdirSync(join(directory, 'conf.d'))
+            const whole = { imports: [join(directory, 'conf.d', '*.toml')], proxy_plugins: proxyPlugins, ...main }
+            writeFileSync(path, stringify(whole))
+            for (const [i, file] of dropIns.entries()) {
+              // containerd 2.3 refuses a drop-in of a higher version than the main file's.
+              if (Number(file['version']) > Number(main['version'])) continue
+              writeFileSync(join(directory, 'conf.d', `${i}.toml`), stringify(file))
+            }
+            const dumped = join(directory, 'dumped.toml')
+            const text = execFileSync(binary, ['-c', path, 'config', 'dump'], { stdio: ['ignore', 'pipe', 'pipe'] })
+            writeFileSync(dumped, text.toString().replace(/^imports = .*$/m, ''))
+            const expected = comparable(readNodeConfig({ path: dumped, daemon }))
+            const ours = comparable(readNodeConfig({ path, daemon }))
+            expect({ ...ours, sandboxImage: ours.sandboxImage ?? expected.sandboxImage }).toEqual(expected)
+          }),
+        ),
+        { numRuns: 40 },
+      )
+    })
+  })
+  if ('missing' in found) test.skip(`containerd ${version}: ${found.missing}`, () => undefined)
+}
