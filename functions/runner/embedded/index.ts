@@ -1,0 +1,73 @@
+import { isAbsolute, resolve } from 'node:path'
+import packageJSON from '../../../package.json' with { type: 'json' }
+import { LayercastError } from '../../image/errors.ts'
+import type { Applied, Backend } from '../ports.ts'
+import { absentSnapshotter } from './absent.ts'
+import { embeddedContent } from './content.ts'
+import { Database } from './database.ts'
+import { embeddedImages } from './images.ts'
+import { layoutOf, type Layout } from './layout.ts'
+import { leaseHolder, noHolder, type Hold } from './lease-holder.ts'
+import { embeddedLeases } from './leases.ts'
+import { EmbeddedSnapshotter } from './snapshotter.ts'
+import { makeTree, sweep } from './sweep.ts'
+
+/** The one snapshotter there is. It has the name of containerd's, and its semantics: plans for that one fit here. */
+const SNAPSHOTTER = 'overlayfs'
+
+/**
+ * A backend without a daemon: blobs and snapshots in a directory tree under `root`, metadata in SQLite. Several
+ * processes may have the same root open. What a killed process left is cleared away here. SYSTEM_CALL_FAILED when the
+ * root cannot be made or written, FAILED_PRECONDITION when a newer layercast has written it.
+ */
+export async function openEmbedded(options: { root: string }): Promise<Backend> {
+  const layout = layoutOf(isAbsolute(options.root) ? options.root : resolve(options.root))
+  const database = openTree(layout)
+  try {
+    await sweep(database, layout)
+  } catch (error) {
+    database.close()
+    throw error
+  }
+  return backend(database, layout, noHolder)
+}
+
+function openTree(layout: Layout): Database {
+  try {
+    makeTree(layout)
+    return Database.open(layout.database)
+  } catch (cause) {
+    if (cause instanceof LayercastError) throw cause
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new LayercastError('SYSTEM_CALL_FAILED', `the embedded root ${layout.root} cannot be opened: ${why}`, {
+      cause,
+      fix: 'Choose a directory that this user may write with --root, or run as root.',
+      detail: { root: layout.root },
+    })
+  }
+}
+
+function backend(database: Database, layout: Layout, hold: Hold): Backend {
+  const content = embeddedContent(database, layout, hold)
+  return {
+    kind: 'embedded',
+    version: async () => packageJSON.version,
+    images: embeddedImages(database),
+    content,
+    leases: embeddedLeases(database),
+    snapshotters: async () => [{ name: SNAPSHOTTER, capabilities: [] }],
+    snapshotter: (name) =>
+      name === SNAPSHOTTER
+        ? new EmbeddedSnapshotter(name, database, layout, hold)
+        : absentSnapshotter(name, [SNAPSHOTTER]),
+    applier: {
+      async apply(layer, mounts, options): Promise<Applied> {
+        // Loaded at the first layer: reading what is there takes neither the decoders nor system calls.
+        const { createApplier } = await import('../apply/index.ts')
+        return createApplier({ read: ({ digest }) => content.read(digest) }).apply(layer, mounts, options)
+      },
+    },
+    withLease: (id) => backend(database, layout, leaseHolder(database, id)),
+    close: async () => database.close(),
+  }
+}

@@ -1,0 +1,39 @@
+import { randomBytes } from 'node:crypto'
+import { readFileSync, statSync } from 'node:fs'
+
+/**
+ * Names for files that belong to one running process, so that another can tell what a dead one left. A process number
+ * alone says little: it is used again, and means another process in another PID namespace.
+ */
+
+// What is older than this belongs to nobody, whatever its name says.
+const DAY_MS = 24 * 60 * 60 * 1000
+
+function startOf(pid: number | 'self'): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    // The command name before it may hold spaces and parentheses. Start time is field 22, the 20th after the name.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ESRCH') return undefined
+    throw error
+  }
+}
+
+const pidNamespace = (): number => statSync('/proc/self/ns/pid').ino
+
+/** A new name, unlike any other, that tells whose it is. */
+export function ownedName(): string {
+  const random = randomBytes(9).toString('base64url')
+  return [process.pid, startOf('self'), pidNamespace(), random].join('.')
+}
+
+/** Whether the owner of a name is gone for sure. `modifiedAt` in milliseconds is when the file was last written. */
+export function isOrphan(name: string, modifiedAt: number): boolean {
+  if (Date.now() - modifiedAt > DAY_MS) return true
+  const [pid, start, namespace] = name.split('.')
+  // A process of another PID namespace cannot be looked for from here.
+  if (Number(namespace) !== pidNamespace()) return false
+  return startOf(Number(pid)) !== start
+}
