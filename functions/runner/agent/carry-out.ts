@@ -1,0 +1,75 @@
+import type { Client } from '../../contract/client.ts'
+import type { Digest } from '../../image/digest.ts'
+import { hasCode, LayercastError } from '../../image/errors.ts'
+import type { Planned } from '../../plan/document.ts'
+import { parsePlan } from '../../plan/index.ts'
+import type { Backend } from '../ports.ts'
+import { unpack, type ApplierChoice, type UnpackEvent, type UnpackResult } from '../unpack/index.ts'
+import type { State } from './state.ts'
+
+export interface CarryOutOptions {
+  backend: Backend
+  applier?: ApplierChoice | undefined
+  signal: AbortSignal
+  onEvent: (event: UnpackEvent) => void
+}
+
+/** The plan of this digest: as kept on disk where that is still it, else from the server. Checked either way. */
+export async function fetchPlan(client: Client, state: State, digest: Digest): Promise<Planned> {
+  const kept = await state.plan(digest)
+  if (kept !== undefined) {
+    const planned = readKept(kept)
+    if (planned?.digest === digest) return planned
+  }
+  const planned = await client.getPlan(digest)
+  await state.keepPlan(digest, planned.bytes)
+  return planned
+}
+
+/** A kept plan that cannot be read is as good as none: the server has it. */
+function readKept(bytes: Uint8Array): Planned | undefined {
+  try {
+    return parsePlan(bytes)
+  } catch (error) {
+    if (error instanceof LayercastError) return undefined
+    throw error
+  }
+}
+
+/** Makes a plan true on this node. IMAGE_NOT_FOUND or BLOB_NOT_FOUND where its image is not here; the rest as `unpack`. */
+export async function carryOut(planned: Planned, options: CarryOutOptions): Promise<UnpackResult> {
+  const { backend, applier, signal, onEvent } = options
+  await checkImage(backend, planned)
+  return await unpack({ backend, planned, signal, onEvent, ...(applier === undefined ? {} : { applier }) })
+}
+
+async function checkImage(backend: Backend, { plan }: Planned): Promise<void> {
+  try {
+    await backend.images.get(plan.reference)
+  } catch (error) {
+    if (!hasCode(error, 'IMAGE_NOT_FOUND')) throw error
+    throw new LayercastError('IMAGE_NOT_FOUND', `image ${plan.reference} is not on this node`, {
+      cause: error,
+      fix: 'Pull or import the image on the node; the agent tries again.',
+      detail: { reference: plan.reference },
+    })
+  }
+  const digests: Digest[] = []
+  for (const { digest } of [plan.manifest, plan.config]) {
+    try {
+      await backend.content.info(digest)
+    } catch (error) {
+      if (!hasCode(error, 'BLOB_NOT_FOUND')) throw error
+      digests.push(digest)
+    }
+  }
+  if (digests.length === 0) return
+  throw new LayercastError(
+    'BLOB_NOT_FOUND',
+    `image ${plan.reference} is on this node under other content: ${digests.join(', ')} of the plan is not there`,
+    {
+      fix: 'Pull or import the very image that was planned, or plan the one that is here.',
+      detail: { digests },
+    },
+  )
+}

@@ -1,0 +1,132 @@
+/** The node agent: enrols the node, then round after round makes it have what it is assigned, and says so. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createClient } from '../../contract/client.ts'
+import { hasCode } from '../../image/errors.ts'
+import type { Backend } from '../ports.ts'
+import { asAborted, checkAborted } from '../unpack/abort.ts'
+import type { ApplierChoice } from '../unpack/index.ts'
+import { enrol, enrolment, type Enrolled, type EnrolOptions } from './enrol.ts'
+import type { AgentEvent, RoundResult } from './events.ts'
+import { gatherFacts } from './facts.ts'
+import { Patience } from './patience.ts'
+import { runRound } from './round.ts'
+import { State } from './state.ts'
+
+export type { AgentEvent, PlanOutcome, RoundResult } from './events.ts'
+
+/** Where an agent keeps its token and what it last saw, unless told otherwise. */
+export const DEFAULT_STATE_DIRECTORY = '/var/lib/layercast/agent'
+
+const INTERVAL_MS = 30_000
+const JITTER = 0.2
+const FIRST_WAIT_MS = 1_000
+const LONGEST_WAIT_MS = 5 * 60_000
+
+export interface AgentOptions {
+  backend: Backend
+  server: string
+  /** Holds the node's token (mode 0600), its assignment and its plans. */
+  stateDirectory?: string
+  /** Needed the first time, and again when an operator has removed the node. */
+  joinToken?: string
+  /** What the node is called; the host's name where absent. */
+  name?: string
+  /** What selectors choose the node by. Sent when it enrols. */
+  labels?: Record<string, string>
+  applier?: ApplierChoice
+  /** Between two rounds, give or take a fifth. 30 s. */
+  intervalMs?: number
+  signal?: AbortSignal
+  onEvent?: (event: AgentEvent) => void
+  fetch?: typeof globalThis.fetch
+}
+
+/**
+ * Enrols where needed, does one round and gives what came of it. A plan that fails is a result, not an error.
+ * TOKEN_*, SERVER_*, CONTAINERD_UNREACHABLE (before any plan), ABORTED.
+ */
+export async function runOnce(options: AgentOptions): Promise<RoundResult> {
+  const agent = await start(options)
+  return await agent.round()
+}
+
+/**
+ * Goes on until the signal fires: a round, a jittered wait, and longer and longer waits while the server or the daemon
+ * cannot be reached. Returns after an abort; throws what no waiting cures, such as TOKEN_INVALID.
+ */
+export async function runAgent(options: AgentOptions): Promise<void> {
+  const { signal = new AbortController().signal, intervalMs = INTERVAL_MS, onEvent } = options
+  let agent: Agent | undefined
+  let failures = 0
+  while (!signal.aborted) {
+    let waitMs = jittered(intervalMs)
+    try {
+      agent ??= await start(options)
+      await agent.round()
+      failures = 0
+      onEvent?.({ type: 'waiting', waitMs })
+    } catch (error) {
+      if (signal.aborted) return
+      if (!isPassing(error)) throw error
+      waitMs = jittered(Math.min(FIRST_WAIT_MS * 2 ** failures++, LONGEST_WAIT_MS))
+      onEvent?.({ type: 'failed', error, waitMs })
+    }
+    await pause(waitMs, signal)
+  }
+}
+
+interface Agent {
+  round(): Promise<RoundResult>
+}
+
+async function start(options: AgentOptions): Promise<Agent> {
+  const { backend, server, joinToken, name, labels, fetch, applier } = options
+  const { signal = new AbortController().signal, onEvent = () => undefined } = options
+  checkAborted(signal)
+  const state = await State.open(options.stateDirectory ?? DEFAULT_STATE_DIRECTORY)
+  const patience = new Patience()
+  const facts = () => gatherFacts(backend)
+  const entry: EnrolOptions = { state, server, joinToken, name, labels, facts, fetch, signal }
+  const welcome = (enrolled: Enrolled): Enrolled => {
+    onEvent({ type: 'enrolled', id: enrolled.id, name: enrolled.name, server })
+    return enrolled
+  }
+  const kept = await state.identity()
+  let self = await enrolment(entry)
+  if (kept?.token !== self.token) welcome(self)
+
+  const once = async (): Promise<RoundResult> => {
+    const client = createClient({ server, token: self.token, fetch, signal })
+    const { id } = self
+    const common = { id, client, state, backend, applier, patience, signal, onEvent }
+    return await runRound({ ...common, facts: await facts() })
+  }
+  return {
+    round: async () => {
+      try {
+        return await once()
+      } catch (error) {
+        // The token is no longer good: with a join token at hand, this machine may become a node again.
+        if (joinToken === undefined || !hasCode(error, 'TOKEN_INVALID')) throw asAborted(error, signal)
+        self = welcome(await enrol(entry))
+        return await once()
+      }
+    },
+  }
+}
+
+function isPassing(error: unknown): boolean {
+  return hasCode(error, 'SERVER_UNREACHABLE', 'SERVER_FAILED', 'CONTAINERD_UNREACHABLE', 'CONTAINERD_FAILED')
+}
+
+function jittered(ms: number): number {
+  return Math.round(ms * (1 + JITTER * (2 * Math.random() - 1)))
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  try {
+    await sleep(ms, undefined, { signal })
+  } catch (error) {
+    if (!signal.aborted) throw error
+  }
+}

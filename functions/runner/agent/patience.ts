@@ -1,0 +1,30 @@
+const FIRST_WAIT_MS = 30_000
+const LONGEST_WAIT_MS = 15 * 60_000
+
+/** Leaves a plan that fails alone for a while, longer each time, so that a broken layer is not written every round. */
+export class Patience {
+  readonly #failures = new Map<string, { times: number; due: number }>()
+  readonly #now: () => number
+
+  constructor(now: () => number = Date.now) {
+    this.#now = now
+  }
+
+  isDue(digest: string): boolean {
+    return (this.#failures.get(digest)?.due ?? 0) <= this.#now()
+  }
+
+  done(digest: string): void {
+    this.#failures.delete(digest)
+  }
+
+  failed(digest: string): void {
+    const times = (this.#failures.get(digest)?.times ?? 0) + 1
+    const wait = Math.min(FIRST_WAIT_MS * 2 ** (times - 1), LONGEST_WAIT_MS)
+    this.#failures.set(digest, { times, due: this.#now() + wait })
+  }
+
+  forget(): void {
+    this.#failures.clear()
+  }
+}

@@ -1,0 +1,135 @@
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import type { Digest } from '../../image/digest.ts'
+import { isDigest } from '../../image/digest.ts'
+import { LayercastError } from '../../image/errors.ts'
+
+const digest = z.custom<Digest>((value) => typeof value === 'string' && isDigest(value), 'not a digest')
+
+/** Who this node is to a server. Its token and enrolment key are secrets. */
+const identity = z.object({
+  server: z.string(),
+  name: z.string(),
+  /** Made before the first enrolment, so that a lost answer can be asked for again. */
+  enrolmentKey: z.string(),
+  id: z.string().optional(),
+  token: z.string().optional(),
+})
+
+const assignment = z.object({
+  etag: z.string(),
+  generation: z.number().int(),
+  plans: z.array(z.object({ digest, reference: z.string(), snapshotter: z.string() })),
+})
+
+const said = z.object({
+  generation: z.number().int().optional(),
+  /** The last report of each plan, as JSON without its duration: what is the same is not said again. */
+  reports: z.record(z.string(), z.string()).default({}),
+  /** The facts last sent, as JSON. */
+  facts: z.string().optional(),
+})
+
+export type Identity = z.infer<typeof identity>
+export type KeptAssignment = z.infer<typeof assignment>
+export type Said = z.infer<typeof said>
+
+/** What the agent keeps between rounds: small files under one directory that root alone may read. */
+export class State {
+  readonly #directory: string
+
+  private constructor(directory: string) {
+    this.#directory = directory
+  }
+
+  /** Opens the directory, made where it is missing. SYSTEM_CALL_FAILED where that cannot be. */
+  static async open(directory: string): Promise<State> {
+    try {
+      await mkdir(join(directory, 'plans'), { recursive: true, mode: 0o700 })
+    } catch (cause) {
+      throw new LayercastError('SYSTEM_CALL_FAILED', `the agent cannot keep its state in ${directory}`, {
+        cause,
+        fix: 'Name a directory that this user may write with --state.',
+      })
+    }
+    return new State(directory)
+  }
+
+  identity = () => this.#read('node.json', identity)
+  keepIdentity = (value: Identity) => this.#write('node.json', value)
+  assignment = () => this.#read('assignment.json', assignment)
+  keepAssignment = (value: KeptAssignment) => this.#write('assignment.json', value)
+  said = async (): Promise<Said> => (await this.#read('said.json', said)) ?? { reports: {} }
+  keepSaid = (value: Said) => this.#write('said.json', value)
+
+  /** What belongs to another enrolment must not be taken for this one's. */
+  async forgetRounds(): Promise<void> {
+    for (const name of ['assignment.json', 'said.json']) await rm(join(this.#directory, name), { force: true })
+  }
+
+  /** A plan's bytes, as they were kept; the caller checks them. */
+  async plan(name: Digest): Promise<Uint8Array | undefined> {
+    return await readOrNone(this.#planFile(name))
+  }
+
+  async keepPlan(name: Digest, bytes: Uint8Array): Promise<void> {
+    await writeWhole(this.#planFile(name), bytes)
+  }
+
+  /** Removes the plans that are not among these. */
+  async prunePlans(kept: readonly Digest[]): Promise<void> {
+    const names = new Set(kept.map((name) => this.#planFile(name)))
+    const directory = join(this.#directory, 'plans')
+    for (const name of await readdir(directory)) {
+      if (!names.has(join(directory, name))) await rm(join(directory, name), { force: true })
+    }
+  }
+
+  #planFile(name: Digest): string {
+    return join(this.#directory, 'plans', `${name.replace(':', '-')}.json`)
+  }
+
+  async #read<T extends z.ZodType>(name: string, schema: T): Promise<z.output<T> | undefined> {
+    const path = join(this.#directory, name)
+    const bytes = await readOrNone(path)
+    if (bytes === undefined) return undefined
+    try {
+      return schema.parse(JSON.parse(new TextDecoder().decode(bytes)))
+    } catch (cause) {
+      throw new LayercastError('DOCUMENT_FIELD_INVALID', `the agent's file ${path} is not as it was written`, {
+        cause,
+        fix:
+          name === 'node.json'
+            ? `Remove ${path} and enrol again: layercast agent --join-token TOKEN.`
+            : `Remove ${path}; the agent asks the server again.`,
+      })
+    }
+  }
+
+  async #write(name: string, value: unknown): Promise<void> {
+    await writeWhole(join(this.#directory, name), new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`))
+  }
+}
+
+async function readOrNone(path: string): Promise<Uint8Array | undefined> {
+  try {
+    return await readFile(path)
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** A reader, also one after a crash, sees the old file or the new one, never half of it. */
+async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
+  const partial = `${path}.${process.pid}.part`
+  const file = await open(partial, 'w', 0o600)
+  try {
+    await file.writeFile(bytes)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await rename(partial, path)
+}
