@@ -1,0 +1,103 @@
+import { connect } from 'node:net'
+import { createClient, type Client } from '@connectrpc/connect'
+import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node'
+import { ContainerState, ImageService, NamespaceMode, RuntimeService } from './proto/gen/runtime_pb.js'
+
+const BASE_URL = 'http://cri.sock'
+
+interface PodConfig {
+  metadata: { name: string; uid: string; namespace: string; attempt: number }
+  logDirectory: string
+  linux: { securityContext: { namespaceOptions: { network: NamespaceMode } } }
+}
+
+/** A pod with its sandbox, and the runtime handler that it was started with. */
+export interface Pod {
+  readonly id: string
+  readonly config: PodConfig
+}
+
+/** What a kubelet does to start pods, over containerd's CRI socket. `close` removes the pods that it ran. */
+export class Cri {
+  readonly #session: Http2SessionManager
+  readonly #runtime: Client<typeof RuntimeService>
+  readonly #images: Client<typeof ImageService>
+  readonly #logs: string
+  readonly #pods = new Set<string>()
+  #count = 0
+
+  /** @param logs a directory of the caller's for the containers' logs */
+  constructor(address: string, logs: string) {
+    this.#session = new Http2SessionManager(BASE_URL, {}, { createConnection: () => connect(address) })
+    const transport = createGrpcTransport({ baseUrl: BASE_URL, sessionManager: this.#session })
+    this.#runtime = createClient(RuntimeService, transport)
+    this.#images = createClient(ImageService, transport)
+    this.#logs = logs
+  }
+
+  /** Runs a sandbox on the host's network, so that no CNI is needed. */
+  async runPod(runtimeHandler: string): Promise<Pod> {
+    const name = `pod-${process.pid}-${++this.#count}`
+    const config: PodConfig = {
+      metadata: { name, uid: name, namespace: 'default', attempt: 0 },
+      logDirectory: this.#logs,
+      linux: { securityContext: { namespaceOptions: { network: NamespaceMode.NODE } } },
+    }
+    const { podSandboxId } = await this.#runtime.runPodSandbox({ config, runtimeHandler })
+    this.#pods.add(podSandboxId)
+    return { id: podSandboxId, config }
+  }
+
+  /** Creates and starts a container of an image that is on the node; its ID. */
+  async startContainer(pod: Pod, image: string, command: string[], runtimeHandler = ''): Promise<string> {
+    const name = `container-${++this.#count}`
+    const { containerId } = await this.#runtime.createContainer({
+      podSandboxId: pod.id,
+      sandboxConfig: pod.config,
+      config: {
+        metadata: { name, attempt: 0 },
+        image: { image, runtimeHandler },
+        command,
+        logPath: `${name}.log`,
+        linux: { securityContext: { namespaceOptions: { network: NamespaceMode.NODE } } },
+      },
+    })
+    await this.#runtime.startContainer({ containerId })
+    return containerId
+  }
+
+  /** Runs a command in a running container. */
+  async exec(containerId: string, cmd: string[]): Promise<{ stdout: string; stderr: string; exitCode: number }> {
+    const answer = await this.#runtime.execSync({ containerId, cmd, timeout: 20n })
+    const text = new TextDecoder()
+    return { stdout: text.decode(answer.stdout), stderr: text.decode(answer.stderr), exitCode: answer.exitCode }
+  }
+
+  async isRunning(containerId: string): Promise<boolean> {
+    const { status } = await this.#runtime.containerStatus({ containerId })
+    return status?.state === ContainerState.CONTAINER_RUNNING
+  }
+
+  /** Whether CRI itself knows the image. */
+  async hasImage(image: string): Promise<boolean> {
+    return (await this.#images.imageStatus({ image: { image } })).image !== undefined
+  }
+
+  async removePod(pod: Pod): Promise<void> {
+    await this.#remove(pod.id)
+  }
+
+  async #remove(podSandboxId: string): Promise<void> {
+    await this.#runtime.stopPodSandbox({ podSandboxId })
+    await this.#runtime.removePodSandbox({ podSandboxId })
+    this.#pods.delete(podSandboxId)
+  }
+
+  async close(): Promise<void> {
+    try {
+      for (const id of this.#pods) await this.#remove(id)
+    } finally {
+      this.#session.abort()
+    }
+  }
+}
