@@ -1,15 +1,15 @@
 import type { DescService } from '@bufbuild/protobuf'
 import { createClient, type Client, type Interceptor } from '@connectrpc/connect'
-import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node'
-import { connect } from 'node:net'
+import { createGrpcTransport } from '@connectrpc/connect-node'
 import { LayercastError } from '../../image/errors.ts'
 import { fromGrpc, unreachable, type Meaning } from './errors.ts'
+import { Session } from './session.ts'
 
 export const DEFAULT_ADDRESS = '/run/containerd/containerd.sock'
 export const DEFAULT_NAMESPACE = 'default'
 
-// A layer is read in bulk while other calls go on: HTTP/2's default windows of 64 KiB would make every call wait for it.
-const STREAM_WINDOW = 2 << 20
+// Only the :authority of requests: the socket is what is dialled.
+const BASE_URL = 'http://containerd.sock'
 
 /** One HTTP/2 session to a containerd daemon, in one namespace and, when asked, under one lease. */
 export class Connection {
@@ -19,32 +19,32 @@ export class Connection {
   readonly #session: Session
   readonly #transport: ReturnType<typeof createGrpcTransport>
 
-  private constructor(session: Session, namespace: string, lease: string | undefined) {
+  private constructor(session: Session, address: string, namespace: string, lease: string | undefined) {
     this.#session = session
-    this.address = session.address
+    this.address = address
     this.namespace = namespace
     this.lease = lease
     const headers: Interceptor = (next) => (request) => {
-      if (session.closed) throw closedError(session.address)
+      if (session.closed) throw closedError(address)
       request.header.set('containerd-namespace', namespace)
       if (lease !== undefined) request.header.set('containerd-lease', lease)
       return next(request)
     }
     this.#transport = createGrpcTransport({
       baseUrl: BASE_URL,
-      sessionManager: session.manager,
+      sessionManager: session,
       interceptors: [headers],
     })
   }
 
   /** Dials nothing yet: the first call does. */
   static to(address: string, namespace: string): Connection {
-    return new Connection(new Session(address), namespace, undefined)
+    return new Connection(new Session(BASE_URL, address.replace(/^unix:\/\//, '')), address, namespace, undefined)
   }
 
   /** The same session, everything made through it held by this lease. */
   withLease(lease: string): Connection {
-    return new Connection(this.#session, this.namespace, lease)
+    return new Connection(this.#session, this.address, this.namespace, lease)
   }
 
   client<T extends DescService>(service: T): Client<T> {
@@ -83,33 +83,6 @@ export class Connection {
   /** Ends the session with all calls that are under way; a process with nothing else to do can then exit. */
   close(): void {
     this.#session.close()
-  }
-}
-
-// Only the authority: the socket below is what is dialled.
-const BASE_URL = 'http://containerd.sock'
-
-class Session {
-  readonly address: string
-  readonly manager: Http2SessionManager
-  closed = false
-
-  constructor(address: string) {
-    this.address = address
-    const path = address.replace(/^unix:\/\//, '')
-    this.manager = new Http2SessionManager(
-      BASE_URL,
-      {},
-      {
-        createConnection: () => connect(path),
-        settings: { initialWindowSize: STREAM_WINDOW, enablePush: false },
-      },
-    )
-  }
-
-  close(): void {
-    this.closed = true
-    this.manager.abort()
   }
 }
 

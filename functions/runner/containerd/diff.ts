@@ -17,7 +17,7 @@ export function containerdApplier(connection: Connection): Applier {
             { diff: fromDescriptor(layer), mounts: fromMounts(mounts) },
             signal === undefined ? {} : { signal },
           ),
-        { notFound: 'BLOB_NOT_FOUND', fix: 'Pull the image again, or name a source that has this blob.' },
+        { notFound: 'BLOB_NOT_FOUND', fix: 'Pull the image again, or name a source that has this blob.', signal },
       )
       // The service says nothing until it is done.
       onProgress?.(layer.size)

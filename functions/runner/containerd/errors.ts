@@ -4,6 +4,8 @@ import { LayercastError, type Code } from '../../image/errors.ts'
 /** What the daemon's NotFound means for a call, and what a user can do about it. */
 export interface Meaning {
   notFound?: Code
+  /** The caller's own signal: once it is aborted, the call's end is no failure of the daemon's. */
+  signal?: AbortSignal | undefined
   fix?: string
 }
 
@@ -43,12 +45,9 @@ export function fromGrpc(error: unknown, address: string, doing: string, meaning
   if (error instanceof LayercastError) return error
   const grpc = ConnectError.from(error)
   if (grpc.cause instanceof LayercastError) return grpc.cause
-  if (!isAnswer(grpc)) {
-    if (grpc.code === GrpcCode.Canceled) {
-      return new LayercastError('ABORTED', `cannot ${doing}: aborted`, { cause: error })
-    }
-    return unreachable(address, error)
-  }
+  if (meaning.signal?.aborted === true)
+    return new LayercastError('ABORTED', `cannot ${doing}: aborted`, { cause: error })
+  if (!isAnswer(grpc)) return unreachable(address, error)
   const [code, fix] = classify(grpc, meaning)
   return new LayercastError(code, `cannot ${doing}: ${grpc.rawMessage}`, {
     cause: error,
@@ -65,8 +64,6 @@ function classify(grpc: ConnectError, meaning: Meaning): [Code, string | undefin
       return ['ALREADY_EXISTS', undefined]
     case GrpcCode.FailedPrecondition:
       return ['FAILED_PRECONDITION', undefined]
-    case GrpcCode.Canceled:
-      return ['ABORTED', undefined]
     case GrpcCode.InvalidArgument:
       // One status stands for several mistakes; only the words tell them apart, the same from 1.6 to 2.3.
       if (/snapshotter not loaded/.test(grpc.rawMessage)) {
@@ -76,6 +73,7 @@ function classify(grpc: ConnectError, meaning: Meaning): [Code, string | undefin
         ]
       }
       if (/label key and value/.test(grpc.rawMessage)) return ['LABEL_TOO_LARGE', undefined]
+      if (/is not committed snapshot/.test(grpc.rawMessage)) return ['FAILED_PRECONDITION', undefined]
       return ['CONTAINERD_FAILED', undefined]
     default:
       return ['CONTAINERD_FAILED', undefined]
