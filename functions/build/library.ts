@@ -1,15 +1,15 @@
-import { build } from 'esbuild'
+import { build, type BuildOptions } from 'esbuild'
 import { join } from 'node:path'
 import { dist, root } from './places.ts'
 
-const shared = {
+const shared: BuildOptions = {
   absWorkingDir: root,
   entryPoints: ['functions/index.ts'],
   bundle: true,
   format: 'esm',
   target: 'es2024',
   logLevel: 'warning',
-} as const
+}
 
 /** The library, `import { plan } from 'layercast'`: one file for Node, one for Workers, which import the WASM as a module. */
 export async function buildLibrary(): Promise<void> {

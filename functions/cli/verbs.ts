@@ -1,5 +1,40 @@
 import type { Verb } from './verb.ts'
+import { agentVerb } from './verbs/agent.ts'
+import { applyVerb } from './verbs/apply.ts'
+import { assignmentLsVerb, assignmentRmVerb, assignVerb } from './verbs/assign.ts'
+import { imageImportVerb } from './verbs/image-import.ts'
+import { imageLsVerb } from './verbs/image-ls.ts'
+import { joinTokenCreateVerb, joinTokenLsVerb, joinTokenRevokeVerb } from './verbs/join-token.ts'
+import { nodeLsVerb, nodeRmVerb } from './verbs/node.ts'
+import { planVerb } from './verbs/plan.ts'
+import { snapshotLsVerb } from './verbs/snapshot-ls.ts'
+import { snapshotRmVerb } from './verbs/snapshot-rm.ts'
+import { snapshotTreeVerb } from './verbs/snapshot-tree.ts'
+import { snapshotterLsVerb } from './verbs/snapshotter-ls.ts'
+import { unpackVerb } from './verbs/unpack.ts'
+import { verifyVerb } from './verbs/verify.ts'
 import { versionVerb } from './verbs/version.ts'
 
 /** Every verb there is, in the order in which the help lists them. */
-export const VERBS: readonly Verb[] = [versionVerb]
+export const VERBS: readonly Verb[] = [
+  unpackVerb,
+  planVerb,
+  applyVerb,
+  verifyVerb,
+  imageLsVerb,
+  imageImportVerb,
+  snapshotLsVerb,
+  snapshotTreeVerb,
+  snapshotRmVerb,
+  snapshotterLsVerb,
+  versionVerb,
+  joinTokenCreateVerb,
+  joinTokenLsVerb,
+  joinTokenRevokeVerb,
+  agentVerb,
+  assignVerb,
+  assignmentLsVerb,
+  assignmentRmVerb,
+  nodeLsVerb,
+  nodeRmVerb,
+]

@@ -23,22 +23,18 @@ const ZSTD = 'application/vnd.oci.image.layer.v1.tar+zstd'
 const MACHINE = {
   trees: ['etc/alternatives', 'usr/share/zoneinfo'],
   entries: [
-    ...[
-      'bin',
-      'lib',
-      'lib64',
-      'sbin',
-      'etc/os-release',
-      'usr/lib/os-release',
-      'etc/passwd',
-      'etc/group',
-      'tmp',
-      'var/mail',
-    ],
-    ...['sh', 'dash', 'bash', 'ls', 'cat', 'env', 'id', 'passwd', 'su', 'perl', 'gunzip', 'uncompress'].map(
-      (name) => `usr/bin/${name}`,
-    ),
+    'bin',
+    'lib',
+    'lib64',
+    'sbin',
+    'tmp',
+    'var/mail',
+    'etc/os-release',
+    'etc/passwd',
+    'etc/group',
+    'usr/lib/os-release',
   ],
+  programs: ['sh', 'dash', 'bash', 'ls', 'cat', 'env', 'id', 'passwd', 'su', 'perl', 'gunzip', 'uncompress'],
   /** The libraries that those programs load. */
   libraries: /^(?:ld-linux.*|lib(?:c|m|crypt|dl|pthread|tinfo|selinux|pcre2-8)\.so.*)$/u,
   libraryPlaces: ['usr/lib64', 'usr/lib/x86_64-linux-gnu', 'usr/lib/aarch64-linux-gnu'],
@@ -51,7 +47,9 @@ export async function machineLayer(): Promise<LayerArchive> {
     const parts = name.split('/')
     for (let depth = 1; depth <= parts.length; depth++) names.add(parts.slice(0, depth).join('/'))
   }
-  for (const name of MACHINE.entries) if (existsSync(`/${name}`)) add(name)
+  for (const name of [...MACHINE.entries, ...MACHINE.programs.map((program) => `usr/bin/${program}`)]) {
+    if (existsSync(`/${name}`)) add(name)
+  }
   for (const place of MACHINE.libraryPlaces) {
     if (!existsSync(`/${place}`)) continue
     for (const name of await readdir(`/${place}`)) if (MACHINE.libraries.test(name)) add(`${place}/${name}`)
@@ -128,8 +126,16 @@ async function writeTar(from: string, names: readonly string[], extra: readonly 
   const running = promisify(execFile)(
     'tar',
     [
-      ...['--create', '--format=pax', '--pax-option=delete=atime,delete=ctime', '--sort=name', '--numeric-owner'],
-      ...[...extra, ...recursion, '--null', '--verbatim-files-from', '--files-from=-'],
+      '--create',
+      '--format=pax',
+      '--pax-option=delete=atime,delete=ctime',
+      '--sort=name',
+      '--numeric-owner',
+      ...extra,
+      ...recursion,
+      '--null',
+      '--verbatim-files-from',
+      '--files-from=-',
     ],
     { cwd: from, encoding: 'buffer', maxBuffer: 1024 ** 3 },
   )

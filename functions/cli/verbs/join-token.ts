@@ -1,7 +1,7 @@
-import { LayercastError } from '../../image/errors.ts'
 import { operatorClient } from '../server.ts'
 import { fields, table } from '../output/table.ts'
 import { count } from '../output/text.ts'
+import { seconds, wholeNumber } from '../values.ts'
 import { verb } from '../verb.ts'
 import { SERVER, TOKEN } from './options.ts'
 
@@ -25,7 +25,7 @@ export const joinTokenCreateVerb = verb({
   async run(context, { options }) {
     const client = await operatorClient(context, options)
     const made = await client.createJoinToken({
-      ...(options.ttl !== undefined && { ttlSeconds: seconds(options.ttl) }),
+      ...(options.ttl !== undefined && { ttlSeconds: seconds('--ttl', options.ttl) }),
       ...(options.maxUses !== undefined && { maxUses: wholeNumber('--max-uses', options.maxUses) }),
       ...(options.note !== undefined && { note: options.note }),
     })
@@ -74,22 +74,3 @@ export const joinTokenRevokeVerb = verb({
     await context.show({ revoked: args.ID }, () => fields([['revoked', args.ID]]))
   },
 })
-
-const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 }
-
-function seconds(text: string): number {
-  const found = /^(?<number>[1-9]\d{0,8})(?<unit>[smhd])$/u.exec(text)
-  if (!found?.groups) {
-    throw new LayercastError('USAGE', `--ttl cannot be '${text}'`, {
-      fix: 'Write a number and a unit: 90s, 30m, 12h, 7d.',
-    })
-  }
-  return Number(found.groups['number']) * (UNITS[found.groups['unit'] ?? 's'] ?? 1)
-}
-
-function wholeNumber(flag: string, text: string): number {
-  if (!/^[1-9]\d{0,8}$/u.test(text)) {
-    throw new LayercastError('USAGE', `${flag} cannot be '${text}'`, { fix: 'Write a whole number from 1 on.' })
-  }
-  return Number(text)
-}

@@ -1,0 +1,70 @@
+/** What an unpack did, or would do, as a person reads it. */
+import type { Planned } from '../../plan/document.ts'
+import type { DryRun, DryRunLayer, LayerState, UnpackResult } from '../../runner/unpack/index.ts'
+import { labelKeys, LAYER_COLUMNS, warningText } from './plan.ts'
+import { fields, table, type Column } from './table.ts'
+import { count, duration } from './text.ts'
+
+const STATES: Readonly<Record<LayerState, string>> = {
+  exists: 'was there',
+  taken: 'taken by the snapshotter',
+  applied: 'unpacked',
+  staged: 'was staged',
+}
+
+/** Each layer with what became of it and how long that took; then where it all is. */
+export function unpackText({ plan }: Planned, result: UnpackResult): string {
+  const rows = plan.layers.map((layer, index) => ({ ...layer, result: result.layers[index] }))
+  const layers = table(rows, [
+    ...(LAYER_COLUMNS as readonly Column<(typeof rows)[number]>[]),
+    { title: 'LABELS', value: ({ labels }) => labelKeys(labels) },
+    { title: 'STATE', value: ({ result: done }) => (done ? STATES[done.state] : '') },
+    { title: 'TIME', value: ({ result: done }) => (done && done.ms > 0 ? duration(done.ms) : ''), align: 'right' },
+  ])
+  const end = fields([
+    ['image', plan.reference],
+    ['snapshotter', plan.snapshotter],
+    ['chain ID', plan.chainID || '- (nothing to unpack)'],
+    ['done', result.ready ? 'it was ready before' : `${count(plan.layers.length, 'layer')} in ${duration(result.ms)}`],
+  ])
+  return `${plan.layers.length > 0 ? `${layers}\n` : ''}${end}${warningText(result.warnings)}`
+}
+
+/** Each layer with what is there of it and what would be done. */
+export function dryRunText({ plan }: Planned, found: DryRun & { toImport: readonly string[] }): string {
+  const rows = plan.layers.map((layer, index) => ({ ...layer, found: found.layers[index] }))
+  const layers = table(rows, [
+    ...(LAYER_COLUMNS as readonly Column<(typeof rows)[number]>[]),
+    { title: 'BLOB', value: (row) => (row.found ? blobText(row.found, found) : '') },
+    { title: 'SNAPSHOT', value: (row) => row.found?.snapshot ?? '' },
+    { title: 'WOULD BE', value: (row) => (row.found ? actionText(row.found) : '') },
+  ])
+  const todo = found.layers.filter(({ snapshot }) => snapshot === 'missing').length
+  const end = fields([
+    ['image', plan.reference],
+    ['snapshotter', plan.snapshotter],
+    ['chain ID', plan.chainID || '- (nothing to unpack)'],
+    ['would do', found.ready ? 'nothing: it is ready' : wouldDo(todo, plan.layers.length, found.config.gcLabel)],
+  ])
+  return `${plan.layers.length > 0 ? `${layers}\n` : ''}${end}${warningText(plan.warnings)}`
+}
+
+function blobText({ blob, digest }: DryRunLayer, { toImport }: { toImport: readonly string[] }): string {
+  if (blob.there) return 'there'
+  if (toImport.includes(digest)) return 'to import'
+  return blob.need === 'required' ? 'missing' : 'not there'
+}
+
+function actionText({ snapshot, blob }: DryRunLayer): string {
+  if (snapshot === 'exists') return 'kept'
+  if (snapshot === 'differs') return 'kept, with the labels that it has'
+  return blob.need === 'required' ? 'unpacked' : 'offered to the snapshotter'
+}
+
+function wouldDo(todo: number, layers: number, labelled: boolean): string {
+  const parts = [
+    ...(todo > 0 ? [`prepare ${todo} of ${count(layers, 'layer')}`] : []),
+    ...(labelled ? [] : ['label the config, which keeps the chain from the garbage collector']),
+  ]
+  return parts.join('; ')
+}

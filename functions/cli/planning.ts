@@ -1,0 +1,95 @@
+/** From an image as the user names it to its plan: what `plan`, `unpack`, `verify` and `assign` share. */
+import { LayercastError } from '../image/errors.ts'
+import type { Planned } from '../plan/document.ts'
+import type { PlanInput } from '../plan/plan.ts'
+import type { NodeImage } from '../runner/image/index.ts'
+import type { Context } from './context.ts'
+import { readInput } from './files.ts'
+
+/** The options that shape a plan. */
+export interface PlanningOptions {
+  snapshotter: string
+  profile?: string | undefined
+  labels?: string | undefined
+  platform?: string | undefined
+  reference?: string | undefined
+}
+
+/** Where an image's two documents come from: files, or an image that is named. */
+export interface ImageFrom {
+  image?: string | undefined
+  manifest?: string | undefined
+  config?: string | undefined
+}
+
+/**
+ * The image's documents and everything else that its plan depends on. Nothing is imported and nothing changes.
+ *
+ * @throws LayercastError USAGE where the image is not named in one of the two ways; else as the parts below
+ */
+export async function planInput(context: Context, from: ImageFrom, options: PlanningOptions): Promise<PlanInput> {
+  if (from.image !== undefined) {
+    if (from.manifest !== undefined || from.config !== undefined) {
+      throw usage('IMAGE is given, and --manifest or --config too', 'Give the one or the other.')
+    }
+    return inputOf(await lookUp(context, from.image, options), options)
+  }
+  if (from.manifest === undefined || from.config === undefined) {
+    throw usage(
+      'neither IMAGE nor --manifest and --config are given',
+      'Name an image, or give both files and --reference.',
+    )
+  }
+  if (from.manifest === '-' && from.config === '-') {
+    throw usage('--manifest and --config are both stdin', 'Give one of them as a file.')
+  }
+  if (options.reference === undefined) {
+    throw usage(
+      '--reference is not given',
+      "Give --reference NAME, the image's name: the labels carry it, and files do not.",
+    )
+  }
+  const manifest = await readInput(context, from.manifest)
+  const config = await readInput(context, from.config)
+  return { reference: options.reference, manifest, config, ...shape(options), platform: options.platform }
+}
+
+/** The input of the plan of an image that was found. */
+export function inputOf(image: NodeImage, options: PlanningOptions): PlanInput {
+  return {
+    reference: options.reference ?? image.reference,
+    manifest: image.manifest,
+    mediaType: image.mediaType,
+    config: image.config,
+    ...shape(options),
+  }
+}
+
+/** An image by its name on the node, or in a source; neither node nor source is changed. */
+export async function lookUp(context: Context, image: string, options: PlanningOptions): Promise<NodeImage> {
+  const { inspect, isSpec, resolve } = await import('../runner/image/index.ts')
+  const where = { ...(options.platform !== undefined && { platform: options.platform }), signal: context.signal }
+  if (isSpec(image)) {
+    return inspect(image, { ...where, ...(options.reference !== undefined && { reference: options.reference }) })
+  }
+  return resolve(await context.backend(), image, where)
+}
+
+/** The plan, made here. */
+export async function planHere(input: PlanInput): Promise<Planned> {
+  const { plan } = await import('../plan/index.ts')
+  return plan(input)
+}
+
+function shape(options: PlanningOptions): Pick<PlanInput, 'snapshotter' | 'profile' | 'labels'> {
+  return {
+    snapshotter: options.snapshotter,
+    ...(options.profile !== undefined && { profile: options.profile }),
+    // The parser has checked it against the option's choices.
+    ...(options.labels !== undefined && { labels: options.labels as 'cri' | 'off' }),
+  }
+}
+
+function usage(message: string, fix: string): LayercastError {
+  return new LayercastError('USAGE', message, { fix })
+}

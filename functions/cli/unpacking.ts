@@ -1,0 +1,77 @@
+/** Carrying out a plan before the user's eyes: what `unpack` and `apply` share. */
+import { LayercastError } from '../image/errors.ts'
+import type { Planned } from '../plan/document.ts'
+import type { ApplierChoice, DryRun, UnpackEvent, UnpackResult } from '../runner/unpack/index.ts'
+import type { Context } from './context.ts'
+import { dryRunText, unpackText } from './output/unpack.ts'
+import { createProgress } from './output/progress.ts'
+import { shortDigest } from './output/text.ts'
+
+/** Unpacks, drawing bars on a terminal, and prints what became of each layer. Errors as `unpack` of the runner. */
+export async function unpackPlan(
+  context: Context,
+  planned: Planned,
+  options: { applier: string | undefined },
+): Promise<void> {
+  const { unpack } = await import('../runner/unpack/index.ts')
+  const progress = createProgress(context.streams)
+  let result: UnpackResult
+  try {
+    result = await unpack({
+      backend: await context.backend(),
+      planned,
+      signal: context.signal,
+      onEvent: (event) => show(context, progress.set, planned, event),
+      // The parser has checked it against the option's choices.
+      ...(options.applier !== undefined && { applier: options.applier as ApplierChoice }),
+    })
+  } finally {
+    progress.end()
+  }
+  await context.show(result, () => unpackText(planned, result))
+}
+
+/**
+ * Looks at what an unpack would meet and says what it would do.
+ *
+ * @param fromSource whether an unpack would import the image's blobs first, so that none of them is missing
+ * @throws LayercastError BLOB_NOT_FOUND after the report, where the unpack would be refused
+ */
+export async function dryRunPlan(context: Context, planned: Planned, options: { fromSource: boolean }): Promise<void> {
+  const { dryRun } = await import('../runner/unpack/index.ts')
+  const found = await dryRun({ backend: await context.backend(), plan: planned.plan })
+  const report: DryRun & { toImport: readonly string[] } = options.fromSource
+    ? { ...found, missing: [], toImport: found.missing }
+    : { ...found, toImport: [] }
+  await context.show({ plan: planned.digest, ...report }, () => dryRunText(planned, report))
+  if (report.missing.length > 0) {
+    throw new LayercastError(
+      'BLOB_NOT_FOUND',
+      `an unpack would be refused: the node does not have ${report.missing.join(', ')}`,
+      {
+        fix: 'Bring them back first: pull the image again, or unpack it from a source (oci:DIR, docker-archive:FILE, docker://NAME).',
+        detail: { digests: report.missing },
+      },
+    )
+  }
+}
+
+function show(
+  context: Context,
+  set: ReturnType<typeof createProgress>['set'],
+  { plan }: Planned,
+  event: UnpackEvent,
+): void {
+  if (event.type === 'layer' || event.type === 'progress') {
+    const total = plan.layers[event.index]?.descriptor.size ?? 0
+    const label = `layer ${event.index + 1}/${plan.layers.length} ${shortDigest(event.digest)}`
+    if (event.type === 'progress') set(String(event.index), { label, state: 'applying', done: event.bytes, total })
+    else if (event.step === 'done')
+      set(String(event.index), { label, state: event.state ?? 'done', done: total, total })
+    else set(String(event.index), { label, state: event.step, done: 0, total })
+  }
+  if (event.type === 'layer')
+    context.detail(`layer ${event.index + 1}: ${event.step}${event.state ? ` (${event.state})` : ''}`)
+  if (event.type === 'lease') context.detail(`lease ${event.id} ${event.step}`)
+  if (event.type === 'retry') context.note(`layercast: ${event.what} failed, trying again in ${event.waitMs} ms`)
+}

@@ -1,0 +1,108 @@
+import { CODES, LayercastError, type Code } from '../../image/errors.ts'
+import type { AgentEvent, AgentOptions, PlanOutcome, RoundResult } from '../../runner/agent/index.ts'
+import type { ApplierChoice } from '../../runner/unpack/index.ts'
+import type { Context } from '../context.ts'
+import { readToken } from '../server.ts'
+import { table } from '../output/table.ts'
+import { count, duration, shortDigest } from '../output/text.ts'
+import { keyValues, seconds } from '../values.ts'
+import { verb } from '../verb.ts'
+import { APPLIER, SERVER } from './options.ts'
+
+export const agentVerb = verb({
+  path: ['agent'],
+  group: 'Run a fleet',
+  summary: 'make this machine a node of a fleet, and keep it as it is assigned',
+  description:
+    'The first time it needs a join token; then it keeps a token of its own. It asks for its assignment, ' +
+    'carries out each plan that is not done, reports, and asks again, until it is stopped.',
+  arguments: [],
+  options: {
+    server: SERVER,
+    joinToken: {
+      value: 'TOKEN',
+      env: 'LAYERCAST_JOIN_TOKEN',
+      summary: 'what the machine joins with, or @FILE to read it from a file; the first time only',
+    },
+    name: { value: 'NAME', summary: "what the node is called (default: the host's name)" },
+    label: { value: 'KEY=VALUE', many: true, summary: 'what selectors choose the node by; sent when it joins' },
+    state: {
+      value: 'DIR',
+      summary: 'where it keeps its token and what it last saw (default: /var/lib/layercast/agent)',
+    },
+    interval: { value: 'TIME', summary: 'between two rounds: 30s, 5m (default: 30s)' },
+    applier: APPLIER,
+    once: { summary: 'do one round and exit, with status 1 or above where a plan failed' },
+  },
+  examples: [
+    {
+      command: 'agent --server https://layercast.example --join-token @join.token --label pool=kata',
+      summary: 'join, and go on',
+    },
+    { command: 'agent --once', summary: 'one round of a node that has joined, from cron say' },
+  ],
+  async run(context, { options }) {
+    const { runAgent, runOnce } = await import('../../runner/agent/index.ts')
+    const agent: AgentOptions = {
+      backend: await context.backend(),
+      server: options.server,
+      labels: keyValues('--label', options.label),
+      signal: context.signal,
+      onEvent: (event) => tell(context, event),
+      ...(options.joinToken !== undefined && { joinToken: await readToken(options.joinToken) }),
+      ...(options.name !== undefined && { name: options.name }),
+      ...(options.state !== undefined && { stateDirectory: options.state }),
+      ...(options.interval !== undefined && { intervalMs: seconds('--interval', options.interval) * 1000 }),
+      // The parser has checked it against the option's choices.
+      ...(options.applier !== undefined && { applier: options.applier as ApplierChoice }),
+    }
+    if (!options.once) return runAgent(agent)
+    const result = await runOnce(agent)
+    await context.show(result, () => roundText(result))
+    const failed = result.plans.filter(({ state }) => state === 'failed')
+    if (failed.length > 0) throw planFailure(failed)
+  },
+})
+
+function tell(context: Context, event: AgentEvent): void {
+  if (event.type === 'enrolled') context.note(`joined ${event.server} as ${event.name} (${event.id})`)
+  else if (event.type === 'assignment' && event.changed) {
+    context.note(`generation ${event.generation}: ${count(event.plans, 'plan')}`)
+  } else if (event.type === 'plan' && event.step === 'done') context.note(outcomeText(event.outcome))
+  else if (event.type === 'reported') context.detail(`reported on generation ${event.generation}`)
+  else if (event.type === 'waiting') context.detail(`asking again in ${duration(event.waitMs)}`)
+  else if (event.type === 'failed') {
+    const why = event.error instanceof Error ? event.error.message : String(event.error)
+    context.note(`layercast: ${why}; trying again in ${duration(event.waitMs)}`)
+  }
+}
+
+function outcomeText({ reference, snapshotter, ready, error, durationMs }: PlanOutcome): string {
+  if (error) return `${reference} under ${snapshotter}: failed: ${error.message} (${error.code})`
+  return `${reference} under ${snapshotter}: ${ready ? 'is ready' : `made ready in ${duration(durationMs)}`}`
+}
+
+function roundText({ plans, generation }: RoundResult): string {
+  if (plans.length === 0) return `generation ${generation}: nothing is assigned to this node\n`
+  return table(plans, [
+    { title: 'IMAGE', value: ({ reference }) => reference },
+    { title: 'SNAPSHOTTER', value: ({ snapshotter }) => snapshotter },
+    { title: 'PLAN', value: ({ digest }) => shortDigest(digest) },
+    { title: 'STATE', value: ({ state, ready }) => (ready ? 'was ready' : state) },
+    { title: 'TIME', value: ({ durationMs }) => duration(durationMs), align: 'right' },
+  ])
+}
+
+/** The round worked, what it was for did not: the first failure's own code decides the exit status. */
+function planFailure(failed: readonly PlanOutcome[]): LayercastError {
+  const first = failed[0]?.error
+  const code: Code = first !== undefined && first.code in CODES ? (first.code as Code) : 'INTERNAL'
+  return new LayercastError(
+    code,
+    `${count(failed.length, 'plan')} failed, first: ${first?.message ?? 'with no reason given'}`,
+    {
+      ...(first?.fix !== undefined && { fix: first.fix }),
+      detail: { plans: failed.map(({ digest }) => digest) },
+    },
+  )
+}

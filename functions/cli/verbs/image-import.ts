@@ -1,0 +1,35 @@
+import { LayercastError } from '../../image/errors.ts'
+import { importImage } from '../importing.ts'
+import { fields } from '../output/table.ts'
+import { verb } from '../verb.ts'
+import { PLATFORM, REFERENCE } from './options.ts'
+
+export const imageImportVerb = verb({
+  path: ['image', 'import'],
+  group: 'Look at a node',
+  summary: 'bring an image from a source to the node, and unpack nothing',
+  arguments: [{ name: 'SOURCE', summary: 'oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE or docker://NAME' }],
+  options: {
+    platform: PLATFORM,
+    reference: { ...REFERENCE, summary: 'what to call it (default: what the source calls it)' },
+  },
+  examples: [
+    { command: 'image import docker-archive:nginx.tar', summary: 'what docker save wrote' },
+    { command: 'image import oci:./image --reference registry.example/app:1', summary: 'under a name of your own' },
+  ],
+  async run(context, { args, options }) {
+    const { isSpec } = await import('../../runner/image/index.ts')
+    if (!isSpec(args.SOURCE)) {
+      throw new LayercastError('USAGE', `${args.SOURCE} is not a source`, {
+        fix: 'Write oci:DIR, oci-archive:FILE, docker-archive:FILE or docker://NAME.',
+      })
+    }
+    const { reference, target, descriptor } = await importImage(context, args.SOURCE, options)
+    await context.show({ name: reference, target, manifest: descriptor }, () =>
+      fields([
+        ['name', reference],
+        ['digest', target.digest],
+      ]),
+    )
+  },
+})

@@ -1,0 +1,63 @@
+import { clientOf } from '../server.ts'
+import { write } from '../output/console.ts'
+import { planText } from '../output/plan.ts'
+import { planHere, planInput } from '../planning.ts'
+import { verb } from '../verb.ts'
+import { IMAGE, LABELS, PLATFORM, PROFILE, REFERENCE, SERVER, SNAPSHOTTER, TOKEN } from './options.ts'
+
+export const planVerb = verb({
+  path: ['plan'],
+  group: 'Make images ready',
+  summary: 'print what there is to do to make an image ready under a snapshotter',
+  description:
+    "With -o json it prints the plan's canonical bytes and nothing else: their sha256 is the plan's name. " +
+    'They are the same from an image on the node, from files, and from a server.',
+  arguments: [{ ...IMAGE, optional: true }],
+  options: {
+    snapshotter: SNAPSHOTTER,
+    platform: PLATFORM,
+    profile: PROFILE,
+    labels: LABELS,
+    reference: REFERENCE,
+    manifest: { value: 'FILE', summary: 'the manifest, in place of IMAGE; - for stdin' },
+    config: { value: 'FILE', summary: 'the config that the manifest names; - for stdin' },
+    server: { value: SERVER.value, summary: 'let this server plan, from the documents that are found here' },
+    token: { ...TOKEN, summary: 'for a server whose planner is not open: a token, or @FILE to read it from a file' },
+  },
+  examples: [
+    { command: 'plan nginx:1.29 --snapshotter nydus', summary: 'an image that the node has' },
+    { command: 'plan nginx:1.29 -s nydus -o json | sha256sum', summary: "the plan's digest" },
+    {
+      command: 'plan --manifest m.json --config c.json --reference docker.io/library/nginx:1.29 -s stargz -o json',
+      summary: 'with no node and no server',
+    },
+    { command: 'plan oci:./image -s erofs --server http://127.0.0.1:8787', summary: 'made by a server' },
+  ],
+  async run(context, { args, options }) {
+    const input = await planInput(
+      context,
+      { image: args.IMAGE, manifest: options.manifest, config: options.config },
+      options,
+    )
+    const { server } = options
+    const planned =
+      server === undefined
+        ? await planHere(input)
+        : await (await clientOf(context, { ...options, server })).plan(request(input))
+    if (!context.json) return context.show(undefined, () => planText(planned))
+    await write(context.streams.stdout, planned.bytes)
+    if (context.streams.stdout.isTTY) await write(context.streams.stdout, '\n')
+  },
+})
+
+/** What the server is sent: a platform goes as text, and what is not given is not sent. */
+function request(input: Awaited<ReturnType<typeof planInput>>) {
+  const { platform, profile, labels, mediaType, ...needed } = input
+  return {
+    ...needed,
+    ...(typeof platform === 'string' && { platform }),
+    ...(profile !== undefined && { profile }),
+    ...(labels !== undefined && { labels }),
+    ...(mediaType !== undefined && { mediaType }),
+  }
+}
