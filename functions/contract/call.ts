@@ -5,8 +5,8 @@ import { readAtMost } from './body.ts'
 import { fromProblem } from './problem.ts'
 import type { Route } from './route.ts'
 
-/** The most of an answer that is read; a plan of a thousand layers has about 5 MB. */
-const ANSWER_LIMIT = 32 * 1024 * 1024
+/** The most of an answer that is read: several of the largest plans. */
+const ANSWER_LIMIT = 64 * 1024 * 1024
 
 export interface Connection {
   /** The API's address, such as `http://127.0.0.1:8787`; a path before `/v1` may be part of it. */

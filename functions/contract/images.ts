@@ -1,10 +1,8 @@
 /** Image documents kept by digest, so that later calls can name them: manifests, indexes and configs, exact bytes. */
 import { z } from '@hono/zod-openapi'
+import { MAX_DOCUMENT_BYTES } from '../image/json.ts'
 import { conditional, digest, json } from './fields.ts'
 import { defineRoute } from './route.ts'
-
-/** As much as registries must accept of a manifest (OCI distribution-spec), and room for configs with a long history. */
-export const IMAGE_LIMIT = 4 * 1024 * 1024
 
 export const IMAGE_MEDIA_TYPES = [
   'application/vnd.oci.image.manifest.v1+json',
@@ -28,7 +26,7 @@ export const storeImage = defineRoute({
   operationId: 'storeImage',
   summary: 'Keep a manifest, index or config by its digest; Content-Type says which it is',
   'x-access': 'planner',
-  'x-body-limit': IMAGE_LIMIT,
+  'x-body-limit': MAX_DOCUMENT_BYTES,
   request: {
     query: z.strictObject({
       digest: digest

@@ -95,14 +95,9 @@ export const enrolNode = defineRoute({
           name: nodeName,
           labels: labels.default({}),
           facts,
-          enrolmentKey: z
-            .string()
-            .min(32)
-            .max(256)
-            .optional()
-            .openapi({
-              description: 'A secret that the machine makes and keeps before it asks, so that it can ask again',
-            }),
+          enrolmentKey: z.string().min(32).max(256).optional().openapi({
+            description: 'A secret that the machine makes and keeps before it asks, so that it can ask again',
+          }),
         })
         .openapi('EnrolNode'),
     ),

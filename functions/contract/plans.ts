@@ -1,8 +1,8 @@
 /** Plans over HTTP: the same bytes as the library gives for the same input. */
 import { z } from '@hono/zod-openapi'
+import { MAX_DOCUMENT_BYTES } from '../image/json.ts'
 import type { Plan } from '../plan/document.ts'
 import { conditional, digest, snapshotterName } from './fields.ts'
-import { IMAGE_LIMIT } from './images.ts'
 import { defineRoute } from './route.ts'
 
 /** The media type of a plan's canonical bytes. */
@@ -93,7 +93,9 @@ const uploaded = z
   .openapi({ type: 'string', format: 'binary' })
 
 /** A plan of an image whose documents come along. */
-const planByUpload = z.strictObject({ manifest: uploaded, config: uploaded, ...planOptions }).openapi('PlanByUpload')
+export const planByUpload = z
+  .strictObject({ manifest: uploaded, config: uploaded, ...planOptions })
+  .openapi('PlanByUpload')
 
 const planned = z.object({ snapshotter: z.string(), digest, plan: planDocument }).openapi('Planned')
 
@@ -106,7 +108,7 @@ export const createPlans = defineRoute({
   summary: 'Plan an image for one or several snapshotters',
   description: `With one snapshotter and \`Accept: ${PLAN_TYPE}\` the body is the plan's canonical bytes and ETag its digest.`,
   'x-access': 'planner',
-  'x-body-limit': 2 * IMAGE_LIMIT + 64 * 1024,
+  'x-body-limit': 2 * MAX_DOCUMENT_BYTES + 64 * 1024,
   request: {
     body: {
       content: { 'multipart/form-data': { schema: planByUpload }, 'application/json': { schema: planByDigest } },
@@ -117,7 +119,7 @@ export const createPlans = defineRoute({
       description: 'The plans, in the order of the snapshotters asked for',
       content: {
         'application/json': { schema: planMade },
-        [PLAN_TYPE]: { schema: { type: 'string', format: 'binary' } },
+        [PLAN_TYPE]: { schema: planDocument },
       },
     },
   },
@@ -131,7 +133,7 @@ export const getPlan = defineRoute({
   'x-access': 'planner',
   request: { params: z.strictObject({ digest }), headers: conditional },
   responses: {
-    200: { description: 'The bytes', content: { [PLAN_TYPE]: { schema: { type: 'string', format: 'binary' } } } },
+    200: { description: 'The bytes', content: { [PLAN_TYPE]: { schema: planDocument } } },
     304: { description: 'The caller holds them' },
   },
 })

@@ -21,15 +21,29 @@ export const openapi = defineRoute({
   responses: { 200: json(z.looseObject({ openapi: z.string() }), 'OpenAPI 3.1') },
 })
 
+const blob = z.enum(['required', 'fallback', 'none'])
+
 const profile = z
   .object({
     name: z.string(),
-    snapshotters: z.array(z.string()).openapi({ description: 'Snapshotters that take this profile by default' }),
-    requires: z.array(z.string()).openapi({ description: 'Labels that the snapshotter cannot do without' }),
-    blob: z
-      .enum(['required', 'fallback', 'none'])
-      .openapi({ description: 'Whether layer blobs are needed on the node' }),
-    description: z.string(),
+    title: z.string(),
+    snapshotters: z.array(z.string()).readonly().openapi({ description: 'The snapshotters that it is inferred from' }),
+    content: z.enum(['local', 'lazy', 'guest', 'network', 'unknown']),
+    mayTake: z.boolean().openapi({ description: 'Whether Prepare may answer AlreadyExists' }),
+    blob: blob.openapi({ description: "Whether the node needs a layer's blob" }),
+    blobByAnnotation: z.array(z.object({ annotation: z.string(), blob })).readonly(),
+    requires: z.array(z.string()).readonly().openapi({ description: 'The labels that every layer must carry' }),
+    reads: z.array(z.string()).readonly(),
+    annotations: z
+      .array(
+        z.object({
+          anyOf: z.array(z.string()).readonly(),
+          on: z.enum(['everyLayer', 'someLayer']),
+          missing: z.enum(['refuse', 'warn']),
+        }),
+      )
+      .readonly(),
+    whenMissing: z.string(),
   })
   .openapi('Profile')
 
@@ -39,5 +53,5 @@ export const listSnapshotters = defineRoute({
   operationId: 'listSnapshotters',
   summary: 'The label profiles, and which snapshotters take them',
   'x-access': 'planner',
-  responses: { 200: json(z.object({ profiles: z.array(profile) }).openapi('Profiles'), 'All of them') },
+  responses: { 200: json(z.object({ profiles: z.array(profile).readonly() }).openapi('Profiles'), 'All of them') },
 })

@@ -1,0 +1,12 @@
+import type { Scope } from './token.ts'
+
+/** Who calls: no one in particular where that is enough, or the holder of a token. */
+export type Caller =
+  | { scope: 'anyone' }
+  | { scope: 'operator' }
+  | { scope: 'join'; tokenId: string }
+  | { scope: 'node'; nodeId: string; generation: number; seenAt: number }
+
+export type NodeCaller = Extract<Caller, { scope: 'node' }>
+export type JoinCaller = Extract<Caller, { scope: 'join' }>
+export type { Scope }

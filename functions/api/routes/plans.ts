@@ -1,0 +1,62 @@
+import type { Context, TypedResponse } from 'hono'
+import type { z } from '@hono/zod-openapi'
+import { PLAN_TYPE } from '../../contract/plans.ts'
+import type { planByDigest, planByUpload, planMade } from '../../contract/plans.ts'
+import { ROUTES } from '../../contract/routes.ts'
+import { LayercastError } from '../../image/errors.ts'
+import type { Plan, Planned } from '../../plan/document.ts'
+import type { App } from '../app.ts'
+import { FLEET } from '../env.ts'
+import type { AppEnv } from '../env.ts'
+import { immutable, matchesETag } from '../http/etag.ts'
+import { keepPlans } from '../store/plans.ts'
+import { imageFor, planFor } from '../store/visible.ts'
+import { keptDocuments, makePlans } from './make-plans.ts'
+
+export function mountPlans(app: App): void {
+  app.openapi(ROUTES.createPlans, async (c) => {
+    const type = (c.req.header('content-type') ?? '').toLowerCase()
+    if (type.startsWith('multipart/form-data')) {
+      const { manifest, config, ...options } = c.req.valid('form') as z.output<typeof planByUpload>
+      const documents = { manifest: await bytesOf(manifest), config: await bytesOf(config) }
+      return await answerPlans(c, makePlans({ ...documents, mediaType: options.mediaType }, options))
+    }
+    if (!type.startsWith('application/json')) {
+      throw new LayercastError('REQUEST_INVALID', 'there is no image to plan in the request', {
+        fix: 'Send multipart/form-data with the parts manifest and config, or JSON that names a kept manifest',
+      })
+    }
+    const request = c.req.valid('json') as z.output<typeof planByDigest>
+    const read = (digest: string) => imageFor(c.env.DB, FLEET, c.get('caller'), digest)
+    return await answerPlans(c, makePlans(await keptDocuments(request, read), request))
+  })
+
+  app.openapi(ROUTES.getPlan, async (c) => {
+    const { digest } = c.req.valid('param')
+    const bytes = await planFor(c.env.DB, FLEET, c.get('caller'), digest)
+    const headers = { etag: `"${digest}"`, 'cache-control': immutable(c.env.OPEN_PLANNER === 'true') }
+    if (matchesETag(c.req.header('if-none-match'), headers.etag)) return c.body(null, 304, headers)
+    return new Response(bytes as BodyInit, { headers: { ...headers, 'content-type': PLAN_TYPE } })
+  })
+}
+
+/** Canonical bytes, or the envelope. */
+type Answer = TypedResponse<z.output<typeof planMade> | Plan, 200, 'json'>
+
+async function answerPlans(c: Context<AppEnv>, planned: Planned[]): Promise<Answer> {
+  await keepPlans(c.env.DB, FLEET, planned)
+  const [first] = planned
+  const wanted = (c.req.header('accept') ?? '').split(',').some((type) => type.split(';', 1)[0]?.trim() === PLAN_TYPE)
+  if (planned.length === 1 && first !== undefined && wanted) {
+    const headers = { etag: `"${first.digest}"`, location: `/v1/plans/${first.digest}`, vary: 'accept' }
+    const bytes = new Response(first.bytes as BodyInit, { headers: { ...headers, 'content-type': PLAN_TYPE } })
+    // The contract has no type for bytes beside JSON under one status.
+    return bytes as Response & Answer
+  }
+  const plans = planned.map(({ plan, digest }) => ({ snapshotter: plan.snapshotter, digest, plan }))
+  return c.json({ plans }, 200, { vary: 'accept' })
+}
+
+async function bytesOf(part: Blob): Promise<Uint8Array> {
+  return new Uint8Array(await part.arrayBuffer())
+}
