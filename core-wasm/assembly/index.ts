@@ -1,0 +1,24 @@
+// What the door calls. Everything else stays inside.
+export { inputRoom, supply, inputLimit, outputFrom, outputTo } from './stream'
+export { gzipStart, gzipStep } from './gzip'
+export { zstdStart, zstdStep } from './zstd/frame'
+export { shaStart, shaBlocks, laneStart, laneBlocks } from './sha256'
+export { chainBatch } from './chain'
+export { crc32 } from './crc32'
+import { INPUT, LANE_STATE, LITERALS, SHA_STATE, WINDOW } from './layout'
+
+export function inputAddress(): usize {
+  return INPUT
+}
+export function shaStateAddress(): usize {
+  return SHA_STATE
+}
+export function laneStateAddress(): usize {
+  return LANE_STATE
+}
+export function lengthsAddress(): usize {
+  return LITERALS
+}
+export function windowAddress(): usize {
+  return WINDOW
+}

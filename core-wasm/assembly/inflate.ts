@@ -1,0 +1,452 @@
+// Inflate (RFC 1951) into a window of 256 KB that slides: history and output in one buffer, so a match is one copy.
+import {
+  CODE_LENGTHS, DISTANCE_TABLE, DISTANCE_TEMPLATES, LITLEN_TABLE, LITLEN_TEMPLATES, PRECODE_TABLE, SWIZZLES, WINDOW,
+} from './layout'
+import { END_OF_BLOCK, EXCEPTION, LITERAL, SECOND_LEVEL, buildTable } from './huffman-table'
+import { inputEnd, inputEnded, inputPosition, setInputPosition } from './stream'
+import {
+  CONTINUE, DEFLATE_BLOCK_TYPE, DEFLATE_CODE_LENGTHS, DEFLATE_DISTANCE, DEFLATE_STORED_LENGTH, DEFLATE_SYMBOL, DONE,
+  GZIP_TRUNCATED, NEED_INPUT, OUTPUT,
+} from './status'
+
+const LITLEN_BITS: u32 = 11
+const DISTANCE_BITS: u32 = 8
+const PRECODE_BITS: u32 = 7
+const HISTORY: usize = 0x8000
+/** Where a step stops: what is left of the buffer takes the longest match and what vectors write past it. */
+const WINDOW_FULL: usize = WINDOW + 0x40000
+/**
+ * While more input may come, nothing is decoded unless this much is there: more than any block header (at most 290
+ * bytes), so no header and no symbol is ever met half. What is held back comes with the end.
+ */
+const HELD_BACK: usize = 512
+/** The fast loop reads at most three words of input in one turn. */
+const FAST_INPUT: usize = 32
+
+const BLOCK_HEADER = 0
+const STORED = 1
+const CODES = 2
+
+let state: i32 = BLOCK_HEADER
+let lastBlock: bool = false
+let stored: usize = 0
+let bitBuffer: u64 = 0
+let bitCount: u32 = 0
+let tablesAreFixed: bool = false
+let prepared: bool = false
+
+/** Where the next byte of output goes. */
+export let output: usize = WINDOW
+/** How far back matches may reach. */
+let historyStart: usize = WINDOW
+
+// ---- set-up
+
+const PRECODE_ORDER: usize = memory.data<u8>([16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15])
+
+/** Templates of every symbol (huffman-table.ts), and the patterns that repeat a match of less than 16 bytes distance. */
+function prepare(): void {
+  for (let i: u32 = 0; i < 256; i++) store<u32>(LITLEN_TEMPLATES + (<usize>i << 2), LITERAL | (i << 16))
+  store<u32>(LITLEN_TEMPLATES + (256 << 2), EXCEPTION | END_OF_BLOCK)
+  let base: u32 = 3
+  for (let i: u32 = 0; i < 28; i++) {
+    const extra: u32 = i < 8 ? 0 : (i >> 2) - 1
+    store<u32>(LITLEN_TEMPLATES + (<usize>(257 + i) << 2), (base << 16) | extra)
+    base += 1 << extra
+  }
+  store<u32>(LITLEN_TEMPLATES + (285 << 2), 258 << 16)
+  store<u32>(LITLEN_TEMPLATES + (286 << 2), EXCEPTION)
+  store<u32>(LITLEN_TEMPLATES + (287 << 2), EXCEPTION)
+  base = 1
+  for (let i: u32 = 0; i < 30; i++) {
+    const extra: u32 = i < 4 ? 0 : (i >> 1) - 1
+    store<u32>(DISTANCE_TEMPLATES + (<usize>i << 2), (base << 16) | extra)
+    base += 1 << extra
+  }
+  store<u32>(DISTANCE_TEMPLATES + (30 << 2), EXCEPTION)
+  store<u32>(DISTANCE_TEMPLATES + (31 << 2), EXCEPTION)
+  // Index i of the pattern for distance d is i mod d.
+  for (let d: u32 = 1; d < 16; d++) {
+    for (let i: u32 = 0; i < 16; i++) store<u8>(SWIZZLES + (<usize>d << 4) + i, <u8>(i % d))
+  }
+  prepared = true
+}
+
+export function inflateReset(): void {
+  if (!prepared) prepare()
+  output = WINDOW
+  inflateNext()
+}
+
+/** Begins another deflate stream: its matches do not reach into the one before. */
+export function inflateNext(): void {
+  state = BLOCK_HEADER
+  lastBlock = false
+  bitBuffer = 0
+  bitCount = 0
+  historyStart = output
+}
+
+/** Keeps the last 32 KB and makes room after it. Whatever was handed out as a view is gone after this. */
+export function slideWindow(): void {
+  if (output < WINDOW_FULL) return
+  const shift = output - HISTORY - WINDOW
+  memory.copy(WINDOW, WINDOW + shift, HISTORY)
+  output -= shift
+  historyStart = historyStart > WINDOW + shift ? historyStart - shift : WINDOW
+}
+
+// ---- bits, with care: byte by byte, never past the end of the input
+
+function refill(): void {
+  let position = inputPosition
+  while (bitCount < 56 && position < inputEnd) {
+    bitBuffer |= <u64>load<u8>(position) << bitCount
+    bitCount += 8
+    position++
+  }
+  setInputPosition(position)
+}
+
+// @ts-ignore: decorator
+@inline
+function peek(bits: u32): u32 {
+  return <u32>bitBuffer & ((1 << bits) - 1)
+}
+
+// @ts-ignore: decorator
+@inline
+function drop(bits: u32): void {
+  bitBuffer >>= bits
+  bitCount -= bits
+}
+
+/** Gives whole bytes back to the input, and drops `bits & 7` bits if `toByte`. */
+function giveBack(toByte: bool): void {
+  setInputPosition(inputPosition - (bitCount >> 3))
+  bitCount = toByte ? 0 : bitCount & 7
+  bitBuffer &= (<u64>1 << bitCount) - 1
+}
+
+// ---- blocks
+
+/**
+ * Decodes until the window is full (OUTPUT), more input is needed (NEED_INPUT), the stream's last block ends (DONE, the
+ * input then stands at the byte after it), or something is wrong (its code).
+ */
+export function inflate(): i32 {
+  while (true) {
+    if (output >= WINDOW_FULL) return OUTPUT
+    if (!inputEnded && inputEnd - inputPosition < HELD_BACK) return NEED_INPUT
+    let result: i32
+    if (state == BLOCK_HEADER) {
+      if (lastBlock) {
+        giveBack(true)
+        return DONE
+      }
+      result = blockHeader()
+    } else if (state == STORED) {
+      result = copyStored()
+    } else {
+      result = fastCodes()
+      if (result == CONTINUE && state == CODES && inputEnded && output < WINDOW_FULL) result = carefulCodes()
+    }
+    if (result != CONTINUE) return result
+  }
+}
+
+function blockHeader(): i32 {
+  refill()
+  if (bitCount < 3) return GZIP_TRUNCATED
+  lastBlock = <bool>peek(1)
+  const type = peek(3) >> 1
+  drop(3)
+  if (type == 0) {
+    giveBack(true)
+    if (inputEnd - inputPosition < 4) return GZIP_TRUNCATED
+    const length = load<u32>(inputPosition)
+    if ((length & 0xffff) != (~length >> 16)) return DEFLATE_STORED_LENGTH
+    setInputPosition(inputPosition + 4)
+    stored = length & 0xffff
+    state = STORED
+    return CONTINUE
+  }
+  if (type == 3) return DEFLATE_BLOCK_TYPE
+  state = CODES
+  if (type == 1) {
+    if (!tablesAreFixed) fixedTables()
+    return CONTINUE
+  }
+  tablesAreFixed = false
+  return dynamicTables()
+}
+
+function copyStored(): i32 {
+  const there = inputEnd - inputPosition
+  const length = min(min(there, stored), WINDOW_FULL - output)
+  memory.copy(output, inputPosition, length)
+  output += length
+  stored -= length
+  setInputPosition(inputPosition + length)
+  if (!stored) state = BLOCK_HEADER
+  else if (length == there) return inputEnded ? GZIP_TRUNCATED : NEED_INPUT
+  return CONTINUE
+}
+
+function fixedTables(): void {
+  memory.fill(CODE_LENGTHS, 8, 144)
+  memory.fill(CODE_LENGTHS + 144, 9, 112)
+  memory.fill(CODE_LENGTHS + 256, 7, 24)
+  memory.fill(CODE_LENGTHS + 280, 8, 8)
+  buildTable(CODE_LENGTHS, 288, LITLEN_TEMPLATES, LITLEN_TABLE, LITLEN_BITS, false)
+  memory.fill(CODE_LENGTHS, 5, 32)
+  buildTable(CODE_LENGTHS, 32, DISTANCE_TEMPLATES, DISTANCE_TABLE, DISTANCE_BITS, false)
+  tablesAreFixed = true
+}
+
+function dynamicTables(): i32 {
+  refill()
+  if (bitCount < 14) return GZIP_TRUNCATED
+  const litlens = peek(5) + 257
+  drop(5)
+  const distances = peek(5) + 1
+  drop(5)
+  const precodes: usize = peek(4) + 4
+  drop(4)
+  if (litlens > 286 || distances > 30) return DEFLATE_CODE_LENGTHS
+
+  memory.fill(CODE_LENGTHS, 0, 19)
+  for (let i: usize = 0; i < precodes; i++) {
+    if (bitCount < 3) refill()
+    if (bitCount < 3) return GZIP_TRUNCATED
+    store<u8>(CODE_LENGTHS + load<u8>(PRECODE_ORDER + i), <u8>peek(3))
+    drop(3)
+  }
+  // The templates of the first 19 literals serve here: an entry's value is its symbol.
+  if (!buildTable(CODE_LENGTHS, 19, LITLEN_TEMPLATES, PRECODE_TABLE, PRECODE_BITS, false)) return DEFLATE_CODE_LENGTHS
+
+  const count: usize = litlens + distances
+  let at: usize = 0
+  while (at < count) {
+    if (bitCount < 14) refill()
+    const entry = load<u32>(PRECODE_TABLE + (<usize>peek(PRECODE_BITS) << 2))
+    const symbol = (entry >> 16) & 31
+    const bits = entry & 63
+    const extra: u32 = symbol < 16 ? 0 : symbol == 16 ? 2 : symbol == 17 ? 3 : 7
+    if (bits + extra > bitCount) return GZIP_TRUNCATED
+    drop(bits)
+    if (symbol < 16) {
+      store<u8>(CODE_LENGTHS + at, <u8>symbol)
+      at++
+      continue
+    }
+    const times: usize = peek(extra) + (symbol == 18 ? 11 : 3)
+    drop(extra)
+    if (at + times > count || (symbol == 16 && !at)) return DEFLATE_CODE_LENGTHS
+    memory.fill(CODE_LENGTHS + at, symbol == 16 ? load<u8>(CODE_LENGTHS + at - 1) : 0, times)
+    at += times
+  }
+  // Without an end of block the block could not end.
+  if (!load<u8>(CODE_LENGTHS, 256)) return DEFLATE_CODE_LENGTHS
+  if (!buildTable(CODE_LENGTHS, litlens, LITLEN_TEMPLATES, LITLEN_TABLE, LITLEN_BITS, true)) return DEFLATE_CODE_LENGTHS
+  if (!buildTable(CODE_LENGTHS + litlens, distances, DISTANCE_TEMPLATES, DISTANCE_TABLE, DISTANCE_BITS, true)) {
+    return DEFLATE_CODE_LENGTHS
+  }
+  return CONTINUE
+}
+
+// ---- symbols
+
+// @ts-ignore: decorator
+@inline
+function lookUp(table: usize, bits: u64, tableBits: u32): u32 {
+  return load<u32>(table + (<usize>(<u32>bits & ((1 << tableBits) - 1)) << 2))
+}
+
+/** The entry's base and the extra bits that follow its code; `bits` begin with the code. */
+// @ts-ignore: decorator
+@inline
+function withExtra(entry: u32, bits: u64): u32 {
+  return (entry >> 16) + ((<u32>bits & ~(<u32>-1 << entry)) >> (entry >> 8))
+}
+
+/**
+ * Copies a match. Writes up to 32 bytes past its end, which the window has room for: two unconditional vectors end most
+ * matches without a loop. A distance below 16 becomes a vector that holds the pattern, moved on by whole periods.
+ */
+// @ts-ignore: decorator
+@inline
+function copyMatch(to: usize, distance: usize, length: usize): void {
+  let from = to - distance
+  const end = to + length
+  if (distance >= 16) {
+    v128.store(to, v128.load(from))
+    v128.store(to, v128.load(from, 16), 16)
+    if (length > 32) {
+      do {
+        to += 32
+        from += 32
+        v128.store(to, v128.load(from))
+        v128.store(to, v128.load(from, 16), 16)
+      } while (to + 32 < end)
+    }
+  } else {
+    const pattern = v128.swizzle(v128.load(from), v128.load(SWIZZLES + (distance << 4)))
+    const step: usize = 16 - (<usize>16 % distance)
+    do {
+      v128.store(to, pattern)
+      to += step
+    } while (to < end)
+  }
+}
+
+/**
+ * The loop that nearly all time is spent in. It runs while a turn can neither pass the end of the input nor that of the
+ * window, so it checks neither. A 64-bit buffer is refilled by one unaligned load (bits above bitCount are then already
+ * the right ones, so ORing the same bytes again does no harm); after a refill there are at least 56 bits.
+ */
+function fastCodes(): i32 {
+  if (inputEnd - inputPosition < FAST_INPUT) return CONTINUE
+  const inputStop = inputEnd - FAST_INPUT
+  let input = inputPosition
+  let out = output
+  let bits = bitBuffer
+  let count: u32 = bitCount
+  let result: i32 = CONTINUE
+  let saved: u64
+
+  while (input <= inputStop && out < WINDOW_FULL) {
+    bits |= load<u64>(input) << count
+    input += (63 - count) >> 3
+    count |= 56
+
+    let entry = lookUp(LITLEN_TABLE, bits, LITLEN_BITS)
+    // Two literals of at most 11 bits leave 34: a length with its extra bits (20) fits; before a distance there is a refill.
+    if (<i32>entry < 0) {
+      bits >>= entry
+      count -= entry & 63
+      store<u8>(out, entry >> 16)
+      out++
+      entry = lookUp(LITLEN_TABLE, bits, LITLEN_BITS)
+      if (<i32>entry < 0) {
+        bits >>= entry
+        count -= entry & 63
+        store<u8>(out, entry >> 16)
+        out++
+        entry = lookUp(LITLEN_TABLE, bits, LITLEN_BITS)
+        if (<i32>entry < 0) {
+          bits >>= entry
+          count -= entry & 63
+          store<u8>(out, entry >> 16)
+          out++
+          continue
+        }
+      }
+    }
+    if (entry & EXCEPTION) {
+      if (entry & SECOND_LEVEL) {
+        bits >>= LITLEN_BITS
+        count -= LITLEN_BITS
+        entry = load<u32>(LITLEN_TABLE + (<usize>((entry >> 16) + (<u32>bits & ~(<u32>-1 << (entry >> 8)))) << 2))
+        if (<i32>entry < 0) {
+          bits >>= entry
+          count -= entry & 63
+          store<u8>(out, entry >> 16)
+          out++
+          continue
+        }
+      }
+      if (entry & EXCEPTION) {
+        if (!(entry & END_OF_BLOCK)) {
+          result = DEFLATE_SYMBOL
+          break
+        }
+        bits >>= entry
+        count -= entry & 63
+        state = BLOCK_HEADER
+        break
+      }
+    }
+    saved = bits
+    bits >>= entry
+    count -= entry & 63
+    const length: usize = withExtra(entry, saved)
+
+    bits |= load<u64>(input) << count
+    input += (63 - count) >> 3
+    count |= 56
+    entry = lookUp(DISTANCE_TABLE, bits, DISTANCE_BITS)
+    if (entry & EXCEPTION) {
+      if (entry & SECOND_LEVEL) {
+        bits >>= DISTANCE_BITS
+        count -= DISTANCE_BITS
+        entry = load<u32>(DISTANCE_TABLE + (<usize>((entry >> 16) + (<u32>bits & ~(<u32>-1 << (entry >> 8)))) << 2))
+      }
+      if (entry & EXCEPTION) {
+        result = DEFLATE_SYMBOL
+        break
+      }
+    }
+    saved = bits
+    bits >>= entry
+    count -= entry & 63
+    const distance: usize = withExtra(entry, saved)
+    if (distance > out - historyStart) {
+      result = DEFLATE_DISTANCE
+      break
+    }
+    copyMatch(out, distance, length)
+    out += length
+  }
+
+  output = out
+  bitBuffer = bits
+  bitCount = count
+  setInputPosition(input)
+  giveBack(false)
+  return result
+}
+
+/** The same, symbol by symbol, for the last bytes of the input: each symbol's bits are checked to be there. */
+function carefulCodes(): i32 {
+  while (output < WINDOW_FULL) {
+    refill()
+    let entry = lookUp(LITLEN_TABLE, bitBuffer, LITLEN_BITS)
+    if (entry & SECOND_LEVEL && entry & EXCEPTION && <i32>entry >= 0) {
+      if (bitCount < LITLEN_BITS) return GZIP_TRUNCATED
+      drop(LITLEN_BITS)
+      entry = load<u32>(LITLEN_TABLE + (<usize>((entry >> 16) + (<u32>bitBuffer & ~(<u32>-1 << (entry >> 8)))) << 2))
+    }
+    if ((entry & 63) > bitCount) return GZIP_TRUNCATED
+    let saved = bitBuffer
+    drop(entry & 63)
+    if (<i32>entry < 0) {
+      store<u8>(output, entry >> 16)
+      output++
+      continue
+    }
+    if (entry & EXCEPTION) {
+      if (!(entry & END_OF_BLOCK)) return DEFLATE_SYMBOL
+      state = BLOCK_HEADER
+      return CONTINUE
+    }
+    const length: usize = withExtra(entry, saved)
+
+    refill()
+    entry = lookUp(DISTANCE_TABLE, bitBuffer, DISTANCE_BITS)
+    if (entry & SECOND_LEVEL && entry & EXCEPTION) {
+      if (bitCount < DISTANCE_BITS) return GZIP_TRUNCATED
+      drop(DISTANCE_BITS)
+      entry = load<u32>(DISTANCE_TABLE + (<usize>((entry >> 16) + (<u32>bitBuffer & ~(<u32>-1 << (entry >> 8)))) << 2))
+    }
+    if ((entry & 63) > bitCount) return GZIP_TRUNCATED
+    saved = bitBuffer
+    drop(entry & 63)
+    if (entry & EXCEPTION) return DEFLATE_SYMBOL
+    const distance: usize = withExtra(entry, saved)
+    if (distance > output - historyStart) return DEFLATE_DISTANCE
+    copyMatch(output, distance, length)
+    output += length
+  }
+  return CONTINUE
+}

@@ -1,0 +1,52 @@
+// The frame's window: a ring in which a block never wraps. When the next block might not fit before the end, output goes
+// on at the start, and what lies behind becomes the older part of the history, to which few matches reach.
+import { WINDOW } from '../layout'
+
+const BLOCK_MAX: usize = 0x20000
+/** What vectors may write past the end of a block. */
+const SLACK: usize = 0x80
+
+/** Where the next byte of output goes. */
+export let output: usize = WINDOW
+/** End of the older part of the history, which begins at WINDOW; WINDOW itself when there is none. */
+export let olderEnd: usize = WINDOW
+export let windowSize: usize = 0
+let ringEnd: usize = WINDOW
+
+/** Begins a frame with a window of `size` bytes. Answers false when there is not that much memory. */
+export function openWindow(size: usize): bool {
+  windowSize = size
+  output = WINDOW
+  olderEnd = WINDOW
+  // Two blocks more than the window: one that is being written, one that was left free at the end when it wrapped.
+  ringEnd = WINDOW + size + 2 * BLOCK_MAX + SLACK
+  const pages = <i32>((ringEnd + SLACK + 0xffff) >> 16) - memory.size()
+  return pages <= 0 || memory.grow(pages) >= 0
+}
+
+/** Makes room for a block of at most `size` bytes. */
+export function openBlock(size: usize): void {
+  if (output + size + SLACK <= ringEnd) return
+  olderEnd = output
+  output = WINDOW
+}
+
+export function setOutputPosition(position: usize): void {
+  output = position
+}
+
+/**
+ * Copies a match that begins in the older part of the history, `back` bytes before its end, and may run on into the newer
+ * part. Answers false when it reaches past the window.
+ */
+export function copyOlder(to: usize, back: usize, offset: usize, length: usize): bool {
+  if (back > olderEnd - WINDOW || offset > windowSize) return false
+  const older = min(back, length)
+  memory.copy(to, olderEnd - back, older)
+  to += older
+  length -= older
+  // The rest begins at the newer part's start; it may overlap what it writes.
+  let from = WINDOW
+  for (const end = to + length; to < end; to++) store<u8>(to, load<u8>(from++))
+  return true
+}

@@ -1,0 +1,116 @@
+import { DONE, NEED_INPUT, OUTPUT } from './assembly/status.ts'
+import { CoreError, errorOf } from './errors.ts'
+import { acquire, release, type Instance } from './instance.ts'
+
+export interface DecoderOptions {
+  /** The most bytes that may come out; one more is the error OUTPUT_LIMIT. Without it there is no limit. */
+  limit?: number
+}
+
+/**
+ * A decompressing stream. What it yields are views of its memory, valid until the next is asked for: copy what you keep.
+ * Each iterable must be taken to its end before the next call. Errors are `CoreError`s; after one nothing more comes.
+ */
+export interface Decoder {
+  /** Takes compressed bytes; yields what they give so far (a little may be held back until more comes). */
+  write(chunk: Uint8Array): Iterable<Uint8Array>
+  /** Says that no more comes; yields the rest, and throws where the data is not whole. */
+  end(): Iterable<Uint8Array>
+  /** Gives the memory back. What was yielded is gone. May be called at any time, and more than once. */
+  free(): void
+}
+
+class StreamDecoder implements Decoder {
+  #instance: Instance | undefined
+  readonly #step: () => number
+  readonly #limit: number
+  #total = 0
+  #busy = false
+  #ended = false
+
+  constructor(instance: Instance, start: () => void, step: () => number, options: DecoderOptions) {
+    this.#instance = instance
+    this.#step = step
+    this.#limit = options.limit ?? Number.POSITIVE_INFINITY
+    start()
+  }
+
+  write(chunk: Uint8Array): Iterable<Uint8Array> {
+    return this.#feed(this.#begin(), chunk)
+  }
+
+  end(): Iterable<Uint8Array> {
+    const instance = this.#begin()
+    this.#ended = true
+    return this.#finish(instance)
+  }
+
+  free(): void {
+    const instance = this.#instance
+    if (instance === undefined) return
+    this.#instance = undefined
+    release(instance)
+  }
+
+  #begin(): Instance {
+    if (this.#instance === undefined || this.#ended) throw new CoreError('DECODER_CLOSED')
+    if (this.#busy) throw new CoreError('DECODER_BUSY')
+    this.#busy = true
+    return this.#instance
+  }
+
+  *#feed(instance: Instance, chunk: Uint8Array): Generator<Uint8Array> {
+    const { core } = instance
+    const limit = core.inputLimit()
+    let taken = 0
+    while (taken < chunk.length) {
+      const room = core.inputRoom()
+      const length = Math.min(limit - room, chunk.length - taken)
+      instance.bytes.set(taken === 0 && length === chunk.length ? chunk : chunk.subarray(taken, taken + length), room)
+      core.supply(room + length, 0)
+      taken += length
+      yield* this.#run(instance, NEED_INPUT)
+    }
+    this.#busy = false
+  }
+
+  *#finish(instance: Instance): Generator<Uint8Array> {
+    instance.core.supply(instance.core.inputRoom(), 1)
+    yield* this.#run(instance, DONE)
+    this.#busy = false
+  }
+
+  *#run(instance: Instance, until: number): Generator<Uint8Array> {
+    for (;;) {
+      const answer = this.#step()
+      if (answer === until) return
+      if (answer !== OUTPUT) throw errorOf(answer)
+      const from = instance.core.outputFrom()
+      const to = instance.core.outputTo()
+      this.#total += to - from
+      if (this.#total > this.#limit) {
+        throw new CoreError('OUTPUT_LIMIT', { detail: `${this.#limit} bytes` })
+      }
+      yield instance.bytes.subarray(from, to)
+      if (this.#instance !== instance) throw new CoreError('DECODER_CLOSED')
+    }
+  }
+}
+
+/**
+ * Decompresses gzip (RFC 1952): members one after another, each one's header, CRC-32 and length checked; zero padding
+ * after the last is accepted, anything else is refused.
+ */
+export function gunzip(options: DecoderOptions = {}): Decoder {
+  const instance = acquire()
+  return new StreamDecoder(instance, instance.core.gzipStart, instance.core.gzipStep, options)
+}
+
+/**
+ * Decompresses zstd (RFC 8878): frames one after another, skippable ones passed over, content sizes and checksums checked
+ * where they are given. Windows of more than 128 MiB and dictionaries are refused.
+ */
+export function unzstd(options: DecoderOptions = {}): Decoder {
+  const instance = acquire()
+  return new StreamDecoder(instance, instance.core.zstdStart, instance.core.zstdStep, options)
+}

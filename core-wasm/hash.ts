@@ -1,0 +1,111 @@
+import { native } from '#core-module'
+import { acquire, type Instance } from './instance.ts'
+
+/** Which implementation hashes: the host's where it has one, or the core's own. */
+export type Engine = 'native' | 'wasm'
+
+/** One piece of work: short calls let the engine replace code that it has not optimised yet. */
+const PIECE = 0x40000
+const BLOCK = 64
+
+let shared: Instance | undefined
+/** The instance that hashes. Every call leaves it free for the next, so one is enough. */
+export function hashing(): Instance {
+  shared ??= acquire()
+  return shared
+}
+
+interface Stream {
+  update(data: Uint8Array): unknown
+  digest(): Uint8Array
+}
+
+/** SHA-256 in the core: the chaining value lives here between calls, so that streams may be many. */
+class WasmStream implements Stream {
+  readonly #state = new Uint8Array(32)
+  readonly #tail = new Uint8Array(BLOCK * 2)
+  #waiting = 0
+  #length = 0
+
+  constructor() {
+    const { core, bytes } = hashing()
+    core.shaStart()
+    const at = core.shaStateAddress()
+    this.#state.set(bytes.subarray(at, at + 32))
+  }
+
+  update(data: Uint8Array): this {
+    this.#length += data.length
+    let from = 0
+    if (this.#waiting > 0) {
+      from = Math.min(BLOCK - this.#waiting, data.length)
+      this.#tail.set(data.subarray(0, from), this.#waiting)
+      this.#waiting += from
+      if (this.#waiting < BLOCK) return this
+      this.#blocks(this.#tail.subarray(0, BLOCK))
+    }
+    const whole = from + Math.floor((data.length - from) / BLOCK) * BLOCK
+    if (whole > from) this.#blocks(data.subarray(from, whole))
+    this.#waiting = data.length - whole
+    this.#tail.set(data.subarray(whole))
+    return this
+  }
+
+  digest(): Uint8Array {
+    const padded = this.#waiting + 9 > BLOCK ? BLOCK * 2 : BLOCK
+    this.#tail.fill(0, this.#waiting)
+    this.#tail[this.#waiting] = 0x80
+    const view = new DataView(this.#tail.buffer)
+    view.setBigUint64(padded - 8, BigInt(this.#length) * 8n)
+    this.#blocks(this.#tail.subarray(0, padded))
+    const words = new DataView(this.#state.buffer)
+    const digest = new Uint8Array(32)
+    const out = new DataView(digest.buffer)
+    for (let at = 0; at < 32; at += 4) out.setUint32(at, words.getUint32(at, true))
+    return digest
+  }
+
+  /** Whole blocks. */
+  #blocks(data: Uint8Array): void {
+    const { core, bytes } = hashing()
+    const state = core.shaStateAddress()
+    const input = core.inputAddress()
+    bytes.set(this.#state, state)
+    for (let from = 0; from < data.length; from += PIECE) {
+      const piece = data.subarray(from, from + PIECE)
+      bytes.set(piece, input)
+      core.shaBlocks(input, piece.length / BLOCK)
+    }
+    this.#state.set(bytes.subarray(state, state + 32))
+  }
+}
+
+/** SHA-256 of what comes in pieces (FIPS 180-4). `digest` ends it. */
+export class Sha256 {
+  readonly #stream: Stream
+
+  constructor(options: { engine?: Engine } = {}) {
+    this.#stream = native !== undefined && options.engine !== 'wasm' ? native.sha256Stream() : new WasmStream()
+  }
+
+  update(data: Uint8Array): this {
+    this.#stream.update(data)
+    return this
+  }
+
+  /** The 32 bytes of the digest. */
+  digest(): Uint8Array {
+    return plain(this.#stream.digest())
+  }
+}
+
+/** SHA-256 of some bytes (FIPS 180-4): 32 bytes. */
+export function sha256(data: Uint8Array, options: { engine?: Engine } = {}): Uint8Array {
+  if (native !== undefined && options.engine !== 'wasm') return plain(native.sha256(data))
+  return new WasmStream().update(data).digest()
+}
+
+/** Node answers Buffers, which behave otherwise than a Uint8Array (slice, toString). */
+function plain(bytes: Uint8Array): Uint8Array {
+  return bytes.constructor === Uint8Array ? bytes : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
+}
