@@ -193,13 +193,13 @@ await describeContainerd('the containerd content store', (version) => {
     const digest = digestOf(randomBytes(8))
     const { content } = backend
     for (const attempt of [
-      content.info(digest),
-      content.label(digest, { a: 'b' }),
-      content.remove(digest),
-      collect(content.read(digest)),
-      collect(content.read(digest, { length: 0 })),
+      () => content.info(digest),
+      () => content.label(digest, { a: 'b' }),
+      () => content.remove(digest),
+      () => collect(content.read(digest)),
+      () => collect(content.read(digest, { length: 0 })),
     ]) {
-      await expect(attempt).rejects.toEqual(code('BLOB_NOT_FOUND'))
+      await expect(attempt()).rejects.toEqual(code('BLOB_NOT_FOUND'))
     }
   })
 

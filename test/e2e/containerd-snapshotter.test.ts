@@ -86,24 +86,24 @@ await describeContainerd('the containerd snapshotter', (version) => {
     await overlayfs.prepare('p', '', {})
     await overlayfs.commit('parent', 'p', {})
     await overlayfs.prepare('child', 'parent', {})
-    const cases: [string, Promise<unknown>, RegExp][] = [
-      ['SNAPSHOT_NOT_FOUND', overlayfs.stat('nowhere'), /nowhere does not exist/],
-      ['SNAPSHOT_NOT_FOUND', overlayfs.mounts('nowhere'), /nowhere/],
-      ['SNAPSHOT_NOT_FOUND', overlayfs.prepare('k', 'nowhere', {}), /nowhere/],
-      ['SNAPSHOT_NOT_FOUND', overlayfs.commit('x', 'nowhere', {}), /nowhere/],
-      ['SNAPSHOT_NOT_FOUND', overlayfs.remove('nowhere'), /nowhere/],
-      ['FAILED_PRECONDITION', overlayfs.remove('parent'), /child/],
-      ['FAILED_PRECONDITION', overlayfs.prepare('k', 'child', {}), /not committed/],
-      ['FAILED_PRECONDITION', overlayfs.mounts('parent'), /not active/],
-      ['ALREADY_EXISTS', overlayfs.prepare('child', '', {}), /already exists/],
-      ['ALREADY_EXISTS', overlayfs.commit('parent', 'child', {}), /already exists/],
-      ['LABEL_TOO_LARGE', overlayfs.prepare('k', '', { long: 'x'.repeat(4096) }), /4096/],
-      ['SNAPSHOTTER_NOT_FOUND', backend.snapshotter('nope').stat('x'), /nope/],
-      ['SNAPSHOTTER_NOT_FOUND', backend.snapshotter('nope').capabilities(), /nope/],
-      ['SNAPSHOTTER_NOT_FOUND', all(backend.snapshotter('nope').list()), /nope/],
+    const cases: [string, () => Promise<unknown>, RegExp][] = [
+      ['SNAPSHOT_NOT_FOUND', () => overlayfs.stat('nowhere'), /nowhere does not exist/],
+      ['SNAPSHOT_NOT_FOUND', () => overlayfs.mounts('nowhere'), /nowhere/],
+      ['SNAPSHOT_NOT_FOUND', () => overlayfs.prepare('k', 'nowhere', {}), /nowhere/],
+      ['SNAPSHOT_NOT_FOUND', () => overlayfs.commit('x', 'nowhere', {}), /nowhere/],
+      ['SNAPSHOT_NOT_FOUND', () => overlayfs.remove('nowhere'), /nowhere/],
+      ['FAILED_PRECONDITION', () => overlayfs.remove('parent'), /child/],
+      ['FAILED_PRECONDITION', () => overlayfs.prepare('k', 'child', {}), /not committed/],
+      ['FAILED_PRECONDITION', () => overlayfs.mounts('parent'), /not active/],
+      ['ALREADY_EXISTS', () => overlayfs.prepare('child', '', {}), /already exists/],
+      ['ALREADY_EXISTS', () => overlayfs.commit('parent', 'child', {}), /already exists/],
+      ['LABEL_TOO_LARGE', () => overlayfs.prepare('k', '', { long: 'x'.repeat(4096) }), /4096/],
+      ['SNAPSHOTTER_NOT_FOUND', () => backend.snapshotter('nope').stat('x'), /nope/],
+      ['SNAPSHOTTER_NOT_FOUND', () => backend.snapshotter('nope').capabilities(), /nope/],
+      ['SNAPSHOTTER_NOT_FOUND', () => all(backend.snapshotter('nope').list()), /nope/],
     ]
-    for (const [wanted, promise, words] of cases) {
-      const error = await promise.then(
+    for (const [wanted, attempt, words] of cases) {
+      const error = await attempt().then(
         () => expect.unreachable(`${wanted} was not thrown`),
         (thrown: unknown) => thrown,
       )

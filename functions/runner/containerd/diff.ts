@@ -2,9 +2,21 @@ import type { Descriptor } from '../../image/descriptor.ts'
 import type { Applied, Applier, ApplyOptions, Mount } from '../ports.ts'
 import type { Connection } from './connection.ts'
 import { fromDescriptor, fromMounts, toDescriptor } from './convert.ts'
+import type { Meaning } from './errors.ts'
 import { Diff } from './proto/gen/diff_pb.js'
 
-/** The daemon's diff service, which reads the blob from its own content store. BLOB_NOT_FOUND where it is missing. */
+// The daemon inflates with igzip or unpigz where it finds them, else with Go's own: each has words of its own.
+const CORRUPT = /gzip|unpigz|zstd|zlib|flate|archive\/tar|unexpected EOF|corrupt/
+const MEANING: Meaning = {
+  notFound: 'BLOB_NOT_FOUND',
+  fix: 'Pull the image again, or name a source that has this blob.',
+  words: [
+    [/no processor for media-type|unsupported diff media type|not implemented/, 'LAYER_UNSUPPORTED'],
+    [CORRUPT, 'LAYER_CORRUPT', 'Fetch the blob again: what containerd has of it cannot be unpacked.'],
+  ],
+}
+
+/** The daemon's diff service, which reads the blob from its own content store. BLOB_NOT_FOUND, LAYER_CORRUPT, LAYER_UNSUPPORTED. */
 export function containerdApplier(connection: Connection): Applier {
   const client = connection.client(Diff)
   return {
@@ -17,7 +29,7 @@ export function containerdApplier(connection: Connection): Applier {
             { diff: fromDescriptor(layer), mounts: fromMounts(mounts) },
             signal === undefined ? {} : { signal },
           ),
-        { notFound: 'BLOB_NOT_FOUND', fix: 'Pull the image again, or name a source that has this blob.', signal },
+        { ...MEANING, signal },
       )
       // The service says nothing until it is done.
       onProgress?.(layer.size)

@@ -1,9 +1,13 @@
 import { Code as GrpcCode, ConnectError } from '@connectrpc/connect'
 import { LayercastError, type Code } from '../../image/errors.ts'
 
+type Words = readonly [words: RegExp, code: Code, fix?: string]
+
 /** What the daemon's NotFound means for a call, and what a user can do about it. */
 export interface Meaning {
   notFound?: Code
+  /** Where the daemon's status says too little: its words, and what they mean. */
+  words?: readonly Words[]
   /** The caller's own signal: once it is aborted, the call's end is no failure of the daemon's. */
   signal?: AbortSignal | undefined
   fix?: string
@@ -11,6 +15,17 @@ export interface Meaning {
 
 const UNREACHABLE_FIX =
   'Check that containerd runs and that --address (or CONTAINERD_ADDRESS) names its socket; reading it needs root.'
+
+// The same from 1.6 to 2.3; the status beside them is InvalidArgument for all.
+const COMMON_WORDS: readonly Words[] = [
+  [
+    /snapshotter not loaded/,
+    'SNAPSHOTTER_NOT_FOUND',
+    'Name one that `ctr plugins ls` shows as ok, or add it to containerd as a proxy plugin.',
+  ],
+  [/label key and value/, 'LABEL_TOO_LARGE'],
+  [/is not committed snapshot/, 'FAILED_PRECONDITION'],
+]
 
 /** CONTAINERD_UNREACHABLE for an address, with what lies under it as the cause. */
 export function unreachable(address: string, cause: unknown): LayercastError {
@@ -64,18 +79,10 @@ function classify(grpc: ConnectError, meaning: Meaning): [Code, string | undefin
       return ['ALREADY_EXISTS', undefined]
     case GrpcCode.FailedPrecondition:
       return ['FAILED_PRECONDITION', undefined]
-    case GrpcCode.InvalidArgument:
-      // One status stands for several mistakes; only the words tell them apart, the same from 1.6 to 2.3.
-      if (/snapshotter not loaded/.test(grpc.rawMessage)) {
-        return [
-          'SNAPSHOTTER_NOT_FOUND',
-          'Name one that `ctr plugins ls` shows as ok, or add it to containerd as a proxy plugin.',
-        ]
-      }
-      if (/label key and value/.test(grpc.rawMessage)) return ['LABEL_TOO_LARGE', undefined]
-      if (/is not committed snapshot/.test(grpc.rawMessage)) return ['FAILED_PRECONDITION', undefined]
-      return ['CONTAINERD_FAILED', undefined]
-    default:
-      return ['CONTAINERD_FAILED', undefined]
+    default: {
+      const [, code, fix] =
+        [...(meaning.words ?? []), ...COMMON_WORDS].find(([words]) => words.test(grpc.rawMessage)) ?? []
+      return [code ?? 'CONTAINERD_FAILED', fix]
+    }
   }
 }
