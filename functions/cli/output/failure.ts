@@ -17,7 +17,7 @@ export function renderError(error: LayercastError, options: { json: boolean; ver
     const { code, message, fix, detail, exit } = error
     return `${JSON.stringify({ error: { code, message, ...(fix ? { fix } : {}), detail, exit } }, jsonSafe)}\n`
   }
-  const lines = [`layercast: ${printable(error.message)} (${error.code})`]
+  const lines = [`layercast: ${printable(error.message).replaceAll('\n', '\n  ')} (${error.code})`]
   if (error.fix !== undefined) lines.push(`  fix: ${printable(error.fix)}`)
   if (options.verbose) {
     for (const [key, value] of Object.entries(error.detail)) {

@@ -11,7 +11,7 @@ export interface Column<Row> {
 export function table<Row>(rows: readonly Row[], columns: readonly Column<Row>[]): string {
   const cells = [
     columns.map((column) => column.title),
-    ...rows.map((row) => columns.map((column) => printable(column.value(row)).replaceAll(/[\t\n]/gu, ' ') || '-')),
+    ...rows.map((row) => columns.map((column) => oneLine(column.value(row)) || '-')),
   ]
   const widths = columns.map((_, index) => Math.max(...cells.map((line) => width(line[index] ?? ''))))
   return cells
@@ -32,9 +32,13 @@ export function table<Row>(rows: readonly Row[], columns: readonly Column<Row>[]
 export function fields(pairs: readonly (readonly [name: string, value: string | undefined])[]): string {
   const shown = pairs.filter((pair): pair is readonly [string, string] => pair[1] !== undefined)
   const widest = Math.max(0, ...shown.map(([name]) => name.length))
-  return shown.map(([name, value]) => `${name.padEnd(widest)}  ${printable(value)}\n`).join('')
+  return shown.map(([name, value]) => `${name.padEnd(widest)}  ${oneLine(value)}\n`).join('')
 }
 
 function width(cell: string): number {
   return [...stripVTControlCharacters(cell)].length
+}
+
+function oneLine(text: string): string {
+  return printable(text).replaceAll(/[\t\n]/gu, ' ')
 }

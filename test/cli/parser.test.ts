@@ -1,0 +1,171 @@
+import { describe, expect, test, vi } from 'vitest'
+import { parse } from '../../functions/cli/parser.ts'
+import { VERBS } from '../../functions/cli/verbs.ts'
+import { verb, VERB_GROUPS, type Verb } from '../../functions/cli/verb.ts'
+import { LayercastError } from '../../functions/image/errors.ts'
+
+const thing = verb({
+  path: ['thing', 'do'],
+  group: 'Look at a node',
+  summary: 'do a thing',
+  arguments: [
+    { name: 'FIRST', summary: 'the first' },
+    { name: 'REST', summary: 'the others', optional: true, many: true },
+  ],
+  options: {
+    snapshotter: { short: 's', value: 'NAME', required: true, env: 'THING_SNAPSHOTTER', summary: 'which' },
+    maxUses: { value: 'N', summary: 'how many' },
+    label: { value: 'KEY=VALUE', many: true, summary: 'labels' },
+    kind: { value: 'KIND', choices: ['a', 'b'], env: 'THING_KIND', summary: 'the kind' },
+    dryRun: { summary: 'only look' },
+  },
+  examples: [{ command: 'thing do x', summary: 'one' }],
+  run: async () => undefined,
+})
+
+function read(argv: string[], env: Record<string, string> = {}, verbs: readonly Verb[] = [thing]) {
+  const parsed = parse(argv, { verbs, version: '1.2.3', env, columns: 100 })
+  if ('print' in parsed) throw new Error(`printed: ${parsed.print}`)
+  return parsed
+}
+
+function refused(argv: string[], env: Record<string, string> = {}, verbs: readonly Verb[] = [thing]): LayercastError {
+  try {
+    parse(argv, { verbs, version: '1.2.3', env, columns: 100 })
+  } catch (error) {
+    if (error instanceof LayercastError) return error
+    throw error
+  }
+  throw new Error('it was taken')
+}
+
+function printed(argv: string[]): string {
+  const parsed = parse(argv, { verbs: VERBS, version: '1.2.3', env: {}, columns: 100 })
+  return 'print' in parsed ? parsed.print : ''
+}
+
+describe('a command line', () => {
+  test('gives arguments and options under the names of the data, with the defaults that their types promise', () => {
+    const { args, options } = read(['thing', 'do', 'x', '-s', 'native'])
+    expect(args).toEqual({ FIRST: 'x', REST: [] })
+    expect(options).toEqual({ snapshotter: 'native', maxUses: undefined, label: [], kind: undefined, dryRun: false })
+  })
+
+  test('takes kebab case, repeated options, = and arguments that follow options', () => {
+    const { args, options } = read([
+      'thing',
+      'do',
+      '--max-uses=3',
+      '--label',
+      'a=1',
+      '--label',
+      'b=2',
+      '--dry-run',
+      '-snative',
+      'x',
+      'y',
+      'z',
+    ])
+    expect(args).toEqual({ FIRST: 'x', REST: ['y', 'z'] })
+    expect(options).toMatchObject({ snapshotter: 'native', maxUses: '3', label: ['a=1', 'b=2'], dryRun: true })
+  })
+
+  test('takes -- to end the options', () => {
+    expect(read(['thing', 'do', '-s', 'n', '--', '--dry-run']).args['FIRST']).toBe('--dry-run')
+  })
+
+  test.each([
+    ['before the verb', ['-o', 'json', '--root', '/r', 'thing', 'do', 'x', '-s', 'n']],
+    ['after it', ['thing', 'do', 'x', '-s', 'n', '-o', 'json', '--root', '/r']],
+    ['between its words', ['thing', '-o', 'json', 'do', 'x', '-s', 'n', '--root', '/r']],
+  ])('takes the options of every verb %s', (_, argv) => {
+    expect(read(argv).globals).toMatchObject({ output: 'json', root: '/r', verbose: false })
+  })
+
+  test('lets an option after the verb win over the same one before it', () => {
+    expect(read(['-o', 'json', 'thing', 'do', 'x', '-s', 'n', '-o', 'table']).globals.output).toBe('table')
+  })
+
+  test('takes an option from the environment, the option itself first, and an empty variable as none', () => {
+    expect(read(['thing', 'do', 'x'], { THING_SNAPSHOTTER: 'env' }).options['snapshotter']).toBe('env')
+    expect(read(['thing', 'do', 'x', '-s', 'flag'], { THING_SNAPSHOTTER: 'env' }).options['snapshotter']).toBe('flag')
+    expect(refused(['thing', 'do', 'x'], { THING_SNAPSHOTTER: '' }).message).toBe('--snapshotter is not given')
+  })
+})
+
+describe('a command line that is not right is USAGE, and says', () => {
+  test.each([
+    ['a verb that is nearly one', ['thign'], "unknown command 'thign' (Did you mean thing?)"],
+    ['a verb below another', ['thing', 'doo'], "unknown command 'doo' (Did you mean do?)"],
+    ['an option that is nearly one', ['thing', 'do', 'x', '-s', 'n', '--dry'], "unknown option '--dry'"],
+    ['that an argument is missing', ['thing', 'do', '-s', 'n'], "missing required argument 'FIRST'"],
+    ['that a value is missing', ['thing', 'do', 'x', '-s'], "option '-s, --snapshotter <NAME>' argument missing"],
+    ['that a required option is missing', ['thing', 'do', 'x'], '--snapshotter is not given'],
+    ['that a value is none of the choices', ['thing', 'do', 'x', '-s', 'n', '--kind', 'c'], "--kind cannot be 'c'"],
+    ['that a verb is missing', [], "'layercast' needs a verb: thing do"],
+    ['that the second word of a verb is missing', ['thing'], "'layercast thing' needs a verb: thing do"],
+  ])('%s', (_, argv, message) => {
+    const error = refused(argv)
+    expect(error.code).toBe('USAGE')
+    expect(error.exit).toBe(2)
+    expect(error.message).toContain(message)
+    expect(error.fix).toMatch(/\.$/u)
+  })
+
+  test('that a value from the environment is none of the choices', () => {
+    expect(refused(['thing', 'do', 'x', '-s', 'n'], { THING_KIND: 'c' }).message).toBe("--kind cannot be 'c'")
+  })
+
+  test('that there are more arguments than the verb takes', () => {
+    expect(refused(['version', 'x'], {}, VERBS).message).toContain('too many arguments')
+  })
+})
+
+describe('help', () => {
+  test('lists every verb under its group', () => {
+    const text = printed(['--help'])
+    for (const { path, summary } of VERBS)
+      expect(text).toMatch(new RegExp(`^  ${path.join(' ')}\\b.* ${summary.slice(0, 40)}`, 'mu'))
+    for (const group of VERB_GROUPS) expect(text).toContain(`${group}:`)
+  })
+
+  test.each(VERBS.map((each) => [each.path.join(' '), each] as const))('of %s shows its examples', (_, each) => {
+    const text = printed([...each.path, '--help'])
+    expect(each.examples.length).toBeGreaterThan(0)
+    for (const { command, summary } of each.examples) {
+      expect(text).toContain(`  layercast ${command}`)
+      expect(text).toContain(`# ${summary}`)
+    }
+    expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThanOrEqual(130)
+  })
+
+  test.each(VERBS.flatMap((each) => each.examples.map(({ command }) => [command, each] as const)))(
+    'has an example that parses: %s',
+    (command, each) => {
+      const words = [...command.split(/ [|<]/u)[0]!.matchAll(/'([^']*)'|(\S+)/gu)].map(
+        ([, quoted, plain]) => quoted ?? plain ?? '',
+      )
+      const env = { CONTAINERD_SNAPSHOTTER: '', LAYERCAST_SERVER: 'http://127.0.0.1:1' }
+      expect(read(words, env, VERBS).verb).toBe(each)
+    },
+  )
+
+  test('is not loaded with what the verbs need', async () => {
+    // A verb's module may load the runner, gRPC or zod only when it runs: the start of the program is what --help costs.
+    vi.resetModules()
+    const loaded: string[] = []
+    for (const name of ['zod', 'koffi', '@connectrpc/connect-node', 'miniflare']) {
+      vi.doMock(name, () => {
+        loaded.push(name)
+        return {}
+      })
+    }
+    await import('../../functions/cli/verbs.ts')
+    expect(loaded).toEqual([])
+    vi.doUnmock('zod')
+  })
+})
+
+test('the version is printed alone', () => {
+  expect(parse(['--version'], { verbs: VERBS, version: '1.2.3', env: {}, columns: 100 })).toEqual({ print: '1.2.3\n' })
+})
