@@ -49,12 +49,11 @@ async function answerPlans(c: Context<AppEnv>, planned: Planned[]): Promise<Answ
   const wanted = (c.req.header('accept') ?? '').split(',').some((type) => type.split(';', 1)[0]?.trim() === PLAN_TYPE)
   if (planned.length === 1 && first !== undefined && wanted) {
     const headers = { etag: `"${first.digest}"`, location: `/v1/plans/${first.digest}`, vary: 'accept' }
-    const bytes = new Response(first.bytes as BodyInit, { headers: { ...headers, 'content-type': PLAN_TYPE } })
-    // The contract has no type for bytes beside JSON under one status.
-    return bytes as Response & Answer
+    return new Response(first.bytes as BodyInit, { headers: { ...headers, 'content-type': PLAN_TYPE } }) as Response &
+      Answer
   }
   const plans = planned.map(({ plan, digest }) => ({ snapshotter: plan.snapshotter, digest, plan }))
-  return c.json({ plans }, 200, { vary: 'accept' })
+  return Response.json({ plans }, { headers: { vary: 'accept' } }) as Response & Answer
 }
 
 async function bytesOf(part: Blob): Promise<Uint8Array> {

@@ -1,0 +1,34 @@
+/** Building the Worker: what `layercast serve` runs, and `wrangler deploy` builds for itself. */
+import { build } from 'esbuild'
+import { copyFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+/** Bundles the Worker into a directory: index.js, and the WASM core beside it as the module core.wasm. */
+export async function bundleWorker(outDir: string): Promise<void> {
+  await build({
+    absWorkingDir: root,
+    entryPoints: ['functions/api/index.ts'],
+    outfile: join(outDir, 'index.js'),
+    bundle: true,
+    format: 'esm',
+    platform: 'neutral',
+    target: 'es2024',
+    conditions: ['workerd', 'worker', 'browser'],
+    mainFields: ['module', 'main'],
+    external: ['cloudflare:workers'],
+    logLevel: 'warning',
+    plugins: [
+      {
+        name: 'wasm-as-a-module',
+        setup: ({ onResolve }) => {
+          // workerd compiles a .wasm module itself; code in a Worker may not compile bytes.
+          onResolve({ filter: /\.wasm$/ }, () => ({ path: './core.wasm', external: true }))
+        },
+      },
+    ],
+  })
+  await copyFile(join(root, 'core-wasm', 'build', 'core.wasm'), join(outDir, 'core.wasm'))
+}

@@ -1,0 +1,36 @@
+/** The first operator token of a server that runs here: made once, kept in a file that only its owner reads. */
+import { createHash, randomBytes } from 'node:crypto'
+import { chmod, readFile, writeFile } from 'node:fs/promises'
+import { LayercastError } from '../image/errors.ts'
+
+const TOKEN = /^lc_operator_[a-z0-9]{1,64}_[A-Za-z0-9_-]{43}$/
+
+/** The sha256 of the operator token in a file, which is made if it is not there. REQUEST_INVALID if the file has none. */
+export async function operatorTokenHash(file: string): Promise<string> {
+  const text = (await existing(file)) ?? (await make(file))
+  if (!TOKEN.test(text)) {
+    throw new LayercastError('REQUEST_INVALID', `${file} holds no operator token`, {
+      fix: 'Put the token back, or remove the file to have a new one made',
+    })
+  }
+  return createHash('sha256').update(text).digest('hex')
+}
+
+async function existing(file: string): Promise<string | undefined> {
+  try {
+    const text = (await readFile(file, 'utf8')).trim()
+    await chmod(file, 0o600)
+    return text
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+async function make(file: string): Promise<string> {
+  const id = randomBytes(8).toString('hex')
+  const text = `lc_operator_${id}_${randomBytes(32).toString('base64url')}`
+  // wx: two servers that start at once must not each hold a token of their own.
+  await writeFile(file, `${text}\n`, { mode: 0o600, flag: 'wx' })
+  return text
+}
