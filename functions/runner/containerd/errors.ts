@@ -36,9 +36,12 @@ export function unreachable(address: string, cause: unknown): LayercastError {
   })
 }
 
+/** The innermost words of what the connection met: a socket's error rather than what wraps it. */
 function reason(cause: unknown): string {
   let innermost = cause
-  while (innermost instanceof Error && innermost.cause instanceof Error) innermost = innermost.cause
+  while (innermost instanceof Error && innermost.cause instanceof Error && answered(innermost.cause) === undefined) {
+    innermost = innermost.cause
+  }
   return ConnectError.from(innermost).rawMessage
 }
 

@@ -2,12 +2,14 @@
  * The containerd adapter: a backend over the daemon's gRPC services on its unix socket (CONTAINERD-FACTS section 9), for
  * every version from 1.6 on. One file per port.
  */
+import { Code } from '@connectrpc/connect'
 import type { Backend } from '../ports.ts'
 import { Connection, DEFAULT_ADDRESS, DEFAULT_NAMESPACE } from './connection.ts'
 import { containers, type ContainerRecord } from './containers.ts'
 import { containerdContent } from './content.ts'
 import { containerdApplier } from './diff.ts'
 import { containerdImages } from './images.ts'
+import { answered, unreachable } from './errors.ts'
 import { plugins, snapshotters, type Plugin } from './introspection.ts'
 import { containerdLeases } from './leases.ts'
 import { Version } from './proto/gen/version_pb.js'
@@ -57,10 +59,14 @@ export async function connectContainerd(options: ContainerdOptions = {}): Promis
 
 async function readVersion(connection: Connection): Promise<string> {
   const client = connection.client(Version)
-  const { version } = await connection.call('ask containerd for its version', () =>
-    client.version({}, { timeoutMs: GREETING_MS }),
-  )
-  return version
+  return connection.call('ask containerd for its version', async () => {
+    try {
+      return (await client.version({}, { timeoutMs: GREETING_MS })).version
+    } catch (error) {
+      if (answered(error) !== Code.Unimplemented) throw error
+      throw unreachable(connection.address, new Error('what listens there is not containerd', { cause: error }))
+    }
+  })
 }
 
 function backend(connection: Connection, version: string, close: () => void): ContainerdBackend {
