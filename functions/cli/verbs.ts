@@ -2,11 +2,13 @@ import type { Verb } from './verb.ts'
 import { agentVerb } from './verbs/agent.ts'
 import { applyVerb } from './verbs/apply.ts'
 import { assignmentLsVerb, assignmentRmVerb, assignVerb } from './verbs/assign.ts'
+import { doctorVerb } from './verbs/doctor.ts'
 import { imageImportVerb } from './verbs/image-import.ts'
 import { imageLsVerb } from './verbs/image-ls.ts'
 import { joinTokenCreateVerb, joinTokenLsVerb, joinTokenRevokeVerb } from './verbs/join-token.ts'
 import { nodeLsVerb, nodeRmVerb } from './verbs/node.ts'
 import { planVerb } from './verbs/plan.ts'
+import { serveVerb } from './verbs/serve.ts'
 import { snapshotLsVerb } from './verbs/snapshot-ls.ts'
 import { snapshotRmVerb } from './verbs/snapshot-rm.ts'
 import { snapshotTreeVerb } from './verbs/snapshot-tree.ts'
@@ -28,6 +30,7 @@ export const VERBS: readonly Verb[] = [
   snapshotRmVerb,
   snapshotterLsVerb,
   versionVerb,
+  serveVerb,
   joinTokenCreateVerb,
   joinTokenLsVerb,
   joinTokenRevokeVerb,

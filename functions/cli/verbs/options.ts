@@ -57,3 +57,8 @@ export const IMAGE = {
   name: 'IMAGE',
   summary: 'a name on the node, or oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE, docker://NAME',
 } as const
+
+export const CONTAINERD_CONFIG = {
+  value: 'FILE',
+  summary: "containerd's configuration (default: /etc/containerd/config.toml)",
+} as const satisfies OptionSpec

@@ -2,7 +2,7 @@ import { globSync, readFileSync } from 'node:fs'
 import { dirname, isAbsolute, join, normalize } from 'node:path'
 import { parse, TomlError } from 'smol-toml'
 import { LayercastError } from '../../image/errors.ts'
-import { mergeConfig, type Table } from './merge.ts'
+import { mergeConfig, tableAt, type Table } from './merge.ts'
 import { migrateToV3 } from './migrate.ts'
 
 /** One file that took part. */
@@ -10,6 +10,10 @@ export interface ConfigFile {
   path: string
   /** The `version` that it states; 1 where it states none. */
   version: number
+  /** Keys of CRI's containerd section that containerd 2 loses as it migrates this file. */
+  lost: string[]
+  /** Plugins whose section this file replaced whole, as containerd 1 does; sorted. */
+  replaced: string[]
 }
 
 export interface LoadedConfig {
@@ -71,9 +75,11 @@ export function loadConfigFiles(path: string, daemonMajor: number): LoadedConfig
     const config = readToml(next)
     const stated = Number(config['version'] ?? 0)
     const version = Number.isSafeInteger(stated) && stated > 0 ? stated : 1
-    if (daemonMajor >= 2 && version < 3) migrateToV3(config)
+    const lost = daemonMajor >= 2 && version < 3 ? migrateToV3(config) : []
+    const earlier = tableAt(merged, 'plugins') ?? {}
+    const replaced = daemonMajor >= 2 ? [] : Object.keys(tableAt(config, 'plugins') ?? {}).filter((id) => id in earlier)
     mergeConfig(merged, config, daemonMajor)
-    files.push({ path: next, version })
+    files.push({ path: next, version, lost, replaced: replaced.toSorted() })
     pending.push(...resolveImports(next, config['imports'], daemonMajor))
   }
   return { files, merged }

@@ -49,6 +49,8 @@ export interface NodeConfig {
   sandboxImage: string | undefined
   proxyPlugins: ProxyPlugin[]
   disabledPlugins: string[]
+  /** Whether CRI pulls by itself and not through the transfer service (containerd 2.1 on). */
+  useLocalImagePull: boolean
   /** Undefined where the file leaves it to the daemon's defaults. */
   unpackPlatforms: UnpackPlatform[] | undefined
   /** The diff service's order of differs; undefined where the file leaves it to the daemon. */
@@ -148,6 +150,7 @@ export function readNodeConfig(options: { path?: string; daemon: DaemonVersion }
     sandboxImage: sections.sandboxImage,
     proxyPlugins: readProxies(merged),
     disabledPlugins: (merged['disabled_plugins'] as string[] | undefined) ?? [],
+    useLocalImagePull: booleanAt(sections.image, 'use_local_image_pull') ?? false,
     unpackPlatforms: readUnpackPlatforms(merged),
     differs: readDiffers(merged),
   }

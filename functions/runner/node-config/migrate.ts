@@ -15,14 +15,16 @@ function migrateNames(plugins: Table): void {
   }
 }
 
-function migrateImages(cri: Table, images: Table): void {
+/** Gives the keys that containerd's own migration drops. */
+function migrateImages(cri: Table, images: Table): string[] {
   const pinned = table(images['pinned_images']) ?? {}
   if (cri['sandbox_image'] !== undefined) pinned['sandbox'] = cri['sandbox_image']
   if (Object.keys(pinned).length > 0) images['pinned_images'] = pinned
   const containerd = table(cri['containerd'])
   const runtimes = table(containerd?.['runtimes'])
   // containerd returns here, so that without runtimes its own defaults replace the three keys below.
-  if (!containerd || !runtimes) return
+  if (!containerd) return []
+  if (!runtimes) return IMAGE_KEYS.filter((key) => containerd[key] !== undefined)
   // containerd reads `snapshot` where files say `snapshotter`, and writes a section that nothing reads: that is how a
   // per-runtime snapshotter is lost for pulls. We do as it does, since we tell what the daemon will do.
   for (const [name, runtime] of Object.entries(runtimes)) {
@@ -34,6 +36,7 @@ function migrateImages(cri: Table, images: Table): void {
     }
   }
   for (const key of IMAGE_KEYS) if (containerd[key] !== undefined) images[key] = containerd[key]
+  return []
 }
 
 function migrateRuntime(cri: Table, runtime: Table): void {
@@ -49,17 +52,19 @@ function migrateRuntime(cri: Table, runtime: Table): void {
 /**
  * Turns one file's plugin sections of version 2 or older into those of version 3, as containerd 2 does before it merges the file.
  * Changes the given table. Only what layercast reads is carried over.
+ * Gives the image service's keys that the file states and the migration loses.
  */
-export function migrateToV3(config: Table): void {
+export function migrateToV3(config: Table): string[] {
   const plugins = tableAt(config, 'plugins')
-  if (!plugins) return
+  if (!plugins) return []
   migrateNames(plugins)
   const cri = table(plugins[OLD_CRI])
-  if (!cri) return
+  if (!cri) return []
   const images = table(plugins[IMAGES]) ?? {}
   const runtime = table(plugins[RUNTIME]) ?? {}
-  migrateImages(cri, images)
+  const lost = migrateImages(cri, images)
   migrateRuntime(cri, runtime)
   plugins[IMAGES] = images
   plugins[RUNTIME] = runtime
+  return lost
 }

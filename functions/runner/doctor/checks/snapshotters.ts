@@ -1,0 +1,58 @@
+import { handlersOf, snapshotterPlugins, snapshottersInUse, type Check } from '../finding.ts'
+
+const DIFFER = 'io.containerd.differ.v1'
+
+/** A handler's snapshotter that the daemon does not have at all. */
+export const snapshotterMissing: Check = (facts) => {
+  const there = snapshotterPlugins(facts).map(({ id }) => id)
+  return snapshottersInUse(facts)
+    .filter((name) => !there.includes(name))
+    .map((name) => ({
+      code: 'SNAPSHOTTER_MISSING',
+      severity: 'error',
+      what: `${name} (${handlersOf(facts, name)}) is none of the daemon's snapshotters: ${there.join(', ') || 'it has none'}`,
+      fix: `Configure [proxy_plugins.${name}] with type = "snapshot" and its socket, or name a snapshotter that is there.`,
+    }))
+}
+
+/** Snapshotters that are listed and do not work, with the daemon's own words. */
+export const snapshotterNotReady: Check = (facts) => {
+  const used = snapshottersInUse(facts)
+  return snapshotterPlugins(facts)
+    .filter(({ error }) => error !== undefined)
+    .map(({ id, error = '' }) => ({
+      code: 'SNAPSHOTTER_NOT_READY',
+      severity: used.includes(id) ? 'error' : 'note',
+      what: `snapshotter ${id} is listed but not ready: ${error}`,
+      fix: used.includes(id)
+        ? `Mend what the daemon says and restart it: ${handlersOf(facts, id)} cannot start containers.`
+        : 'Nothing, as long as no handler names it.',
+    }))
+}
+
+/** A proxy plugin behind whose socket nobody is. */
+export const proxySocketDead: Check = ({ proxies }) =>
+  proxies
+    .filter(({ error }) => error !== undefined)
+    .map(({ name, type, address, error = '' }) => ({
+      code: 'PROXY_SOCKET_DEAD',
+      severity: 'error',
+      what: `nobody answers for the ${type} proxy plugin ${name} at ${address}: ${error}`,
+      fix: `Start ${name}'s daemon, or mend the address in [proxy_plugins.${name}].`,
+    }))
+
+/** Without its differ, erofs converts at Commit, and parallel unpack brings deleted files back (CONTAINERD-FACTS section 10). */
+export const erofsWithoutDiffer: Check = (facts) => {
+  const ready = snapshotterPlugins(facts).some(({ id, error }) => id === 'erofs' && error === undefined)
+  if (!ready) return []
+  const differ = facts.plugins.find(({ type, id }) => type === DIFFER && id === 'erofs')
+  if (differ !== undefined && differ.error === undefined) return []
+  return [
+    {
+      code: 'EROFS_WITHOUT_DIFFER',
+      severity: snapshottersInUse(facts).includes('erofs') ? 'error' : 'note',
+      what: `the erofs snapshotter is ready and its differ is not${differ?.error === undefined ? '' : ` (${differ.error})`}: containerd's own parallel unpack then loses whiteouts, so files that an upper layer deletes come back`,
+      fix: 'Install erofs-utils 1.8 or later (mkfs.erofs --tar) and restart containerd; find chains already unpacked wrongly with layercast verify --all --snapshotter erofs --deep.',
+    },
+  ]
+}

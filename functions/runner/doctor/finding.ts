@@ -1,0 +1,44 @@
+import { PROFILES } from '../../plan/profiles.ts'
+import type { NodeFacts } from './facts.ts'
+
+/** How much a finding bites: an error stops pods, a warning may, a note is good to know. */
+export type Severity = 'error' | 'warning' | 'note'
+
+export interface Finding {
+  /** Stable. */
+  code: string
+  severity: Severity
+  /** What is wrong, with the values in it. */
+  what: string
+  /** What to change. */
+  fix: string
+}
+
+/** One thing that is looked at. */
+export type Check = (facts: NodeFacts) => Finding[]
+
+const SNAPSHOTTER = 'io.containerd.snapshotter.v1'
+
+/** The snapshotters that CRI uses here: the default one and the handlers'. */
+export function snapshottersInUse({ config }: NodeFacts): string[] {
+  return [...new Set([config.snapshotter, ...config.handlers.map(({ snapshotter }) => snapshotter)])].toSorted()
+}
+
+/** The handlers that go to a snapshotter, for a sentence: `handlers kata, gvisor`. */
+export function handlersOf({ config }: NodeFacts, snapshotter: string): string {
+  const names = config.handlers.filter((handler) => handler.snapshotter === snapshotter).map(({ name }) => name)
+  if (names.length === 0) return "CRI's default"
+  return `${names.length === 1 ? 'handler' : 'handlers'} ${names.join(', ')}`
+}
+
+export function snapshotterPlugins({ plugins }: NodeFacts): { id: string; error?: string }[] {
+  return plugins.filter(({ type }) => type === SNAPSHOTTER)
+}
+
+const CRI_LABEL = /\/cri\./
+
+/** Whether a snapshotter of this name reads labels that only CRI, or layercast, sends (CONTAINERD-FACTS section 4). */
+export function readsCriLabels(snapshotter: string): boolean {
+  const profile = PROFILES.find(({ snapshotters }) => snapshotters.includes(snapshotter))
+  return profile !== undefined && [...profile.requires, ...profile.reads].some((label) => CRI_LABEL.test(label))
+}

@@ -1,0 +1,34 @@
+/** `layercast doctor`: reads a node's configuration and daemon, and lists what will bite, each with its fix. */
+import type { NodeFacts } from './facts.ts'
+import type { Check, Finding, Severity } from './finding.ts'
+import * as config from './checks/config.ts'
+import * as snapshotters from './checks/snapshotters.ts'
+import * as versions from './checks/versions.ts'
+
+export { gatherFacts, type NodeFacts } from './facts.ts'
+export type { Finding, Severity } from './finding.ts'
+
+const CHECKS: readonly Check[] = [
+  snapshotters.snapshotterMissing,
+  snapshotters.snapshotterNotReady,
+  snapshotters.proxySocketDead,
+  snapshotters.erofsWithoutDiffer,
+  config.criDisabled,
+  config.settingsLostByMigration,
+  config.handlerLostByMigration,
+  config.sectionReplaced,
+  config.unpackPlatformMissing,
+  config.annotationsOff,
+  config.discardOn,
+  versions.lostWhiteouts,
+  versions.silentSuccess,
+  versions.noSecondUnpack,
+  versions.erofsMountPanics,
+]
+
+const ORDER: Record<Severity, number> = { error: 0, warning: 1, note: 2 }
+
+/** Runs every check; what stops pods comes first. */
+export function diagnose(facts: NodeFacts): Finding[] {
+  return CHECKS.flatMap((check) => check(facts)).toSorted((a, b) => ORDER[a.severity] - ORDER[b.severity])
+}

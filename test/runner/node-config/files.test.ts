@@ -1,0 +1,79 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { readNodeConfig } from '../../../functions/runner/node-config/index.ts'
+
+let directory = ''
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'layercast-config-'))
+})
+afterEach(() => rmSync(directory, { recursive: true, force: true }))
+
+function write(name: string, text: string): string {
+  const path = join(directory, name)
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, text)
+  return path
+}
+
+const V16 = { major: 1, minor: 6 }
+const V17 = { major: 1, minor: 7 }
+const V23 = { major: 2, minor: 3 }
+
+const KATA_V2 = `version = 2
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.kata]
+runtime_type = "io.containerd.kata.v2"
+snapshotter = "nydus"
+`
+
+test("a version 2 file's per-runtime snapshotter runs containers and is lost for pulls on containerd 2", () => {
+  const path = write('config.toml', KATA_V2)
+  const kata = (daemon: typeof V23) => readNodeConfig({ path, daemon }).handlers.find(({ name }) => name === 'kata')
+  expect(kata(V23)).toEqual({ name: 'kata', snapshotter: 'nydus', pullSnapshotter: 'overlayfs', own: true })
+  expect(kata(V17)).toEqual({ name: 'kata', snapshotter: 'nydus', pullSnapshotter: 'nydus', own: true })
+  expect(kata(V16)).toEqual({ name: 'kata', snapshotter: 'overlayfs', pullSnapshotter: 'overlayfs', own: false })
+})
+
+test('settings beside no runtimes are lost by the migration of containerd 2, and that is said', () => {
+  const text = `version = 2\n[plugins."io.containerd.grpc.v1.cri".containerd]\nsnapshotter = "native"\n`
+  const path = write('config.toml', text)
+  const config = readNodeConfig({ path, daemon: V23 })
+  expect(config.snapshotter).toBe('overlayfs')
+  expect(config.files[0]?.lost).toEqual(['snapshotter'])
+  expect(readNodeConfig({ path, daemon: V17 }).snapshotter).toBe('native')
+})
+
+test('files that import each other are each read once, relative to the importing file', () => {
+  const path = write('config.toml', `version = 3\nimports = ["conf.d/a.toml"]\n`)
+  write('conf.d/a.toml', `version = 3\nimports = ["../config.toml", "b.toml"]\n`)
+  write('conf.d/b.toml', `version = 3\n[plugins."io.containerd.cri.v1.images"]\nsnapshotter = "erofs"\n`)
+  const config = readNodeConfig({ path, daemon: V23 })
+  expect(config.files.map((file) => file.path)).toEqual([
+    path,
+    join(directory, 'conf.d/a.toml'),
+    join(directory, 'conf.d/b.toml'),
+  ])
+  expect(config.snapshotter).toBe('erofs')
+})
+
+test('an import that is not there is named', () => {
+  const path = write('config.toml', `version = 3\nimports = ["gone.toml"]\n`)
+  expect(() => readNodeConfig({ path, daemon: V23 })).toThrow(
+    expect.objectContaining({ code: 'FILE_NOT_FOUND', message: expect.stringContaining('gone.toml') }),
+  )
+})
+
+test('a file that is no TOML is named with line and column', () => {
+  const path = write('config.toml', 'version = 3\n[plugins\n')
+  expect(() => readNodeConfig({ path, daemon: V23 })).toThrow(
+    expect.objectContaining({ code: 'NODE_CONFIG_INVALID', message: expect.stringMatching(/line 2, column/) }),
+  )
+})
+
+test('a table where a value is due, and the reverse, are passed over as unset', () => {
+  const path = write('config.toml', `version = 3\n[plugins."io.containerd.cri.v1.images"]\nsnapshotter = 7\n`)
+  expect(readNodeConfig({ path, daemon: V23 }).snapshotter).toBe('overlayfs')
+  const other = write('other.toml', `version = 3\nplugins = "none"\n`)
+  expect(readNodeConfig({ path: other, daemon: V23 }).handlers.map(({ name }) => name)).toEqual(['runc'])
+})
