@@ -136,7 +136,10 @@ describe('refuses', () => {
 
   test('any bytes with an error of the family', () => {
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => expect(tolerated(() => parseJSON(bytes))).toBeDefined()),
+      fc.property(
+        fc.uint8Array({ maxLength: 40 }),
+        (bytes) => void expect(tolerated(() => parseJSON(bytes))).toBeDefined(),
+      ),
     )
   })
 })
