@@ -215,6 +215,15 @@ await describeContainerd('the containerd content store', (version) => {
     await expect(backend.content.info(digest)).rejects.toEqual(code('BLOB_NOT_FOUND'))
   })
 
+  test.skipIf(version === '2.3')('a sha512 blob is refused in words where containerd cannot store it', async () => {
+    const bytes = randomBytes(10)
+    const digest = parseDigest(`sha512:${createHash('sha512').update(bytes).digest('hex')}`)
+    await expect(backend.content.write({ digest, size: bytes.length }, pieces(bytes))).rejects.toEqual(
+      expect.objectContaining({ code: 'CONTAINERD_FAILED', fix: expect.stringContaining('2.3') }),
+    )
+    expect(await ingests()).toEqual([])
+  })
+
   test('a list gives every blob', async () => {
     const listed = (await all(backend.content.list())).map(({ digest }) => digest)
     const shown = (await containerd.ctr('content', 'ls', '-q')).split('\n').filter((line) => line !== '')

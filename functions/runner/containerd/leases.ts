@@ -20,8 +20,8 @@ export function containerdLeases(connection: Connection): Leases {
       return { id: lease?.id ?? id, labels: { ...lease?.labels }, createdAt: toDate(lease?.createdAt) }
     },
 
-    async delete(id): Promise<void> {
-      await connection.call(`delete lease ${id}`, () => client.delete({ id }))
+    async delete(id, { sync = false } = {}): Promise<void> {
+      await connection.call(`delete lease ${id}`, () => client.delete({ id, sync }))
     },
 
     async *list(): AsyncGenerator<Lease> {

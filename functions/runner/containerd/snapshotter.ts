@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf'
 import { FieldMaskSchema } from '@bufbuild/protobuf/wkt'
-import { LayercastError } from '../../image/errors.ts'
+import { hasCode, LayercastError } from '../../image/errors.ts'
 import type { Labels, Mount, SnapshotInfo, SnapshotKind, Snapshotter, Usage } from '../ports.ts'
 import type { Connection } from './connection.ts'
 import { labelPaths, toDate, toMounts } from './convert.ts'
@@ -58,9 +58,18 @@ export function containerdSnapshotter(connection: Connection, name: string): Sna
           detail: { snapshotter: name, key, parent },
         })
       }
-      await call('commit', key, () =>
-        client.commit({ snapshotter, name: committed, key, labels, ...(parent === undefined ? {} : { parent }) }),
-      )
+      const request = { snapshotter, name: committed, key, labels, ...(parent === undefined ? {} : { parent }) }
+      try {
+        await call('commit', key, () => client.commit(request))
+      } catch (error) {
+        // native has no directory for a view, and says so instead of what is wrong.
+        if (!hasCode(error, 'CONTAINERD_FAILED')) throw error
+        const { kind } = await stat(key)
+        if (kind === 'active') throw error
+        throw new LayercastError('FAILED_PRECONDITION', `snapshot ${key} of ${name} is not active: ${kind}`, {
+          cause: error,
+        })
+      }
     },
 
     stat,

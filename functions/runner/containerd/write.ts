@@ -33,7 +33,7 @@ export async function writeBlob(
   } catch (error) {
     // What the data itself threw is its owner's to explain.
     if (!(error instanceof ConnectError)) throw error
-    if (answered(error) === Code.FailedPrecondition) throw mismatch(expected, 'it has another digest or size', error)
+    if (answered(error) === Code.FailedPrecondition) throw refused(expected, error)
     throw connection.error(error, `write blob ${expected.digest}`)
   }
 }
@@ -163,6 +163,17 @@ class BlobWriter {
       throw error
     }
   }
+}
+
+function refused(expected: Expected, cause: ConnectError): LayercastError {
+  const [algorithm] = expected.digest.split(':')
+  const hashed = /unexpected commit digest (\w+):/.exec(cause.rawMessage)?.[1]
+  if (hashed === undefined || hashed === algorithm) return mismatch(expected, 'it has another digest or size', cause)
+  return new LayercastError('CONTAINERD_FAILED', `this containerd cannot store blob ${expected.digest}`, {
+    cause,
+    fix: 'Use containerd 2.3 or newer: older ones know content by its sha256 digest only.',
+    detail: { digest: expected.digest },
+  })
 }
 
 function mismatch(expected: Expected, how: string, cause?: unknown): LayercastError {

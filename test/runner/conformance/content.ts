@@ -18,8 +18,8 @@ async function* broken(data: Uint8Array): AsyncGenerator<Uint8Array> {
   throw new Error('the line went dead')
 }
 
-/** What every content store does. */
-export function contentConformance(open: OpenBackend): void {
+/** What every content store does; `sha512` where it knows content by other digests than sha256 too (containerd from 2.3). */
+export function contentConformance(open: OpenBackend, { sha512 = true } = {}): void {
   describe('content store', () => {
     const backend = freshBackend(open)
     const subject = (): ContentStore => backend().content
@@ -48,7 +48,7 @@ export function contentConformance(open: OpenBackend): void {
       expect(await read(digest)).toHaveLength(0)
     })
 
-    test('stores a blob under a sha512 digest', async () => {
+    test.runIf(sha512)('stores a blob under a sha512 digest', async () => {
       const data = randomBytes(1234)
       const digest = digestOf(data, 'sha512')
       await subject().write({ digest, size: data.length }, chunks(data))

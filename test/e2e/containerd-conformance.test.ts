@@ -1,0 +1,29 @@
+import { afterAll, beforeAll } from 'vitest'
+import type { Backend } from '../../functions/runner/ports.ts'
+import { contentConformance } from '../runner/conformance/content.ts'
+import { imagesConformance } from '../runner/conformance/images.ts'
+import { leasesConformance } from '../runner/conformance/leases.ts'
+import { snapshotContentConformance } from '../runner/conformance/snapshot-content.ts'
+import { snapshotterConformance } from '../runner/conformance/snapshotter.ts'
+import { describeContainerd, startContainerd, type TestContainerd } from '../support/containerd/index.ts'
+
+await describeContainerd('the ports', (version) => {
+  let containerd: TestContainerd
+  let namespaces = 0
+
+  beforeAll(async () => {
+    containerd = await startContainerd({ version })
+  })
+  afterAll(() => containerd?.stop())
+
+  // A namespace that nobody used yet is a store that holds nothing.
+  const open = (): Promise<Backend> => containerd.connect(`fresh-${++namespaces}`)
+
+  for (const name of ['overlayfs', 'native']) {
+    snapshotterConformance(open, name)
+    snapshotContentConformance(open, name)
+  }
+  contentConformance(open, { sha512: version === '2.3' })
+  leasesConformance(open)
+  imagesConformance(open)
+})
