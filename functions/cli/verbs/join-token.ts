@@ -19,7 +19,7 @@ export const joinTokenCreateVerb = verb({
     note: { value: 'TEXT', summary: 'what it is for' },
   },
   examples: [
-    { command: 'join-token create --token @operator.token', summary: 'for a day' },
+    { command: 'join-token create --token @operator-token', summary: 'for a day' },
     { command: "join-token create --ttl 1h --max-uses 1 --note 'node 17'", summary: 'for one machine, now' },
   ],
   async run(context, { options }) {
