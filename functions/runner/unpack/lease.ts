@@ -35,7 +35,9 @@ export async function underLease<T>(
     emit({ type: 'lease', id, step: 'created' })
     result = await work(backend.withLease(id))
   } catch (error) {
-    throw await cleanUp(error, [{ what: `delete lease ${id}`, run: () => drop(backend, id, emit) }])
+    // Layers done before an abort are of use to the next run, those below a layer that cannot be made to nobody.
+    const sync = !hasCode(error, 'ABORTED')
+    throw await cleanUp(error, [{ what: `delete lease ${id}`, run: () => drop(backend, id, emit, sync) }])
   }
   try {
     await drop(backend, id, emit)
@@ -67,9 +69,9 @@ async function create(backend: Backend, id: string, signal: AbortSignal, emit: E
   )
 }
 
-async function drop(backend: Backend, id: string, emit: Emit): Promise<void> {
+async function drop(backend: Backend, id: string, emit: Emit, sync = false): Promise<void> {
   try {
-    await retry(() => backend.leases.delete(id), { what: `delete lease ${id}`, emit })
+    await retry(() => backend.leases.delete(id, { sync }), { what: `delete lease ${id}`, emit })
   } catch (error) {
     if (!hasCode(error, 'NOT_FOUND')) throw error
   }
@@ -81,7 +83,7 @@ async function dropLeftBehind(backend: Backend, emit: Emit): Promise<void> {
     const mark = lease.labels[OWNER_LABEL]
     if (mark === undefined || !(await isLeftBehind(mark))) continue
     try {
-      await backend.leases.delete(lease.id)
+      await backend.leases.delete(lease.id, { sync: true })
     } catch (error) {
       // Another runner may have seen the same; and whatever else it is, it does not stand in this run's way.
       if (hasCode(error, 'NOT_FOUND')) continue
