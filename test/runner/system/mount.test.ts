@@ -49,8 +49,8 @@ function overlay(lowers: readonly string[], extra: readonly string[] = []): Moun
   return { type: 'overlay', source: 'overlay', target: '', options: [`lowerdir=${lowers.join(':')}`, ...extra] }
 }
 
-function bind(source: string, ...options: string[]): Mount {
-  return { type: 'bind', source, target: '', options: ['rbind', ...options] }
+function bind(source: string, ...flags: string[]): Mount {
+  return { type: 'bind', source, target: '', options: ['rbind', ...flags] }
 }
 
 describe('mountAll', () => {

@@ -1,0 +1,87 @@
+/** layercast's own layer applier: a complete and safe reading of a layer into the file system that mounts describe. */
+import { closeSync, readFileSync } from 'node:fs'
+import type { Descriptor } from '../../image/descriptor.ts'
+import { LayercastError } from '../../image/errors.ts'
+import type { Applied, Applier, ApplyOptions, Mount } from '../ports.ts'
+import { AT_FDCWD, O_DIRECTORY, O_RDONLY, openAt, syncFileSystem } from '../system/at.ts'
+import { toByteString } from '../system/bytes.ts'
+import { must } from '../system/libc.ts'
+import { optionValue } from '../system/mount-options.ts'
+import { withMounted } from '../system/mounted.ts'
+import type { Limits } from './guard.ts'
+import { writeLayer } from './pipeline.ts'
+import type { WhiteoutForm } from './whiteout.ts'
+
+export interface ApplierOptions {
+  /** The blob of a layer, in chunks. */
+  read: (layer: Descriptor) => AsyncIterable<Uint8Array>
+  limits?: Partial<Limits>
+  /** Told of what a layer holds that cannot be taken over here: device nodes in a user namespace, some attributes. */
+  onIgnored?: (path: string, what: string, reason: string) => void
+  /** Whether all is on the disk when `apply` answers; true unless told otherwise. */
+  sync?: boolean
+  /** Where the mounts are made; see `withMounted`. */
+  directory?: string
+}
+
+/**
+ * An applier that mounts the snapshot privately and writes the layer into it. A single overlay mount with an upper
+ * directory and no lower ones is taken for what parallel mode (`rebase`) means by it: the layer goes straight into the
+ * upper directory, with whiteouts as overlayfs keeps them.
+ *
+ * `apply` fails with LAYER_CORRUPT, LAYER_UNSAFE, LAYER_TOO_LARGE, LAYER_UNSUPPORTED, DIGEST_MISMATCH, SYSTEM_CALL_FAILED,
+ * SNAPSHOT_WITHOUT_MOUNTS, ABORTED, or an error of `read`. Nothing stays mounted; what was written into the snapshot
+ * stays, for the caller to remove with it.
+ */
+export function createApplier(options: ApplierOptions): Applier {
+  return {
+    async apply(layer: Descriptor, mounts: readonly Mount[], applying: ApplyOptions = {}): Promise<Applied> {
+      if (mounts.length === 0) {
+        throw new LayercastError('SNAPSHOT_WITHOUT_MOUNTS', `there is no mount to apply layer ${layer.digest} to`, {
+          fix: 'see the log of the snapshotter: it has prepared nothing that could be written to',
+        })
+      }
+      const upper = bareUpper(mounts)
+      if (upper !== undefined) return applyTo(upper, 'overlay', layer, options, applying)
+      return withMounted(
+        mounts,
+        (directory) => applyTo(directory, 'remove', layer, options, applying),
+        options.directory === undefined ? {} : { directory: options.directory },
+      )
+    },
+  }
+}
+
+function bareUpper(mounts: readonly Mount[]): string | undefined {
+  const [mount, ...more] = mounts
+  if (mount?.type !== 'overlay' || more.length > 0) return undefined
+  return optionValue(mount.options, 'lowerdir') === undefined ? optionValue(mount.options, 'upperdir') : undefined
+}
+
+async function applyTo(
+  directory: string,
+  whiteouts: WhiteoutForm,
+  layer: Descriptor,
+  options: ApplierOptions,
+  applying: ApplyOptions,
+): Promise<Applied> {
+  const root = must(openAt(AT_FDCWD, toByteString(directory), O_RDONLY | O_DIRECTORY), 'openat2', directory)
+  try {
+    const applied = await writeLayer(layer, options.read(layer), root, {
+      ...applying,
+      whiteouts,
+      devices: !inUserNamespace(),
+      ...(options.limits === undefined ? {} : { limits: options.limits }),
+      ...(options.onIgnored === undefined ? {} : { ignored: options.onIgnored }),
+    })
+    if (options.sync !== false) must(await syncFileSystem(root), 'syncfs', directory)
+    return applied
+  } finally {
+    closeSync(root)
+  }
+}
+
+// The initial namespace maps every user to itself.
+function inUserNamespace(): boolean {
+  return !/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync('/proc/self/uid_map', 'utf8'))
+}

@@ -1,0 +1,291 @@
+/**
+ * Writes the entries of one layer below a root directory. Every name is reached through descriptors (directories.ts), so
+ * that no path, symbolic link, hard link or race leaves the root. The order of steps is containerd's: content, owner,
+ * attributes, mode, times; the times of directories last of all.
+ */
+import { closeSync, writeSync } from 'node:fs'
+import {
+  chmod,
+  chmodPath,
+  chown,
+  chownAt,
+  linkAt,
+  makeDevice,
+  mkdirAt,
+  mknodAt,
+  O_CREAT,
+  O_DIRECTORY,
+  O_EXCL,
+  O_NOFOLLOW,
+  O_PATH,
+  O_RDONLY,
+  O_WRONLY,
+  openAt,
+  RESOLVE_IN_ROOT,
+  RESOLVE_NO_MAGICLINKS,
+  S_IFCHR,
+  S_IFIFO,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
+  statAt,
+  symlinkAt,
+  truncate,
+  utimes,
+  utimesAt,
+} from '../system/at.ts'
+import { fromByteString } from '../system/bytes.ts'
+import { errno, must, systemError } from '../system/libc.ts'
+import { Directories, joinPath } from './directories.ts'
+import type { Directory } from './directories.ts'
+import type { Entry, Metadata } from './entry.ts'
+import { corrupt } from './tar-header.ts'
+import { Traces } from './traces.ts'
+import { Whiteouts } from './whiteout.ts'
+import type { WhiteoutForm } from './whiteout.ts'
+import { applyXattrs } from './xattr.ts'
+import type { Place } from './xattr.ts'
+
+export interface TreeOptions {
+  /** How what is deleted is written: by removing it, or as overlayfs keeps it in an upper directory. */
+  whiteouts: WhiteoutForm
+  /** Whether device nodes can be made; in a user namespace they cannot, and are left out. */
+  devices: boolean
+  /** Told of what is left out, and why. */
+  ignored?: (path: string, what: string, reason: string) => void
+}
+
+type Content = Exclude<Entry, { kind: 'whiteout' | 'opaque' }>
+
+export class Tree {
+  readonly #root: number
+  readonly #options: TreeOptions
+  readonly #traces: Traces
+  readonly #directories: Directories
+  readonly #whiteouts: Whiteouts
+  #file: { fd: number; entry: Content & { kind: 'file' }; end: number } | undefined
+
+  /** @param root an open directory, which the caller closes after `close`. */
+  constructor(root: number, options: TreeOptions) {
+    this.#root = root
+    this.#options = options
+    this.#directories = new Directories(root, {
+      making: (parent) => this.#traces.changing(parent),
+      made: (directory) => {
+        this.#traces.made(directory.path)
+        this.#whiteouts.directoryMade(directory)
+      },
+      blocked: (parent, name) => this.#whiteouts.uncover(parent, name),
+    })
+    this.#traces = new Traces((path) => this.#directories.reopen(path))
+    this.#whiteouts = new Whiteouts(options.whiteouts, this.#traces, () => this.#directories.forget())
+  }
+
+  /** Starts an entry; the data of a file follows, then `end`. Errors: LAYER_CORRUPT, LAYER_UNSAFE, SYSTEM_CALL_FAILED. */
+  begin(entry: Entry): void {
+    this.#whiteouts.settle()
+    if (entry.kind === 'opaque') {
+      this.#whiteouts.hideContent(this.#directories.find(entry.path, true))
+    } else if (entry.kind === 'whiteout') {
+      this.#whiteouts.hide(this.#directories.find(entry.path, true), entry.name)
+    } else {
+      this.#write(entry)
+    }
+  }
+
+  /** Bytes of the present file, at an offset. */
+  data(bytes: Uint8Array, offset: number): void {
+    const file = this.#file
+    if (file === undefined) return
+    for (let done = 0; done < bytes.length;) {
+      done += writeAt(file.fd, bytes.subarray(done), offset + done, file.entry.path)
+    }
+    file.end = offset + bytes.length
+  }
+
+  /** The present entry is complete. */
+  end(): void {
+    const file = this.#file
+    if (file === undefined) return
+    const { metadata, path, size } = file.entry
+    const shown = fromByteString(path.join('/'))
+    // Zeros at the end of a sparse file are in no data.
+    if (file.end < size) must(truncate(file.fd, size), 'ftruncate', shown)
+    this.#setOpen(file.fd, metadata, shown)
+    must(utimes(file.fd, metadata.atime, metadata.mtime), 'futimens', shown)
+    this.#file = undefined
+    closeSync(file.fd)
+  }
+
+  /** All entries are written: sets the times of the directories, those that only had content changed included. */
+  finish(): void {
+    this.#whiteouts.settle()
+    this.#traces.restore()
+  }
+
+  /** Closes what is open, after an error too. */
+  close(): void {
+    if (this.#file !== undefined) closeSync(this.#file.fd)
+    this.#file = undefined
+    this.#directories.forget()
+  }
+
+  #write(entry: Content): void {
+    const parent = this.#directories.find(entry.path.slice(0, -1), true)
+    const name = entry.path.at(-1) ?? ''
+    const shown = fromByteString(joinPath(parent.path, name))
+    this.#traces.changing(parent)
+    switch (entry.kind) {
+      case 'file':
+        this.#openFile(entry, parent, name, shown)
+        break
+      case 'directory':
+        this.#makeDirectory(entry, parent, name, shown)
+        return // its times are kept for the end
+      case 'symlink':
+        this.#create(parent, name, 'symlinkat', shown, () => symlinkAt(entry.target, parent.fd, name))
+        this.#setAt(entry.metadata, parent, name, shown, false)
+        break
+      case 'link':
+        this.#link(entry, parent, name, shown)
+        break
+      case 'node':
+        this.#makeNode(entry, parent, name, shown)
+        break
+    }
+    this.#traces.wrote(parent.path, name)
+  }
+
+  // Makes what must not be there yet, in place of whatever is.
+  #create(parent: Directory, name: string, call: string, shown: string, make: () => number): number {
+    let result = make()
+    for (let tries = 0; result === -errno.EEXIST && tries < 3; tries++) {
+      this.#whiteouts.remove(parent, name)
+      result = make()
+    }
+    return must(result, call, shown)
+  }
+
+  #openFile(entry: Content & { kind: 'file' }, parent: Directory, name: string, shown: string): void {
+    const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW
+    const fd = this.#create(parent, name, 'openat2', shown, () => openAt(parent.fd, name, flags, { mode: 0o600 }))
+    this.#file = { fd, entry, end: 0 }
+  }
+
+  #makeDirectory(entry: Content, parent: Directory, name: string, shown: string): void {
+    const open = (): number => openAt(parent.fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+    const made = mkdirAt(parent.fd, name, 0o700)
+    let fd = made >= 0 || made === -errno.EEXIST ? open() : must(made, 'mkdirat', shown)
+    const fresh = made >= 0 || fd < 0
+    if (made === -errno.EEXIST && (fd === -errno.ENOTDIR || fd === -errno.ELOOP)) {
+      this.#create(parent, name, 'mkdirat', shown, () => mkdirAt(parent.fd, name, 0o700))
+      fd = open()
+    }
+    const directory = { fd: must(fd, 'openat2', shown), path: joinPath(parent.path, name) }
+    try {
+      if (fresh) this.#whiteouts.directoryMade(directory)
+      this.#setOpen(fd, entry.metadata, shown)
+    } catch (error) {
+      closeSync(fd)
+      throw error
+    }
+    this.#directories.push(name, directory)
+    this.#traces.wrote(parent.path, name)
+    this.#traces.setTimes(directory.path, entry.metadata)
+  }
+
+  #link(entry: Content & { kind: 'link' }, parent: Directory, name: string, shown: string): void {
+    const target = fromByteString(entry.target.join('/'))
+    const missing = `the hard link's target ${JSON.stringify(target)} is not there`
+    const above = entry.target.slice(0, -1).join('/') || '.'
+    const resolve = { resolve: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS }
+    const fd = openAt(this.#root, above, O_PATH | O_DIRECTORY, resolve)
+    if (fd === -errno.ENOENT || fd === -errno.ENOTDIR) throw corrupt(missing, { target })
+    must(fd, 'openat2', target)
+    try {
+      this.#create(parent, name, 'linkat', shown, () => {
+        const result = linkAt(fd, entry.target.at(-1) ?? '', parent.fd, name)
+        if (result === -errno.ENOENT) throw corrupt(missing, { target })
+        if (result === -errno.EPERM) throw corrupt(`the hard link's target ${JSON.stringify(target)} is a directory`)
+        return result
+      })
+    } finally {
+      closeSync(fd)
+    }
+    this.#setAt(entry.metadata, parent, name, shown, true)
+  }
+
+  #makeNode(entry: Content & { kind: 'node' }, parent: Directory, name: string, shown: string): void {
+    if (entry.type !== S_IFIFO && !this.#options.devices) {
+      this.#ignored(shown, 'device node', 'a user namespace has none')
+      return
+    }
+    const device = makeDevice(entry.major, entry.minor)
+    const make = (): number => mknodAt(parent.fd, name, entry.type | 0o600, device)
+    let result = make()
+    if (result === -errno.EEXIST) {
+      this.#whiteouts.remove(parent, name)
+      result = make()
+    }
+    // The character device 0:0 is overlayfs's own sign that nothing is there, and cannot be made within an overlay.
+    if (result === -errno.EPERM && entry.type === S_IFCHR && device === 0n) {
+      this.#whiteouts.hide(parent, name)
+      return
+    }
+    must(result, 'mknodat', shown)
+    this.#setAt(entry.metadata, parent, name, shown, true)
+  }
+
+  // Owner before attributes and mode: a change of owner clears file capabilities, setuid and setgid.
+  #setOpen(fd: number, metadata: Metadata, shown: string): void {
+    must(chown(fd, metadata.uid, metadata.gid), 'fchown', shown)
+    this.#setXattrs({ fd }, metadata, shown, true)
+    must(chmod(fd, metadata.mode), 'fchmod', shown)
+  }
+
+  #setAt(metadata: Metadata, parent: Directory, name: string, shown: string, hasMode: boolean): void {
+    must(chownAt(parent.fd, name, metadata.uid, metadata.gid), 'fchownat', shown)
+    if (hasMode) this.#setMode(metadata, parent, name, shown)
+    else this.#setXattrs({ parent: parent.fd, name }, metadata, shown, false)
+    must(utimesAt(parent.fd, name, metadata.atime, metadata.mtime), 'utimensat', shown)
+  }
+
+  // Of a node or a hard link, which may turn out to be a symbolic link: those have no mode.
+  #setMode(metadata: Metadata, parent: Directory, name: string, shown: string): void {
+    const fd = must(openAt(parent.fd, name, O_PATH | O_NOFOLLOW), 'openat2', shown)
+    try {
+      const kind = kindOf(fd, shown)
+      this.#setXattrs({ parent: parent.fd, name }, metadata, shown, kind === 'file')
+      if (kind !== 'symlink') must(chmodPath(fd, metadata.mode), 'chmod', shown)
+    } finally {
+      closeSync(fd)
+    }
+  }
+
+  #setXattrs(place: Place, metadata: Metadata, shown: string, canHaveUser: boolean): void {
+    if (metadata.xattrs.length === 0) return
+    applyXattrs(place, metadata.xattrs, canHaveUser, (name, reason) =>
+      this.#ignored(shown, `attribute ${fromByteString(name)}`, reason),
+    )
+  }
+
+  #ignored(path: string, what: string, reason: string): void {
+    this.#options.ignored?.(path, what, reason)
+  }
+}
+
+function writeAt(fd: number, bytes: Uint8Array, offset: number, path: readonly string[]): number {
+  try {
+    return writeSync(fd, bytes, 0, bytes.length, offset)
+  } catch (error) {
+    const number = (error as NodeJS.ErrnoException).errno
+    throw number === undefined ? error : systemError('pwrite', number, fromByteString(path.join('/')))
+  }
+}
+
+function kindOf(fd: number, shown: string): 'file' | 'symlink' | 'other' {
+  const stat = statAt(fd, '')
+  if (typeof stat === 'number') throw systemError('statx', stat, shown)
+  const kind = stat.mode & S_IFMT
+  return kind === S_IFREG ? 'file' : kind === S_IFLNK ? 'symlink' : 'other'
+}

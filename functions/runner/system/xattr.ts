@@ -1,0 +1,53 @@
+/** Extended attributes (xattr(7)). Names and values are byte strings; results are the kernel's, as in at.ts. */
+import { bind, errno } from './libc.ts'
+
+const calls = {
+  fsetxattr: bind('int fsetxattr(int fd, const void *name, const void *value, size_t size, int flags)'),
+  lsetxattr: bind('int lsetxattr(const void *path, const void *name, const void *value, size_t size, int flags)'),
+  lremovexattr: bind('int lremovexattr(const void *path, const void *name)'),
+  lgetxattr: bind('int64_t lgetxattr(const void *path, const void *name, _Out_ uint8_t *value, size_t size)'),
+  llistxattr: bind('int64_t llistxattr(const void *path, _Out_ uint8_t *list, size_t size)'),
+}
+
+const MOST = 65536 // the kernel's own bound, for a value as for a list of names
+
+function bytes(text: string): Buffer {
+  return Buffer.from(`${text}\0`, 'latin1')
+}
+
+// A path that ends in the name itself, which the l*xattr calls do not follow; the descriptor before it is no link.
+function pathAt(dirfd: number, name: string): Buffer {
+  return bytes(name === '' ? `/proc/self/fd/${dirfd}/.` : `/proc/self/fd/${dirfd}/${name}`)
+}
+
+/** Sets an attribute of an open file or directory. */
+export function setXattr(fd: number, name: string, value: string): number {
+  if (name.includes('\0')) return -errno.EINVAL
+  return calls.fsetxattr(fd, bytes(name), Buffer.from(value, 'latin1'), value.length, 0)
+}
+
+/** Sets an attribute of what the name in `dirfd` itself is, without following a symbolic link. */
+export function setXattrAt(dirfd: number, path: string, name: string, value: string): number {
+  if (name.includes('\0') || path.includes('\0')) return -errno.EINVAL
+  return calls.lsetxattr(pathAt(dirfd, path), bytes(name), Buffer.from(value, 'latin1'), value.length, 0)
+}
+
+export function removeXattrAt(dirfd: number, path: string, name: string): number {
+  return calls.lremovexattr(pathAt(dirfd, path), bytes(name))
+}
+
+/** The value of an attribute as a byte string, or a negative error number. The name may be empty for `dirfd` itself. */
+export function getXattrAt(dirfd: number, path: string, name: string): string | number {
+  const value = Buffer.alloc(MOST)
+  const size = calls.lgetxattr(pathAt(dirfd, path), bytes(name), value, value.length)
+  return size < 0 ? size : value.toString('latin1', 0, size)
+}
+
+/** The names of the attributes there are, sorted; none where the file system knows no attributes. */
+export function listXattrsAt(dirfd: number, path: string): string[] | number {
+  const list = Buffer.alloc(MOST)
+  const size = calls.llistxattr(pathAt(dirfd, path), list, list.length)
+  if (size === -errno.ENOTSUP) return []
+  if (size < 0) return size
+  return list.toString('latin1', 0, size).split('\0').slice(0, -1).sort()
+}
