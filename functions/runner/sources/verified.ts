@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Descriptor } from '../../image/descriptor.ts'
 import { digestAlgorithm } from '../../image/digest.ts'
 import { LayercastError } from '../../image/errors.ts'
+import type { Range } from './source.ts'
 
 /**
  * The same chunks, with their digest and size checked: DIGEST_MISMATCH at the first byte too many, or at the end.
@@ -36,4 +37,13 @@ function mismatch(
     fix: 'Fetch the blob again, from another source if it stays so: this copy is damaged or not the one named.',
     detail: { digest, size, ...detail },
   })
+}
+
+/** The chunks, checked where they are the whole blob; a part of one cannot be. */
+export function verifiedUnlessPart(
+  data: AsyncIterable<Uint8Array>,
+  expected: Pick<Descriptor, 'digest' | 'size'>,
+  { offset = 0, length }: Range = {},
+): AsyncIterable<Uint8Array> {
+  return offset === 0 && (length === undefined || length >= expected.size) ? verified(data, expected) : data
 }

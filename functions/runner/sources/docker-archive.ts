@@ -1,0 +1,141 @@
+import { createHash } from 'node:crypto'
+import { parseConfig } from '../../image/config.ts'
+import type { Descriptor } from '../../image/descriptor.ts'
+import { digestBytes, isDigest, type Digest } from '../../image/digest.ts'
+import { LayercastError } from '../../image/errors.ts'
+import { Field } from '../../image/fields.ts'
+import { MAX_DOCUMENT_BYTES, parseJSON } from '../../image/json.ts'
+import { MEDIA_TYPE } from '../../image/media-type.ts'
+import { normalizeReference } from '../../image/reference.ts'
+import { choose } from './choose.ts'
+import { readSmall, type Files } from './files.ts'
+import { compressionOf } from './inflate.ts'
+import { blobNotFound, invalid } from './problems.ts'
+import type { ImageSource, Range } from './source.ts'
+import type { Choice } from './spec.ts'
+import { verifiedUnlessPart } from './verified.ts'
+
+const LAYER_TYPE = 'application/vnd.docker.image.rootfs.diff.tar'
+
+/** One image as manifest.json names it. */
+interface Saved {
+  config: string
+  layers: string[]
+}
+
+/**
+ * One image of what `docker save` writes, of old (a directory for each layer) and of new (blobs of an OCI layout beside
+ * manifest.json). The image has no manifest there, so one is made: the same archive gives the same one. Layers are
+ * described as they lie there, mostly uncompressed. Errors: SOURCE_INVALID, IMAGE_NOT_FOUND, and the config parser's.
+ */
+export async function openDockerArchive(spec: string, files: Files, choice: Choice): Promise<ImageSource> {
+  const { image, names } = choose(files.what, await readManifestJSON(files), choice, sameReference)
+  const configBytes = await readSmall(files, image.config, limited(files, image.config))
+  if (configBytes === undefined) throw invalid(files.what, `has no ${image.config}, which its manifest.json names`)
+  const config = { mediaType: MEDIA_TYPE.dockerConfig, size: configBytes.length, digest: digestBytes(configBytes) }
+  const { diffIDs } = parseConfig(configBytes).rootfs
+  if (diffIDs.length !== image.layers.length) {
+    throw invalid(files.what, `has ${image.layers.length} layers where its config has ${diffIDs.length} diff IDs`)
+  }
+  const paths = new Map<Digest, string>([[config.digest, image.config]])
+  const layers: Pick<Descriptor, 'mediaType' | 'size' | 'digest'>[] = []
+  for (const [n, path] of image.layers.entries()) {
+    const layer = await describeLayer(files, path, diffIDs[n] as Digest)
+    layers.push(layer)
+    paths.set(layer.digest, path)
+  }
+  const manifest = new TextEncoder().encode(
+    JSON.stringify({ schemaVersion: 2, mediaType: MEDIA_TYPE.dockerManifest, config, layers }),
+  )
+  const target = { mediaType: MEDIA_TYPE.dockerManifest, digest: digestBytes(manifest), size: manifest.length }
+
+  async function* read(descriptor: Descriptor, range: Range = {}): AsyncGenerator<Uint8Array> {
+    const { offset = 0, length = manifest.length } = range
+    if (descriptor.digest === target.digest) {
+      yield manifest.slice(offset, offset + length)
+      return
+    }
+    const path = paths.get(descriptor.digest)
+    if (path === undefined) throw blobNotFound(files.what, descriptor)
+    yield* verifiedUnlessPart(files.read(path, range), descriptor, range)
+  }
+  return {
+    spec,
+    reference: names[0] === undefined ? undefined : normalizeReference(names[0]),
+    target,
+    read,
+    has: async (digest) => digest === target.digest || paths.has(digest),
+    close: () => files.close(),
+  }
+}
+
+async function readManifestJSON(files: Files): Promise<{ image: Saved; names: string[] }[]> {
+  const what = 'manifest.json'
+  const bytes = await readSmall(files, what, limited(files, what))
+  if (bytes === undefined) {
+    throw invalid(
+      files.what,
+      'is not a docker archive: it has no manifest.json',
+      'Write oci-archive:FILE for an OCI layout; docker before 1.10 wrote archives that nothing reads any more.',
+    )
+  }
+  return new Field(parseJSON(bytes, { what }), what).items().map((entry) => ({
+    image: {
+      config: entry.get('Config').string(),
+      layers: entry
+        .get('Layers')
+        .items()
+        .map((layer) => layer.string()),
+    },
+    names: entry
+      .get('RepoTags')
+      .items()
+      .map((tag) => tag.string()),
+  }))
+}
+
+/**
+ * A layer as it lies there. An uncompressed one has its diff ID for a digest, and blobs are named by theirs; both are
+ * believed here and checked when the layer is read. What is compressed under another name has to be read.
+ */
+async function describeLayer(
+  files: Files,
+  path: string,
+  diffID: Digest,
+): Promise<Pick<Descriptor, 'mediaType' | 'size' | 'digest'>> {
+  const size = await files.size(path)
+  if (size === undefined) throw invalid(files.what, `has no ${path}, which its manifest.json names`)
+  const compression = compressionOf(await firstBytes(files, path))
+  if (compression === undefined) return { mediaType: LAYER_TYPE, size, digest: diffID }
+  if ('tool' in compression) {
+    throw new LayercastError('MEDIA_TYPE_UNSUPPORTED', `the layer ${path} is compressed with ${compression.name}`, {
+      fix: 'Save the image again with a present-day tool, which uses gzip, zstd or nothing.',
+      detail: { path },
+    })
+  }
+  const named = path.replace(/^(?:\.\/)?blobs\/([^/]+)\/([^/]+)$/, '$1:$2')
+  const digest = isDigest(named) ? named : await hashFile(files, path)
+  return { mediaType: `${LAYER_TYPE}.${compression.name}`, size, digest }
+}
+
+async function firstBytes(files: Files, path: string): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = []
+  for await (const chunk of files.read(path, { offset: 0, length: 8 })) chunks.push(chunk)
+  return Buffer.concat(chunks)
+}
+
+async function hashFile(files: Files, path: string): Promise<Digest> {
+  const hash = createHash('sha256')
+  for await (const chunk of files.read(path)) hash.update(chunk)
+  return `sha256:${hash.digest('hex')}` as Digest
+}
+
+function limited(files: Files, path: string): (size: number) => void {
+  return (size) => {
+    if (size > MAX_DOCUMENT_BYTES) throw invalid(files.what, `has a ${path} of ${size} bytes`)
+  }
+}
+
+function sameReference(candidate: string, wanted: string): boolean {
+  return candidate === wanted || normalizeReference(candidate) === normalizeReference(wanted)
+}

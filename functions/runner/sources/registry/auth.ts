@@ -1,0 +1,98 @@
+import { LayercastError } from '../../../image/errors.ts'
+import { Field } from '../../../image/fields.ts'
+import { parseJSON } from '../../../image/json.ts'
+import { parseChallenges, type Challenge } from './challenge.ts'
+import type { Credentials } from './credentials.ts'
+import { refused } from './errors.ts'
+import { isLoopback } from './host.ts'
+import type { Send } from './transport.ts'
+
+const TOKEN_BYTES = 1 << 20
+// The name under which docker's token servers know clients that name no other.
+const CLIENT = 'layercast'
+
+/**
+ * The Authorization field that answers a registry's challenge (distribution's token and OAuth 2 specifications, or HTTP
+ * Basic). REGISTRY_FAILED where there is no way to answer it.
+ * @param scope what is asked for, such as `repository:library/nginx:pull`
+ */
+export async function authorize(
+  response: Response,
+  url: URL,
+  scope: string,
+  credentials: Credentials | undefined,
+  send: Send,
+): Promise<string> {
+  const challenges = parseChallenges(response.headers.get('www-authenticate') ?? '')
+  const bearer = challenges.find(({ scheme }) => scheme === 'bearer')
+  if (bearer) return `Bearer ${await fetchToken(bearer, scope, credentials, send)}`
+  const basic = challenges.some(({ scheme }) => scheme === 'basic')
+  if (!basic || credentials === undefined || !('username' in credentials)) {
+    throw await refused('log in', url, response)
+  }
+  await response.body?.cancel()
+  return basicField(credentials)
+}
+
+function basicField({ username, password }: { username: string; password: string }): string {
+  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
+}
+
+async function fetchToken(
+  { parameters }: Challenge,
+  scope: string,
+  credentials: Credentials | undefined,
+  send: Send,
+): Promise<string> {
+  const realm = realmOf(parameters.get('realm') ?? '')
+  const service = parameters.get('service')
+  const fields = new URLSearchParams({
+    ...(service === undefined ? {} : { service }),
+    scope: parameters.get('scope') ?? scope,
+  })
+  const response = await send(realm, tokenRequest(realm, fields, credentials))
+  if (response.status !== 200) throw await refused('get a token', realm, response)
+  const token = await readToken(response, realm)
+  if (token !== undefined) return token
+  throw new LayercastError('REGISTRY_FAILED', `the token server ${realm.host} gives no token`, {
+    fix: 'Ask whoever runs the registry.',
+    detail: { host: realm.host },
+  })
+}
+
+/** Asks with POST where there is an identity token, and with GET, which all servers know, otherwise. */
+function tokenRequest(realm: URL, fields: URLSearchParams, credentials: Credentials | undefined): RequestInit {
+  if (credentials !== undefined && 'identityToken' in credentials) {
+    fields.set('grant_type', 'refresh_token')
+    fields.set('client_id', CLIENT)
+    fields.set('refresh_token', credentials.identityToken)
+    return { method: 'POST', body: fields }
+  }
+  for (const [name, value] of fields) realm.searchParams.append(name, value)
+  return credentials === undefined ? {} : { headers: { authorization: basicField(credentials) } }
+}
+
+/** Credentials go there: over HTTPS, or to this very machine. */
+function realmOf(text: string): URL {
+  const realm = URL.canParse(text) ? new URL(text) : undefined
+  if (realm?.protocol === 'https:' || (realm?.protocol === 'http:' && isLoopback(realm))) return realm
+  throw new LayercastError('REGISTRY_FAILED', `the registry sends to ${JSON.stringify(text)} for a token`, {
+    fix: 'A token server must be asked over HTTPS: ask whoever runs the registry.',
+    detail: { realm: text },
+  })
+}
+
+async function readToken(response: Response, realm: URL): Promise<string | undefined> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of response.body ?? []) {
+    size += chunk.length
+    if (size > TOKEN_BYTES) break
+    chunks.push(chunk)
+  }
+  const what = `answer of the token server ${realm.host}`
+  const answer = new Field(parseJSON(Buffer.concat(chunks), { what, maxBytes: TOKEN_BYTES }), what, 'REGISTRY_FAILED')
+  const token = answer.get('token').optionalString() || answer.get('access_token').optionalString()
+  // It goes into a header line.
+  return token !== undefined && /^[\x21-\x7e]+$/.test(token) ? token : undefined
+}

@@ -1,0 +1,65 @@
+import { LayercastError } from '../../../image/errors.ts'
+
+const BODY_BYTES = 64 << 10
+
+/** REGISTRY_UNREACHABLE: no answer came, or it broke off and did not come again. */
+export function unreachable(url: URL, cause: unknown): LayercastError {
+  return new LayercastError('REGISTRY_UNREACHABLE', `registry ${url.host} does not answer: ${innermost(cause)}`, {
+    cause,
+    fix: 'Check the name, the network and the proxy settings, and try again.',
+    detail: { host: url.host },
+  })
+}
+
+/** fetch says no more than "fetch failed"; what failed is underneath. */
+function innermost(cause: unknown): string {
+  let error = cause
+  while (error instanceof Error && error.cause instanceof Error) error = error.cause
+  return error instanceof Error ? error.message || error.name : String(error)
+}
+
+/** REGISTRY_FAILED for an answer that is not what was asked for, with the registry's own words; reads its body. */
+export async function refused(doing: string, url: URL, response: Response): Promise<LayercastError> {
+  const said = await ownWords(response)
+  const because = said === '' ? '' : `: ${said}`
+  return new LayercastError('REGISTRY_FAILED', `cannot ${doing}: ${url.host} answers ${response.status}${because}`, {
+    fix: fixFor(response.status, url.host),
+    detail: { host: url.host, status: response.status },
+  })
+}
+
+function fixFor(status: number, host: string): string {
+  if (status === 401 || status === 403) return `Log in with an account that may pull this image: docker login ${host}`
+  if (status === 429) return 'Wait until the registry takes requests again, or log in for a higher limit.'
+  return status >= 500 ? 'Try again later, or ask whoever runs the registry.' : 'Check the image name and the registry.'
+}
+
+/** The errors of a body as distribution-spec 1.1 ("Error Codes") has them; empty where it has none. */
+async function ownWords(response: Response): Promise<string> {
+  const text = await readText(response)
+  try {
+    const { errors } = JSON.parse(text) as { errors?: { code?: unknown; message?: unknown }[] }
+    const words = errors?.map(({ code, message }) =>
+      [code, message].filter((part) => typeof part === 'string').join(' '),
+    )
+    return printable(words?.join('; ') ?? '')
+  } catch (error) {
+    // A gateway's page of HTML says nothing that the status does not.
+    if (error instanceof SyntaxError || error instanceof TypeError) return ''
+    throw error
+  }
+}
+
+const printable = (text: string): string => text.replaceAll(/[^\x20-\x7e]+/g, ' ').slice(0, 500)
+
+/** The beginning of a body, which is not to be trusted with its length. */
+async function readText(response: Response): Promise<string> {
+  let text = ''
+  if (response.body === null) return text
+  const decoder = new TextDecoder()
+  for await (const chunk of response.body) {
+    text += decoder.decode(chunk, { stream: true })
+    if (text.length >= BODY_BYTES) break
+  }
+  return text
+}

@@ -1,0 +1,109 @@
+import type { Descriptor } from '../../../image/descriptor.ts'
+import { digestBytes, verifyBytes, type Digest } from '../../../image/digest.ts'
+import { LayercastError } from '../../../image/errors.ts'
+import { MAX_DOCUMENT_BYTES } from '../../../image/json.ts'
+import { MEDIA_TYPE } from '../../../image/media-type.ts'
+import { normalizeReference, parseReference } from '../../../image/reference.ts'
+import type { ImageSource, Range } from '../source.ts'
+import { verifiedUnlessPart } from '../verified.ts'
+import { readBlob } from './blob.ts'
+import { refused } from './errors.ts'
+import { Repository } from './repository.ts'
+
+const ACCEPT = [MEDIA_TYPE.ociIndex, MEDIA_TYPE.ociManifest, MEDIA_TYPE.dockerIndex, MEDIA_TYPE.dockerManifest].join(
+  ', ',
+)
+
+/**
+ * An image in a registry (distribution-spec 1.1). Credentials come from docker's config.json, where the registry asks
+ * for them. Errors: REFERENCE_INVALID, IMAGE_NOT_FOUND, REGISTRY_UNREACHABLE, REGISTRY_FAILED, DIGEST_MISMATCH.
+ */
+export async function openRegistry(spec: string, name: string): Promise<ImageSource> {
+  const reference = normalizeReference(name)
+  const repository = new Repository(reference)
+  try {
+    const { target, bytes } = await fetchTarget(repository, reference)
+    return {
+      spec,
+      reference,
+      target,
+      read: (descriptor, range) => read(repository, descriptor, range, { target, bytes }),
+      has: (digest) => has(repository, digest, target),
+      close: async () => repository.close(),
+    }
+  } catch (error) {
+    repository.close()
+    throw error
+  }
+}
+
+interface Target {
+  target: Descriptor
+  bytes: Uint8Array
+}
+
+/** What the name points to now. Kept, since a tag may point elsewhere the next time. */
+async function fetchTarget(repository: Repository, reference: string): Promise<Target> {
+  const { tag, digest } = parseReference(reference)
+  const path = `manifests/${digest ?? tag ?? 'latest'}`
+  const response = await repository.request(path, { headers: { accept: ACCEPT } })
+  const url = repository.url(path)
+  if (response.status === 404) {
+    await response.body?.cancel()
+    throw new LayercastError('IMAGE_NOT_FOUND', `registry ${url.host} has no image ${reference}`, {
+      fix: 'Check the name and the tag; some registries say so too of what one may not see.',
+      detail: { reference },
+    })
+  }
+  if (response.status !== 200) throw await refused(`find ${reference}`, url, response)
+  const bytes = await readDocument(response, reference)
+  if (digest !== undefined) verifyBytes(bytes, digest, `the manifest of ${reference}`)
+  const [mediaType = ''] = (response.headers.get('content-type') ?? '').split(';', 1)
+  return {
+    target: { mediaType: mediaType.trim(), digest: digest ?? digestBytes(bytes), size: bytes.length },
+    bytes,
+  }
+}
+
+async function readDocument(response: Response, reference: string): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of response.body ?? []) {
+    size += chunk.length
+    if (size > MAX_DOCUMENT_BYTES) {
+      throw new LayercastError(
+        'DOCUMENT_TOO_LARGE',
+        `the manifest of ${reference} has more than ${MAX_DOCUMENT_BYTES} bytes`,
+        {
+          fix: 'Build the image with a smaller manifest.',
+          detail: { reference, limit: MAX_DOCUMENT_BYTES },
+        },
+      )
+    }
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
+
+async function* read(
+  repository: Repository,
+  descriptor: Descriptor,
+  range: Range = {},
+  { target, bytes }: Target,
+): AsyncGenerator<Uint8Array> {
+  if (descriptor.digest === target.digest) {
+    const { offset = 0, length = bytes.length } = range
+    yield bytes.slice(offset, offset + length)
+  } else yield* verifiedUnlessPart(readBlob(repository, descriptor, range), descriptor, range)
+}
+
+/** Manifests and blobs live apart, and a digest alone does not say which it is of. */
+async function has(repository: Repository, digest: Digest, target: Descriptor): Promise<boolean> {
+  if (digest === target.digest) return true
+  for (const path of [`blobs/${digest}`, `manifests/${digest}`]) {
+    const response = await repository.request(path, { method: 'HEAD', headers: { accept: `${ACCEPT}, */*` } })
+    if (response.status === 200) return true
+    if (response.status !== 404) throw await refused(`look for blob ${digest}`, repository.url(path), response)
+  }
+  return false
+}

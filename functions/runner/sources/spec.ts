@@ -1,0 +1,44 @@
+import { LayercastError } from '../../image/errors.ts'
+import { quote } from '../../image/quote.ts'
+
+const FILE_KINDS = ['oci', 'oci-archive', 'docker-archive'] as const
+
+/** Which of a source's images is meant. */
+export type Choice = { name: string } | { index: number } | undefined
+
+export type Spec =
+  | { kind: (typeof FILE_KINDS)[number]; path: string; choice: Choice }
+  | { kind: 'docker'; reference: string }
+
+/**
+ * Takes a source's text apart, as skopeo spells it: `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`,
+ * `docker-archive:FILE[:NAME]`, `docker://NAME`; `@N` in the tag's place is the Nth image, from nought. A path ends at
+ * its first colon, since a tag may be a whole reference. SOURCE_INVALID for anything else.
+ */
+export function parseSpec(text: string): Spec {
+  const colon = text.indexOf(':')
+  const scheme = text.slice(0, Math.max(colon, 0))
+  const rest = text.slice(colon + 1)
+  if (scheme === 'docker' && rest.startsWith('//') && rest.length > 2)
+    return { kind: 'docker', reference: rest.slice(2) }
+  const kind = FILE_KINDS.find((candidate) => candidate === scheme)
+  if (kind === undefined) throw refuse(text, 'is none of the sources that layercast reads')
+  const end = rest.indexOf(':')
+  const path = end < 0 ? rest : rest.slice(0, end)
+  if (path === '') throw refuse(text, 'names no path')
+  return { kind, path, choice: end < 0 ? undefined : parseChoice(text, rest.slice(end + 1)) }
+}
+
+function parseChoice(text: string, choice: string): Choice {
+  if (choice === '') throw refuse(text, 'ends with a colon and no tag')
+  if (!choice.startsWith('@')) return { name: choice }
+  if (!/^@\d{1,6}$/.test(choice)) throw refuse(text, `has ${quote(choice)} where a tag or @NUMBER is due`)
+  return { index: Number(choice.slice(1)) }
+}
+
+function refuse(text: string, problem: string): LayercastError {
+  return new LayercastError('SOURCE_INVALID', `the source ${quote(text)} ${problem}`, {
+    fix: 'Write oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME] or docker://NAME.',
+    detail: { spec: text },
+  })
+}
