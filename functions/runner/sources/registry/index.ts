@@ -1,7 +1,8 @@
 import type { Descriptor } from '../../../image/descriptor.ts'
 import { digestBytes, verifyBytes, type Digest } from '../../../image/digest.ts'
 import { LayercastError } from '../../../image/errors.ts'
-import { MAX_DOCUMENT_BYTES } from '../../../image/json.ts'
+import { Field } from '../../../image/fields.ts'
+import { MAX_DOCUMENT_BYTES, parseJSON } from '../../../image/json.ts'
 import { MEDIA_TYPE } from '../../../image/media-type.ts'
 import { normalizeReference, parseReference } from '../../../image/reference.ts'
 import type { ImageSource, Range } from '../source.ts'
@@ -58,11 +59,19 @@ async function fetchTarget(repository: Repository, reference: string): Promise<T
   if (response.status !== 200) throw await refused(`find ${reference}`, url, response)
   const bytes = await readDocument(response, reference)
   if (digest !== undefined) verifyBytes(bytes, digest, `the manifest of ${reference}`)
-  const [mediaType = ''] = (response.headers.get('content-type') ?? '').split(';', 1)
-  return {
-    target: { mediaType: mediaType.trim(), digest: digest ?? digestBytes(bytes), size: bytes.length },
-    bytes,
-  }
+  const mediaType = mediaTypeOf(response, bytes)
+  return { target: { mediaType, digest: digest ?? digestBytes(bytes), size: bytes.length }, bytes }
+}
+
+/** As it was served; some registries serve everything as plain JSON, and then the document itself says what it is. */
+function mediaTypeOf(response: Response, bytes: Uint8Array): string {
+  const [served = ''] = (response.headers.get('content-type') ?? '').split(';', 1)
+  if (served.trim() !== '' && served.trim() !== 'application/json') return served.trim()
+  const document = new Field(parseJSON(bytes, { what: 'manifest' }), 'manifest')
+  return (
+    document.get('mediaType').optionalString() ??
+    (document.has('manifests') ? MEDIA_TYPE.ociIndex : MEDIA_TYPE.ociManifest)
+  )
 }
 
 async function readDocument(response: Response, reference: string): Promise<Uint8Array> {
@@ -93,7 +102,7 @@ async function* read(
 ): AsyncGenerator<Uint8Array> {
   if (descriptor.digest === target.digest) {
     const { offset = 0, length = bytes.length } = range
-    yield bytes.slice(offset, offset + length)
+    yield new Uint8Array(bytes.subarray(offset, offset + length))
   } else yield* verifiedUnlessPart(readBlob(repository, descriptor, range), descriptor, range)
 }
 
