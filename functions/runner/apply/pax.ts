@@ -1,6 +1,6 @@
 /** Records of a PAX extended header (POSIX.1-2001, pax "Extended Header"), accepted as Go's archive/tar does. */
 import type { Time } from '../system/at.ts'
-import { corrupt } from './tar-header.ts'
+import { corrupt, fitsInt64 } from './tar-header.ts'
 
 /** Records by key. Keys and values are byte strings. A GNU sparse map 0.0 is there as 0.1 has it. */
 export type PaxRecords = ReadonlyMap<string, string>
@@ -48,11 +48,12 @@ function parseRecord(bytes: Buffer, at: number): { key: string; value: string; e
   return { key, value, end }
 }
 
-/** A decimal number. LAYER_CORRUPT. */
+/** A decimal number of 64 bits; beyond 2^53 it is rounded. LAYER_CORRUPT. */
 export function paxNumber(text: string, what: string): number {
-  const value = /^[+-]?\d+$/.test(text) ? Number(text) : Number.NaN
-  if (!Number.isSafeInteger(value)) throw corrupt(`the extended header's ${what} is no number`, { [what]: text })
-  return value
+  if (text.length > 1000 || !/^[+-]?\d+$/.test(text) || !fitsInt64(BigInt(text.replace('+', '')))) {
+    throw corrupt(`the extended header's ${what} is no number`, { [what]: text.slice(0, 40) })
+  }
+  return Number(text)
 }
 
 /** Seconds since 1970, with a fraction. LAYER_CORRUPT. */

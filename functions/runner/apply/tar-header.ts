@@ -44,7 +44,10 @@ export function readString(block: Buffer, start: number, length: number): string
   return block.toString('latin1', start, end === -1 || end > start + length ? start + length : end)
 }
 
-/** A number in octal, or in base 256 when its first bit is set. LAYER_CORRUPT when it is neither. */
+/**
+ * A number in octal, or in base 256 when its first bit is set. LAYER_CORRUPT when it is neither, or has over 64 bits;
+ * beyond 2^53 it is rounded, which no limit lets pass.
+ */
 export function readNumber(block: Buffer, start: number, length: number, what: string): number {
   const value = parseNumber(block, start, length)
   if (value === undefined) throw corrupt(`the header's ${what} is no number`)
@@ -58,8 +61,7 @@ function parseNumber(block: Buffer, start: number, length: number): number | und
   const digits = nul === -1 ? text : text.slice(0, nul)
   if (digits === '') return text === '' ? 0 : undefined
   if (!/^[0-7]+$/.test(digits)) return undefined
-  const value = Number.parseInt(digits, 8)
-  return Number.isSafeInteger(value) ? value : undefined
+  return Number.parseInt(digits, 8)
 }
 
 // Two's complement, big-endian, without the first bit.
@@ -68,8 +70,12 @@ function parseBase256(block: Buffer, start: number, length: number): number | un
   const negative = (first & 0x40) !== 0
   let value = BigInt(negative ? (first & 0x7f) - 0x80 : first & 0x7f)
   for (let index = start + 1; index < start + length; index++) value = (value << 8n) | BigInt(block[index] ?? 0)
-  const number = Number(value)
-  return Number.isSafeInteger(number) ? number : undefined
+  return fitsInt64(value) ? Number(value) : undefined
+}
+
+/** Whether a whole number is one of Go's int64. */
+export function fitsInt64(value: bigint): boolean {
+  return BigInt.asIntN(64, value) === value
 }
 
 function trim(text: string): string {
