@@ -29,6 +29,7 @@ export const VERBS: readonly Verb[] = [
   snapshotTreeVerb,
   snapshotRmVerb,
   snapshotterLsVerb,
+  doctorVerb,
   versionVerb,
   serveVerb,
   joinTokenCreateVerb,

@@ -7,6 +7,7 @@ import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { constants, gunzip, gzip, zstdCompress } from 'node:zlib'
+import { walk } from './walk.ts'
 
 /** A layer before it has a digest: its blob as it goes into the image, and the tar inside. */
 export interface LayerArchive {
@@ -56,7 +57,7 @@ export async function machineLayer(): Promise<LayerArchive> {
   }
   for (const tree of MACHINE.trees) {
     if (!existsSync(`/${tree}`)) continue
-    for (const entry of await readdir(`/${tree}`, { recursive: true })) add(`${tree}/${entry}`)
+    for (const name of await walk('/', tree)) add(name)
   }
   // A second name of one file, so that there is a hard link whatever the machine has.
   for (const name of await readdir('/usr/bin')) {

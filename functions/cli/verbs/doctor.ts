@@ -13,7 +13,7 @@ export const doctorVerb = verb({
     "Reads containerd's configuration (versions 2 to 4, imports and drop-ins, as the daemon reads them) and the daemon itself. " +
     'Nothing is changed. Exit status 5 where something stops pods.',
   arguments: [],
-  options: { 'containerd-config': CONTAINERD_CONFIG },
+  options: { containerdConfig: CONTAINERD_CONFIG },
   examples: [
     { command: 'doctor', summary: 'what is wrong here, the worst first' },
     { command: "doctor -o json | jq -r '.findings[].code'", summary: 'the codes, for a script' },
@@ -26,7 +26,7 @@ export const doctorVerb = verb({
       })
     }
     const { diagnose, gatherFacts } = await import('../../runner/doctor/index.ts')
-    const configPath = options['containerd-config']
+    const configPath = options.containerdConfig
     const facts = await gatherFacts(backend as ContainerdBackend, configPath === undefined ? {} : { configPath })
     const findings = diagnose(facts)
     const files = facts.config.files.map(({ path, version }) => ({ path, version }))
