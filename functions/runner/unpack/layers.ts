@@ -5,7 +5,7 @@ import { bottomHalf } from './bottom.ts'
 import { withChainLock } from './chain-lock.ts'
 import { tell, type LayerContext, type Placed } from './context.ts'
 import { retry } from './retry.ts'
-import { countPresent, statOrNone } from './snapshots.ts'
+import { chainIDsOf, countPresent, statOrNone } from './snapshots.ts'
 import { topHalf } from './top.ts'
 import type { LayerState, UnpackedLayer } from './types.ts'
 
@@ -36,8 +36,7 @@ export async function unpackLayers(
       // A layer that was there and that nothing held may be collected before ours stands on it: look again from the top.
       if (!hasCode(error, 'SNAPSHOT_NOT_FOUND') || restarts >= RESTARTS) throw error
       restarts++
-      const chainIDs = plan.layers.map(({ chainID }) => chainID)
-      index = (await countPresent(snapshotter, chainIDs)).present
+      index = (await countPresent(snapshotter, chainIDsOf(plan))).present
     }
   }
   return done

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { hasCode, LayercastError } from '../../image/errors.ts'
+import { hasCode } from '../../image/errors.ts'
 import type { Backend } from '../ports.ts'
 import { cleanUp, messageOf } from './cleanup.ts'
 import { isLeftBehind, OWNER_LABEL, ownerMark } from './owner.ts'
@@ -18,8 +18,7 @@ export interface LeaseOptions {
 
 /**
  * Runs `work` over a backend whose every making is held by a lease. The lease goes at the end, also after a failure or an
- * abort. Leases of runners of this machine that were killed go first, so that the garbage collector can take what they
- * left half done before 24 hours have passed.
+ * abort.
  */
 export async function underLease<T>(
   backend: Backend,
@@ -27,7 +26,6 @@ export async function underLease<T>(
   work: (leased: Backend) => Promise<T>,
 ): Promise<T> {
   const { purpose, signal, emit } = options
-  await dropLeftBehind(backend, emit)
   const id = `layercast-${purpose}-${Date.now()}-${randomBytes(6).toString('hex')}`
   await create(backend, id, signal, emit)
   let result: T
@@ -78,17 +76,19 @@ async function drop(backend: Backend, id: string, emit: Emit, sync = false): Pro
   emit({ type: 'lease', id, step: 'deleted' })
 }
 
-async function dropLeftBehind(backend: Backend, emit: Emit): Promise<void> {
-  for await (const lease of backend.leases.list()) {
-    const mark = lease.labels[OWNER_LABEL]
-    if (mark === undefined || !(await isLeftBehind(mark))) continue
-    try {
-      await backend.leases.delete(lease.id, { sync: true })
-    } catch (error) {
-      // Another runner may have seen the same; and whatever else it is, it does not stand in this run's way.
-      if (hasCode(error, 'NOT_FOUND')) continue
-      const detail = error instanceof LayercastError ? error.message : messageOf(error)
-      emit({ type: 'warning', code: 'LEASE_LEFT', detail: `lease ${lease.id} of a killed run stays: ${detail}` })
+/**
+ * Deletes the leases of runners of this machine that were killed, so that the garbage collector takes what they left half
+ * done, and not only when 24 hours have passed. For the end of a run: until then what they had done may be of use.
+ */
+export async function dropLeftBehind(backend: Backend, emit: Emit): Promise<void> {
+  try {
+    for await (const { id, labels } of backend.leases.list()) {
+      const mark = labels[OWNER_LABEL]
+      if (mark !== undefined && (await isLeftBehind(mark))) await drop(backend, id, emit, true)
     }
+  } catch (error) {
+    // It is not what was asked for, and the leases end by themselves: worth a warning, not a failure.
+    const detail = `leases of killed runs stay until they expire: ${messageOf(error)}`
+    emit({ type: 'warning', code: 'LEASE_LEFT', detail })
   }
 }

@@ -1,10 +1,9 @@
 import type { Digest } from '../../image/digest.ts'
-import { LayercastError } from '../../image/errors.ts'
+import { hasCode, LayercastError } from '../../image/errors.ts'
 import type { Plan, PlanLayer } from '../../plan/document.ts'
 import type { Backend, ContentInfo, SnapshotInfo } from '../ports.ts'
-import { hasCode } from '../../image/errors.ts'
 import { blobsNotFound } from './context.ts'
-import { countPresent } from './snapshots.ts'
+import { chainIDsOf, countPresent } from './snapshots.ts'
 import { hasBlob } from './supply.ts'
 
 export interface Preflight {
@@ -24,8 +23,7 @@ export interface Preflight {
 export async function preflight(backend: Backend, plan: Plan, canFetch: boolean): Promise<Preflight> {
   checkRequiredLabels(plan)
   const snapshotter = backend.snapshotter(plan.snapshotter)
-  const chainIDs = plan.layers.map((layer) => layer.chainID)
-  const { present, top } = await countPresent(snapshotter, chainIDs)
+  const { present, top } = await countPresent(snapshotter, chainIDsOf(plan))
   const config = await infoOrNone(backend, plan.config.digest)
   const missing = await missingBlobs(backend, plan.layers.slice(present))
   const absent: Digest[] = [

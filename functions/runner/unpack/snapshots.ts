@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { hasCode } from '../../image/errors.ts'
+import type { Plan } from '../../plan/document.ts'
 import type { SnapshotInfo, Snapshotter } from '../ports.ts'
 import { retry } from './retry.ts'
 
@@ -26,6 +27,11 @@ export async function removeIfThere(snapshotter: Snapshotter, key: string): Prom
 export function extractKey(chainID: string): string {
   const nanoseconds = (Date.now() % 1000) * 1_000_000 + Number(process.hrtime.bigint() % 1_000_000n)
   return `extract-${nanoseconds}-${randomBytes(3).toString('base64url')} ${chainID}`
+}
+
+/** The names of a plan's snapshots, from the base up. */
+export function chainIDsOf(plan: Plan): string[] {
+  return plan.layers.map((layer) => layer.chainID)
 }
 
 /**

@@ -7,10 +7,10 @@ import { chooseApplier } from './applier.ts'
 import type { LayerContext } from './context.ts'
 import { checkChain, labelConfig } from './finish.ts'
 import { unpackLayers } from './layers.ts'
-import { underLease } from './lease.ts'
+import { dropLeftBehind, underLease } from './lease.ts'
 import { preflight, type Preflight } from './preflight.ts'
 import { retry } from './retry.ts'
-import { statOrNone } from './snapshots.ts'
+import { chainIDsOf, countPresent, statOrNone } from './snapshots.ts'
 import { createSupply } from './supply.ts'
 import { holdTop } from './hold-top.ts'
 import type { Emit, UnpackedLayer, UnpackEvent, UnpackOptions, UnpackResult } from './types.ts'
@@ -55,6 +55,7 @@ export async function unpack(options: UnpackOptions): Promise<UnpackResult> {
   emit({ type: 'started', layers: plan.layers.length, present: look.present })
   if (look.present === plan.layers.length && hasGcLabel(look.config, plan)) {
     await tellDifferences(backend, plan, look, emit)
+    await dropLeftBehind(backend, emit)
     return result(true, new Map())
   }
 
@@ -72,8 +73,9 @@ export async function unpack(options: UnpackOptions): Promise<UnpackResult> {
     }
     try {
       supply.ahead(look.toFetch.map((layer) => layer.descriptor))
-      if (look.present === plan.layers.length) await holdTop(context, plan)
-      const made = await unpackLayers(context, backend, plan, look.present)
+      const held = look.present < plan.layers.length || (await holdTop(context, plan))
+      const present = held ? look.present : (await countPresent(snapshotter, chainIDsOf(plan))).present
+      const made = await unpackLayers(context, backend, plan, present)
       checkAborted(signal)
       const infos = await retry(() => checkChain(snapshotter, plan), { what: 'look at the chain', signal, emit })
       emit({ type: 'chain', step: 'checked' })
@@ -85,6 +87,7 @@ export async function unpack(options: UnpackOptions): Promise<UnpackResult> {
       await supply.close()
     }
   })
+  await dropLeftBehind(backend, emit)
   return result(false, done)
 }
 

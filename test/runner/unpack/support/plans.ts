@@ -1,0 +1,19 @@
+import { plan, type Planned } from '../../../../functions/plan/index.ts'
+import type { BuiltImage } from '../../../support/images/index.ts'
+
+export const REFERENCE = 'example.com/test:1'
+
+/** The plan of a built image. */
+export function planOf(
+  image: BuiltImage,
+  options: { snapshotter?: string; reference?: string; profile?: string; labels?: 'cri' | 'off' } = {},
+): Planned {
+  return plan({
+    reference: REFERENCE,
+    snapshotter: 'native',
+    manifest: image.manifestBytes,
+    config: image.configBytes,
+    mediaType: image.manifest.mediaType,
+    ...options,
+  })
+}

@@ -1,0 +1,47 @@
+import { createHash } from 'node:crypto'
+import { mkdtemp, readdir, readFile, readlink, lstat, rmdir } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Backend } from '../../../../functions/runner/ports.ts'
+import { mountAll } from '../../../../functions/runner/system/mount.ts'
+
+/** Every path of the tree that a committed snapshot shows: kind, mode, owner, time, size, link target, content. */
+export async function treeOf(backend: Backend, snapshotter: string, chainID: string): Promise<Record<string, string>> {
+  const key = `tree-${process.pid}-${Date.now()}-${chainID}`
+  const port = backend.snapshotter(snapshotter)
+  const lease = await backend.leases.create()
+  const leased = backend.withLease(lease.id).snapshotter(snapshotter)
+  const mounts = await leased.view(key, chainID, {})
+  const directory = await mkdtemp(join(tmpdir(), 'layercast-tree-'))
+  try {
+    const unmount = await mountAll(mounts, directory)
+    try {
+      return await walk(directory)
+    } finally {
+      await unmount()
+    }
+  } finally {
+    await rmdir(directory)
+    await port.remove(key)
+    await backend.leases.delete(lease.id)
+  }
+}
+
+async function walk(root: string, path = '', tree: Record<string, string> = {}): Promise<Record<string, string>> {
+  for (const name of (await readdir(join(root, path))).sort()) {
+    const at = join(path, name)
+    const info = await lstat(join(root, at))
+    const facts = [info.mode.toString(8), info.uid, info.gid, info.isDirectory() ? '' : info.size, info.mtimeMs]
+    if (info.isSymbolicLink()) facts.push(await readlink(join(root, at)))
+    if (info.isFile())
+      facts.push(
+        info.nlink,
+        createHash('sha256')
+          .update(await readFile(join(root, at)))
+          .digest('hex'),
+      )
+    tree[at] = facts.join(' ')
+    if (info.isDirectory()) await walk(root, at, tree)
+  }
+  return tree
+}
