@@ -1,0 +1,86 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { BuiltImage } from '../../support/images/index.ts'
+
+/** Debian's docker-registry (distribution 2.8), if it is there. */
+export const registryProgram = ['docker-registry', 'registry'].find(
+  (name) => spawnSync('sh', ['-c', `command -v ${name}`]).status === 0,
+)
+
+/** The account of a registry that wants one. The password has a colon, which a name could not have. */
+export const ACCOUNT = { username: 'someone', password: 's3cret:word' }
+const HTPASSWD = 'someone:$2b$04$iEAmQZOXJCY73Yn7WU2cGOIzB4XAKoq36tMiwvT6.7zPZO3lqVBVu'
+
+export interface Peer {
+  /** `127.0.0.1:PORT` */
+  host: string
+  close(): Promise<void>
+}
+
+/** Starts a private registry with nothing in it, on a port of its own. */
+export async function startRegistry(options: { account?: boolean } = {}): Promise<Peer> {
+  if (registryProgram === undefined) throw new Error('docker-registry is not installed')
+  const root = mkdtempSync(join(tmpdir(), 'layercast-registry-'))
+  const host = `127.0.0.1:${await freePort()}`
+  writeFileSync(join(root, 'htpasswd'), HTPASSWD)
+  const auth = options.account ? `auth:\n  htpasswd:\n    realm: test\n    path: ${root}/htpasswd\n` : ''
+  writeFileSync(
+    join(root, 'config.yml'),
+    `version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: ${root}/data}, delete: {enabled: true}}\n` +
+      `http: {addr: '${host}', secret: test}\n${auth}`,
+  )
+  const child = spawn(registryProgram, ['serve', join(root, 'config.yml')], { stdio: 'ignore' })
+  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  const close = async (): Promise<void> => {
+    child.kill('SIGKILL')
+    await exited
+    rmSync(root, { recursive: true, force: true })
+  }
+  for (let tries = 0; ; tries++) {
+    const answered = await fetch(`http://${host}/v2/`).then(
+      () => true,
+      () => false,
+    )
+    if (answered) return { host, close }
+    if (tries > 100 || child.exitCode !== null) {
+      await close()
+      throw new Error('docker-registry does not start')
+    }
+    await sleep(50)
+  }
+}
+
+/** Pushes an image, blobs first. */
+export async function push(host: string, image: BuiltImage, name: string, tag: string): Promise<void> {
+  const headers = { authorization: `Basic ${btoa(`${ACCOUNT.username}:${ACCOUNT.password}`)}` }
+  for (const { digest } of [image.config, ...image.layers]) {
+    const started = await fetch(`http://${host}/v2/${name}/blobs/uploads/`, { method: 'POST', headers })
+    const place = new URL(started.headers.get('location') ?? '', `http://${host}`)
+    place.searchParams.set('digest', digest)
+    const body = new Uint8Array(image.blobs.get(digest) ?? [])
+    await expectStatus(201, fetch(place, { method: 'PUT', headers, body }))
+  }
+  const type = { ...headers, 'content-type': image.manifest.mediaType }
+  const body = new Uint8Array(image.manifestBytes)
+  await expectStatus(201, fetch(`http://${host}/v2/${name}/manifests/${tag}`, { method: 'PUT', headers: type, body }))
+}
+
+async function expectStatus(status: number, answer: Promise<Response>): Promise<void> {
+  const response = await answer
+  if (response.status !== status) throw new Error(`${response.status} ${await response.text()}`)
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0))
+    })
+  })
+}
