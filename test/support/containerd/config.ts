@@ -30,7 +30,8 @@ export function containerdConfig(version: ContainerdVersion, directory: string, 
     '[ttrpc]',
     `  address = ${quote(join(directory, 'containerd.sock.ttrpc'))}`,
   ]
-  // Where it is not told, the streaming and registration plugins of 2.x would use directories of the machine.
+  // Two plugins that would otherwise use places of the machine.
+  if (version !== '1.6') lines.push('[plugins."io.containerd.nri.v1.nri"]', '  disable = true')
   lines.push('[plugins."io.containerd.internal.v1.opt"]', `  path = ${quote(join(directory, 'opt'))}`)
   for (const [name, address] of Object.entries(options.proxies ?? {})) {
     lines.push(
@@ -42,14 +43,17 @@ export function containerdConfig(version: ContainerdVersion, directory: string, 
       '  enable_remote_snapshot_annotations = "true"',
     )
   }
-  if (cri !== undefined) lines.push(...(old ? criVersion2(cri) : criVersion3(cri)))
+  if (cri !== undefined) lines.push(...(old ? criVersion2(directory, cri) : criVersion3(directory, cri)))
   if (options.config !== undefined) lines.push(options.config)
   return `${lines.join('\n')}\n`
 }
 
 type Cri = NonNullable<ConfigOptions['cri']>
 
-function criVersion2({ handlers = {}, sandboxImage, annotations = true, discardLayers = false }: Cri): string[] {
+function criVersion2(
+  directory: string,
+  { handlers = {}, sandboxImage, annotations = true, discardLayers = false }: Cri,
+): string[] {
   const plugin = 'plugins."io.containerd.grpc.v1.cri"'
   return [
     `[${plugin}]`,
@@ -59,11 +63,14 @@ function criVersion2({ handlers = {}, sandboxImage, annotations = true, discardL
     '  snapshotter = "overlayfs"',
     `  disable_snapshot_annotations = ${!annotations}`,
     `  discard_unpacked_layers = ${discardLayers}`,
-    ...runtimes(`${plugin}.containerd`, handlers),
+    ...runtimes(directory, `${plugin}.containerd`, handlers),
   ]
 }
 
-function criVersion3({ handlers = {}, sandboxImage, annotations = true, discardLayers = false }: Cri): string[] {
+function criVersion3(
+  directory: string,
+  { handlers = {}, sandboxImage, annotations = true, discardLayers = false }: Cri,
+): string[] {
   const images = 'plugins."io.containerd.cri.v1.images"'
   const runtime = 'plugins."io.containerd.cri.v1.runtime"'
   return [
@@ -77,14 +84,20 @@ function criVersion3({ handlers = {}, sandboxImage, annotations = true, discardL
     '  restrict_oom_score_adj = true',
     `[${runtime}.containerd]`,
     '  default_runtime_name = "runc"',
-    ...runtimes(`${runtime}.containerd`, handlers),
+    ...runtimes(directory, `${runtime}.containerd`, handlers),
   ]
 }
 
-function runtimes(table: string, handlers: Record<string, string>): string[] {
-  return Object.entries({ runc: 'overlayfs', ...handlers }).flatMap(([name, snapshotter]) => [
-    `[${table}.runtimes.${name}]`,
-    `  runtime_type = ${quote(name === 'kata' ? 'io.containerd.kata.v2' : 'io.containerd.runc.v2')}`,
-    `  snapshotter = ${quote(snapshotter)}`,
-  ])
+function runtimes(directory: string, table: string, handlers: Record<string, string>): string[] {
+  const lines: string[] = []
+  for (const [name, snapshotter] of Object.entries({ runc: 'overlayfs', ...handlers })) {
+    const type = name === 'kata' ? 'io.containerd.kata.v2' : 'io.containerd.runc.v2'
+    lines.push(
+      `[${table}.runtimes.${name}]`,
+      `  runtime_type = ${quote(type)}`,
+      `  snapshotter = ${quote(snapshotter)}`,
+    )
+    if (name !== 'kata') lines.push(`[${table}.runtimes.${name}.options]`, `  Root = ${quote(join(directory, 'runc'))}`)
+  }
+  return lines
 }

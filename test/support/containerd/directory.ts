@@ -1,10 +1,9 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, readFile, readdir, readlink, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { alive } from './go-build.ts'
+import { alive, killUsers } from './processes.ts'
 
 const run = promisify(execFile)
 const PREFIX = 'layercast-containerd-'
@@ -27,6 +26,7 @@ export async function clear(directory: string): Promise<void> {
     if (points.length === 0) break
     for (const point of points) await run('umount', ['-l', point]).catch(() => undefined)
   }
+  await clearRuntime(directory)
   const left = await mountsBelow(directory)
   // Never remove through a mount: it may lead out of the directory.
   if (left.length > 0) throw new Error(`still mounted: ${left.join(', ')}`)
@@ -44,31 +44,23 @@ export async function mountsBelow(directory: string): Promise<string[]> {
   return points.toReversed()
 }
 
-async function killUsers(directory: string): Promise<void> {
-  for (let round = 0; round < 50; round++) {
-    const users = await usersOf(directory)
-    if (users.length === 0) return
-    for (const pid of users) {
-      try {
-        process.kill(pid, 'SIGKILL')
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-      }
-    }
-    await sleep(20)
+/**
+ * A shim that is killed leaves its socket in a place of the machine that no configuration moves, and runc its record of a
+ * container whose runtime was not told of a root of its own.
+ */
+async function clearRuntime(directory: string): Promise<void> {
+  const tasks = join(directory, 'state', 'io.containerd.runtime.v2.task')
+  for (const file of await readdir(tasks, { recursive: true }).catch(() => [])) {
+    if (!/^[^/]+\/[^/]+\/(address|bootstrap\.json)$/.test(file)) continue
+    const text = await readFile(join(tasks, file), 'utf8')
+    const socket = /\/run\/containerd\/s\/[0-9a-f]+/.exec(text)
+    if (socket !== null) await rm(socket[0], { force: true })
   }
-}
-
-async function usersOf(directory: string): Promise<number[]> {
-  const pids = (await readdir('/proc')).map(Number).filter((pid) => pid > 0 && pid !== process.pid)
-  const found: number[] = []
-  for (const pid of pids) {
-    // Whoever exits while this reads is not there to be killed.
-    const text = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
-    const cwd = await readlink(`/proc/${pid}/cwd`).catch(() => '')
-    const root = await readlink(`/proc/${pid}/root`).catch(() => '')
-    const uses = text.split('\0').some((word) => word.includes(`${directory}/`))
-    if (uses || [cwd, root].some((path) => `${path}/`.startsWith(`${directory}/`))) found.push(pid)
+  const runc = '/run/containerd/runc'
+  for (const file of await readdir(runc, { recursive: true }).catch(() => [])) {
+    if (!/^[^/]+\/[^/]+\/state\.json$/.test(file)) continue
+    // Another daemon's container may end while this looks.
+    const text = await readFile(join(runc, file), 'utf8').catch(() => '')
+    if (text.includes(`"${directory}/`)) await rm(join(runc, file, '..'), { recursive: true, force: true })
   }
-  return found
 }

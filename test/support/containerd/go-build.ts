@@ -5,6 +5,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { alive } from './processes.ts'
 
 const run = promisify(execFile)
 
@@ -89,16 +90,6 @@ async function lock(path: string): Promise<() => Promise<void>> {
     await sleep(500)
     const pid = Number(await readFile(owner, 'utf8').catch(() => ''))
     if (pid > 0 && !alive(pid)) await rm(path, { recursive: true, force: true })
-  }
-}
-
-/** Whether a process of this id is there. */
-export function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }
 

@@ -1,12 +1,13 @@
-import { execFile, spawn, type ChildProcess } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { connectContainerd, type ContainerdBackend } from '../../../functions/runner/containerd/index.ts'
 import { containerdConfig, type ConfigOptions } from './config.ts'
+import { Daemon } from './daemon.ts'
 import { clear, makeDirectory } from './directory.ts'
-import { programs, type ContainerdVersion, type Programs } from './versions.ts'
+import { nydusSocket, startNydus } from './nydus.ts'
+import { programs, type ContainerdVersion } from './versions.ts'
 
 const run = promisify(execFile)
 
@@ -14,6 +15,8 @@ export interface StartOptions extends ConfigOptions {
   version?: ContainerdVersion
   /** The namespace of `ctr` and `connect`; ctr's own default where it is left out. */
   namespace?: string
+  /** Start the nydus snapshotter in proxy mode too, as the proxy plugin `nydus`. */
+  nydus?: boolean
 }
 
 export interface ImportOptions {
@@ -33,7 +36,7 @@ export interface TestContainerd {
   /** The environment in which the layercast program finds this daemon. */
   readonly env: Record<string, string>
   readonly pid: number
-  /** Runs this version's ctr against the daemon; its standard output. */
+  /** Runs this version's ctr against the daemon, the command first; its standard output. */
   ctr(...args: string[]): Promise<string>
   /** Imports an OCI or docker archive and gives the names of the images that it made. */
   importArchive(file: string, options?: ImportOptions): Promise<string[]>
@@ -50,17 +53,25 @@ export interface TestContainerd {
 
 /** Starts a private containerd and waits until it answers. Throws where the version's programs are not there. */
 export async function startContainerd(options: StartOptions = {}): Promise<TestContainerd> {
-  const { version = '1.6', namespace = 'default' } = options
+  const { version = '1.6', namespace = 'default', nydus = false } = options
   const found = await programs(version)
   if ('missing' in found) throw new Error(`containerd ${version} cannot run here: ${found.missing}`)
   const directory = await makeDirectory()
-  const daemon = new Daemon(found, directory)
+  const config = join(directory, 'config.toml')
+  const daemon = new Daemon({
+    program: found.containerd,
+    args: ['--config', config],
+    cwd: directory,
+    env: { PATH: found.path, TMPDIR: join(directory, 'tmp') },
+    ready: (log) => log.includes('successfully booted'),
+  })
+  const proxies = { ...(nydus ? { nydus: nydusSocket(directory) } : {}), ...options.proxies }
   try {
     await mkdir(join(directory, 'tmp'))
-    await writeFile(join(directory, 'config.toml'), containerdConfig(version, directory, options))
+    await writeFile(config, containerdConfig(version, directory, { ...options, proxies }))
+    if (nydus) await startNydus(directory)
     await daemon.start()
   } catch (error) {
-    await daemon.kill()
     await clear(directory)
     throw error
   }
@@ -70,7 +81,7 @@ export async function startContainerd(options: StartOptions = {}): Promise<TestC
   const backends: ContainerdBackend[] = []
   const ctr = async (...args: string[]): Promise<string> => {
     const { CONTAINERD_SNAPSHOTTER: _, ...inherited } = process.env
-    const { stdout } = await run(found.ctr, args, {
+    const { stdout } = await run(found.ctr, keptPrivate(args, directory), {
       env: { ...inherited, PATH: found.path, ...env },
       maxBuffer: 64 << 20,
     })
@@ -111,64 +122,18 @@ export async function startContainerd(options: StartOptions = {}): Promise<TestC
 
     async stop() {
       for (const backend of backends) await backend.close()
-      await daemon.kill()
       await clear(directory)
     },
   }
 }
 
-class Daemon {
-  readonly #programs: Exclude<Programs, { missing: string }>
-  readonly #directory: string
-  #process: ChildProcess | undefined
-  #ended: Promise<void> = Promise.resolve()
-  log = ''
-
-  constructor(found: Exclude<Programs, { missing: string }>, directory: string) {
-    this.#programs = found
-    this.#directory = directory
-  }
-
-  get pid(): number {
-    return this.#process?.pid ?? 0
-  }
-
-  async start(): Promise<void> {
-    const { containerd, path } = this.#programs
-    const begin = this.log.length
-    // The kernel kills the daemon should this process die without a word.
-    const args = ['--pdeathsig', 'KILL', containerd, '--config', join(this.#directory, 'config.toml')]
-    const child = spawn('setpriv', args, {
-      cwd: this.#directory,
-      detached: true,
-      stdio: ['ignore', 'ignore', 'pipe'],
-      env: { ...process.env, PATH: path, TMPDIR: join(this.#directory, 'tmp') },
-    })
-    this.#process = child
-    let ended = false
-    this.#ended = new Promise((resolve) => {
-      const done = (): void => {
-        ended = true
-        resolve()
-      }
-      child.on('error', (error) => {
-        this.log += `${error}\n`
-        done()
-      })
-      child.on('exit', done)
-    })
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (this.log += text))
-    for (const deadline = Date.now() + 30_000; !this.log.includes('successfully booted', begin); await sleep(10)) {
-      if (ended || Date.now() > deadline) throw new Error(`containerd did not start:\n${this.log.slice(begin)}`)
-    }
-  }
-
-  async kill(): Promise<void> {
-    const child = this.#process
-    if (child?.pid !== undefined && child.exitCode === null && child.signalCode === null)
-      process.kill(-child.pid, 'SIGKILL')
-    await this.#ended
-  }
+/** Adds what keeps the files of a container in the directory: ctr's own defaults are places of the machine. */
+function keptPrivate(args: readonly string[], directory: string): string[] {
+  const at = args.indexOf('run')
+  const command = args.findIndex((arg) => !arg.startsWith('-'))
+  if (at === -1 || at !== command) return [...args]
+  const flags = ['--fifo-dir', join(directory, 'fifo'), '--runc-root', join(directory, 'runc')]
+  return [...args.slice(0, at + 1), ...flags, ...args.slice(at + 1)]
 }
 
 function imageNames(listing: string): string[] {
