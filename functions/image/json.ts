@@ -9,7 +9,7 @@ import { quote } from './quote.ts'
  */
 
 export type JsonValue = null | boolean | number | string | JsonValue[] | JsonObject
-export interface JsonObject {
+interface JsonObject {
   [key: string]: JsonValue
 }
 

@@ -1,7 +1,22 @@
 const SHOWN = 80
+const SHOWN_ITEMS = 3
+/** What JSON leaves as it is and a terminal obeys: control characters, and those that turn or hide text. */
+const UNSEEN = /[\u007F-\u009F\u00AD\u061C\u200B-\u200F\u2028-\u202F\u2060-\u206F\uFEFF]/g
 
 /** A value as it is shown within a message: as JSON, control characters escaped, and cut when it is long. */
 export function quote(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value)
-  return text.length <= SHOWN ? text : `${text.slice(0, SHOWN)}… (${text.length} characters)`
+  const text = (JSON.stringify(value) ?? String(value)).replace(UNSEEN, escape)
+  if (text.length <= SHOWN) return text
+  // A cut through a surrogate pair would leave what is no text.
+  return `${text.slice(0, SHOWN).replace(/[\uD800-\uDBFF]$/, '')}… (${text.length} characters)`
+}
+
+/** The first few of many values. */
+export function quoteSome(values: readonly unknown[]): string {
+  const shown = values.slice(0, SHOWN_ITEMS).map(quote).join(', ')
+  return values.length > SHOWN_ITEMS ? `${shown} and ${values.length - SHOWN_ITEMS} more` : shown
+}
+
+function escape(char: string): string {
+  return `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
 }

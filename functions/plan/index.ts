@@ -1,12 +1,9 @@
-/** Planning: everything of it that other parts use. */
-export { canonicalize } from './canonical.ts'
-export { diffLabels, diffPlans } from './diff.ts'
+/** Planning: what other parts use of it most. */
+export { diffPlans } from './diff.ts'
 export type { PlanChange } from './diff.ts'
-export { MAX_PLAN_BYTES, PLAN_SCHEMA } from './document.ts'
 export type { BlobNeed, Plan, Planned, PlanLayer, PlanWarning } from './document.ts'
-export { LABEL, MAX_LABEL_BYTES } from './labels.ts'
 export { parsePlan } from './parse.ts'
 export { plan } from './plan.ts'
 export type { PlanInput } from './plan.ts'
-export { checkSnapshotterName, inferProfile, profileNamed, PROFILES } from './profiles.ts'
+export { PROFILES } from './profiles.ts'
 export type { Profile } from './profiles.ts'

@@ -1,7 +1,7 @@
 import { readDescriptor } from '../image/descriptor.ts'
 import type { Descriptor } from '../image/descriptor.ts'
 import type { Digest } from '../image/digest.ts'
-import { Field } from '../image/fields.ts'
+import { byteLength, Field } from '../image/fields.ts'
 import { parseJSON } from '../image/json.ts'
 import { MAX_LAYERS } from '../image/manifest.ts'
 import { isConfig, isLayer, isManifest } from '../image/media-type.ts'
@@ -13,7 +13,6 @@ import { chainOf } from './chain.ts'
 import { MAX_PLAN_BYTES, PLAN_SCHEMA, seal } from './document.ts'
 import type { BlobNeed, Plan, Planned, PlanLayer } from './document.ts'
 import { chainLabels, criLabels, isSnapshotLabel, LABEL, MAX_LABEL_BYTES } from './labels.ts'
-import { byteLength } from '../image/fields.ts'
 import { isIdentifier } from './profiles.ts'
 
 const BLOB_NEEDS: readonly string[] = ['required', 'fallback', 'none'] satisfies BlobNeed[]

@@ -9,7 +9,7 @@ import type { Manifest } from '../image/manifest.ts'
 import { isConfig, isLayer } from '../image/media-type.ts'
 import { formatPlatform, matchPlatform, normalizePlatform, parsePlatform } from '../image/platform.ts'
 import type { Platform } from '../image/platform.ts'
-import { quote } from '../image/quote.ts'
+import { quote, quoteSome } from '../image/quote.ts'
 import { normalizeReference } from '../image/reference.ts'
 import { chainOf } from './chain.ts'
 import { PLAN_SCHEMA, seal } from './document.ts'
@@ -123,7 +123,7 @@ function unpackable(
 
 function skippedWarning(skipped: readonly Descriptor[]): PlanWarning {
   const types = [...new Set(skipped.map(({ mediaType }) => mediaType))]
-  const detail = `${skipped.length} of the manifest's layers are passed over, as containerd does: ${types.map(quote).join(', ')}`
+  const detail = `${skipped.length} of the manifest's layers are passed over, as containerd does: ${quoteSome(types)}`
   return { code: 'LAYERS_SKIPPED', detail }
 }
 

@@ -1,7 +1,7 @@
 import type { Descriptor } from '../image/descriptor.ts'
 import { LayercastError } from '../image/errors.ts'
 import { isEncrypted } from '../image/media-type.ts'
-import { quote } from '../image/quote.ts'
+import { quote, quoteSome } from '../image/quote.ts'
 import type { PlanLayer, PlanWarning } from './document.ts'
 import { isSnapshotLabel, LABEL, SNAPSHOT_PREFIX } from './labels.ts'
 import { lacking } from './profiles.ts'
@@ -74,11 +74,11 @@ export function layerWarnings(layers: readonly Descriptor[]): PlanWarning[] {
       warnings.push({ code: 'LAYER_ENCRYPTED', detail })
     }
     if (empty.length > 0) {
-      const detail = `layer ${index}: empty annotations make no label, because containerd stores none: ${some(empty)}`
+      const detail = `layer ${index}: empty annotations make no label, because containerd stores none: ${quoteSome(empty)}`
       warnings.push({ code: 'LABEL_EMPTY', detail })
     }
     if (reserved.length > 0) {
-      const detail = `layer ${index}: the image itself brings annotations that are the unpacker's to set: ${some(reserved)}`
+      const detail = `layer ${index}: the image itself brings annotations that are the unpacker's to set: ${quoteSome(reserved)}`
       warnings.push({ code: 'ANNOTATION_RESERVED', detail })
     }
     return warnings
@@ -87,11 +87,6 @@ export function layerWarnings(layers: readonly Descriptor[]): PlanWarning[] {
 
 function isReserved(key: string): boolean {
   return CHAIN_LABELS.includes(key) || key.startsWith(`${SNAPSHOT_PREFIX}cri.`)
-}
-
-function some(keys: readonly string[]): string {
-  const shown = keys.slice(0, 3).map(quote).join(', ')
-  return keys.length > 3 ? `${shown} and ${keys.length - 3} more` : shown
 }
 
 function describe(need: AnnotationNeed, layers: readonly Descriptor[]): string {

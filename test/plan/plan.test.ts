@@ -48,19 +48,37 @@ describe('the golden image', () => {
 })
 
 test('the same input gives the same bytes, and they read back as the same plan', () => {
-  const name = fc.constantFrom('a', 'b', 'c', 'd')
-  const annotation = fc.dictionary(fc.constantFrom(`${S}x`, `${S}stargz/toc.digest`, 'other', '__proto__'), fc.string())
-  const layers = fc.array(fc.tuple(name, annotation), { minLength: 1, maxLength: 8 })
-  const snapshotter = fc.constantFrom(...PROFILES.map((profile) => profile.snapshotters[0] ?? 'another'))
+  const text = fc.string({ unit: 'binary', maxLength: 120 })
+  const key = fc.oneof(
+    text.map((name) => `${S}${name}`),
+    fc.constantFrom(`${S}stargz/toc.digest`, LABEL.imageRef, LABEL.parentChainID, 'other', '__proto__'),
+  )
+  const annotations = fc.dictionary(key, fc.oneof(text, fc.constant('')), { maxKeys: 6 })
+  const layers = fc.array(fc.tuple(fc.constantFrom('a', 'b', 'c'), annotations), { minLength: 1, maxLength: 8 })
+  const input = fc.record({
+    snapshotter: fc.constantFrom(...PROFILES.map((profile) => profile.snapshotters[0] ?? 'another')),
+    labels: fc.constantFrom('cri', 'off'),
+  })
+  const config = fc.record({
+    os: text,
+    architecture: text,
+    variant: text,
+    'os.version': text,
+    'os.features': fc.array(text),
+  })
   fc.assert(
-    fc.property(layers, snapshotter, fc.constantFrom('cri', 'off'), (children, target, labels) => {
-      const sample = { layers: children.map(([digest, annotations]) => sampleLayer(digest, { annotations })) }
-      const once = tolerated(() => planned(sample, { snapshotter: target, labels }))
-      const again = tolerated(() => planned(sample, { snapshotter: target, labels }))
+    fc.property(layers, config, input, (children, platform, more) => {
+      const sample = {
+        layers: children.map(([name, own]) => sampleLayer(name, { annotations: own })),
+        config: platform,
+      }
+      const once = tolerated(() => planned(sample, more))
+      const again = tolerated(() => planned(sample, more))
       expect(again).toEqual(once)
       const read = once instanceof LayercastError ? once : parsePlan(once.bytes)
       expect(read).toEqual(once)
     }),
+    { numRuns: 300 },
   )
 })
 
