@@ -4,7 +4,7 @@
  */
 
 /** What sort of trouble an error is, with the exit status (DESIGN, "Users' doors") and HTTP status that go with it. */
-export const KINDS = {
+const KINDS = {
   failed: { exit: 1, status: 500 },
   conflict: { exit: 1, status: 409 },
   unauthorized: { exit: 1, status: 401 },
