@@ -2,4 +2,5 @@
 declare module 'cloudflare:workers' {
   import type { CloudflareWorkersModule } from '@cloudflare/workers-types'
   export import DurableObject = CloudflareWorkersModule.DurableObject
+  export const env: import('./env.ts').Env & { TEST_MIGRATIONS: unknown[] }
 }

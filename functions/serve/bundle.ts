@@ -1,4 +1,4 @@
-/** Building the Worker: what `layercast serve` runs, and `wrangler deploy` builds for itself. */
+/** Building the Worker: the very files that `layercast serve` runs and `wrangler deploy --no-bundle` sends. */
 import { build } from 'esbuild'
 import { copyFile } from 'node:fs/promises'
 import { join } from 'node:path'

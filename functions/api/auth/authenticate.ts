@@ -1,5 +1,6 @@
 /** From an Authorization header to a caller (RFC 6750, section 2.1). */
 import { LayercastError } from '../../image/errors.ts'
+import { FLEET } from '../env.ts'
 import type { Env } from '../env.ts'
 import { findToken } from '../store/tokens.ts'
 import type { TokenWithNode } from '../store/tokens.ts'
@@ -27,7 +28,7 @@ export async function authenticate(env: Env, header: string | undefined): Promis
   if (token.scope === 'operator' && isFirstOperator(env, sha256)) return { scope: 'operator' }
   const row = await findToken(env.DB, token.id)
   const same = equalInConstantTime(row?.sha256 ?? NO_HASH, sha256)
-  if (row === null || !same || row.scope !== token.scope) throw invalid()
+  if (row === null || !same || row.scope !== token.scope || row.fleet !== FLEET) throw invalid()
   return callerOf(row)
 }
 
