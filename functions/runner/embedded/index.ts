@@ -8,7 +8,7 @@ import { Database } from './database.ts'
 import { embeddedImages } from './images.ts'
 import { layoutOf, type Layout } from './layout.ts'
 import { leaseHolder, noHolder, type Hold } from './lease-holder.ts'
-import { embeddedLeases } from './leases.ts'
+import { collectEnded, embeddedLeases } from './leases.ts'
 import { EmbeddedSnapshotter } from './snapshotter.ts'
 import { makeTree, sweep } from './sweep.ts'
 
@@ -25,6 +25,7 @@ export async function openEmbedded(options: { root: string }): Promise<Backend> 
   const database = openTree(layout)
   try {
     await sweep(database, layout)
+    await collectEnded(database, layout)
   } catch (error) {
     database.close()
     throw error
@@ -54,7 +55,7 @@ function backend(database: Database, layout: Layout, hold: Hold): Backend {
     version: async () => packageJSON.version,
     images: embeddedImages(database),
     content,
-    leases: embeddedLeases(database),
+    leases: embeddedLeases(database, layout),
     snapshotters: async () => [{ name: SNAPSHOTTER, capabilities: [] }],
     snapshotter: (name) =>
       name === SNAPSHOTTER

@@ -2,19 +2,25 @@ import { randomBytes } from 'node:crypto'
 import { LayercastError } from '../../image/errors.ts'
 import { quote } from '../../image/quote.ts'
 import type { Lease, Leases } from '../ports.ts'
+import { collect } from './collect.ts'
 import type { Database } from './database.ts'
 import { checkLabels } from './labels.ts'
+import type { Layout } from './layout.ts'
 import { encodeLabels, storedOf } from './rows.ts'
 
 const DAY_SECONDS = 24 * 60 * 60
 // The label under which containerd keeps a lease's expiry, so that both backends show it alike.
 const EXPIRE_LABEL = 'containerd.io/gc.expire'
+// How long what an ended lease held stays for the next run to use, unless it is asked to go at once.
+const GRACE_MS = 60 * 60 * 1000
 
-/** Leases in the root's database. One that has expired is gone: nobody sees it, and its name is free again. */
-export function embeddedLeases(database: Database): Leases {
-  const dropExpired = (): void => {
-    database.run('delete from leases where expires <= ?', Date.now())
-  }
+/** Collects what leases held that ended a while ago. */
+export function collectEnded(database: Database, layout: Layout): Promise<void> {
+  return collect(database, layout, Date.now() - GRACE_MS)
+}
+
+/** Leases in the root's database. One that has ended is there for the collector alone, and its name is free again. */
+export function embeddedLeases(database: Database, layout: Layout): Leases {
   return {
     async create(options = {}): Promise<Lease> {
       const id = options.id ?? `layercast-${Date.now()}-${randomBytes(6).toString('base64url')}`
@@ -24,32 +30,42 @@ export function embeddedLeases(database: Database): Leases {
       const expireText = new Date(expires).toISOString().replace(/\.\d+Z$/, 'Z')
       const labels = checkLabels({ [EXPIRE_LABEL]: expireText, ...options.labels })
       database.transaction(() => {
-        dropExpired()
-        if (database.get('select 1 from leases where id = ?', id)) {
+        const found = database.get('select expires from leases where id = ?', id)
+        if (found !== undefined && Number(found['expires']) > created) {
           throw new LayercastError('ALREADY_EXISTS', `lease ${quote(id)} exists already`, { detail: { lease: id } })
         }
-        const sql = 'insert into leases (id, labels, created, expires) values (?, ?, ?, ?)'
-        database.run(sql, id, encodeLabels(labels), created, expires)
+        // One that has ended goes on, and holds what it held before.
+        database.run(
+          `insert into leases (id, labels, created, expires) values (?, ?, ?, ?)
+           on conflict (id) do update set labels = excluded.labels, created = excluded.created, expires = excluded.expires`,
+          id,
+          encodeLabels(labels),
+          created,
+          expires,
+        )
       })
       return { id, labels, createdAt: new Date(created) }
     },
 
-    async delete(id): Promise<void> {
-      const gone = database.transaction(() => {
-        dropExpired()
-        return database.run('delete from leases where id = ?', id)
-      })
+    async delete(id, { sync = false } = {}): Promise<void> {
+      const now = Date.now()
+      // Where the collector is to come now, the lease ended long enough ago.
+      const ended = sync ? now - GRACE_MS : now
+      const gone = database.transaction(() =>
+        database.run('update leases set expires = ? where id = ? and expires > ?', ended, id, now),
+      )
       if (gone === 0) {
         throw new LayercastError('NOT_FOUND', `there is no lease ${quote(id)}, or it has expired`, {
           detail: { lease: id },
         })
       }
+      await collectEnded(database, layout)
     },
 
     async *list(): AsyncGenerator<Lease> {
       const sql = 'select id, labels, created from leases where expires > ? order by id'
       for (const row of database.all(sql, Date.now())) {
-        const { labels, createdAt } = storedOf(row)
+        const { labels, createdAt } = storedOf({ ...row, updated: row['created'] })
         yield { id: String(row['id']), labels, createdAt }
       }
     },
