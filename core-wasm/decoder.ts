@@ -59,6 +59,11 @@ class StreamDecoder implements Decoder {
     return this.#instance
   }
 
+  #failed(error: CoreError): CoreError {
+    this.free()
+    return error
+  }
+
   *#feed(instance: Instance, chunk: Uint8Array): Generator<Uint8Array> {
     const { core } = instance
     const limit = core.inputLimit()
@@ -84,12 +89,12 @@ class StreamDecoder implements Decoder {
     for (;;) {
       const answer = this.#step()
       if (answer === until) return
-      if (answer !== OUTPUT) throw errorOf(answer)
+      if (answer !== OUTPUT) throw this.#failed(errorOf(answer))
       const from = instance.core.outputFrom()
       const to = instance.core.outputTo()
       this.#total += to - from
       if (this.#total > this.#limit) {
-        throw new CoreError('OUTPUT_LIMIT', { detail: `${this.#limit} bytes` })
+        throw this.#failed(new CoreError('OUTPUT_LIMIT', { detail: `${this.#limit} bytes` }))
       }
       yield instance.bytes.subarray(from, to)
       if (this.#instance !== instance) throw new CoreError('DECODER_CLOSED')

@@ -38,3 +38,4 @@ export const ZSTD_CONTENT_SIZE = 51
 export const ZSTD_CHECKSUM = 52
 export const ZSTD_TRUNCATED = 53
 export const ZSTD_MEMORY = 54
+export const ZSTD_LITERALS_STREAM = 55

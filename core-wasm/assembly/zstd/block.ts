@@ -1,6 +1,6 @@
 // Blocks (RFC 8878 §3.1.1.2 and .3): literals section, then sequences section.
 import { LITERALS } from '../layout'
-import { ZSTD_HUFFMAN, ZSTD_LITERALS } from '../status'
+import { CONTINUE, ZSTD_HUFFMAN, ZSTD_LITERALS } from '../status'
 import { decodeFourStreams, decodeStream, readHuffman } from './huffman'
 import { sequences } from './sequences'
 
@@ -57,10 +57,8 @@ export function compressedBlock(from: usize, to: usize, blockMax: usize, limit: 
   } else if (!huffmanKept) {
     return ZSTD_HUFFMAN
   }
-  if (format) {
-    if (size < 6 || !decodeFourStreams(from, end, LITERALS, size)) return ZSTD_LITERALS
-  } else if (!decodeStream(from, end, LITERALS, size)) {
-    return ZSTD_LITERALS
-  }
+  if (format && size < 6) return ZSTD_LITERALS
+  const result = format ? decodeFourStreams(from, end, LITERALS, size) : decodeStream(from, end, LITERALS, size)
+  if (result != CONTINUE) return result
   return sequences(end, to, LITERALS, LITERALS + size, limit)
 }

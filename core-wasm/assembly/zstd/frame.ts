@@ -132,7 +132,7 @@ function block(): i32 {
   const type = (header >> 1) & 3
   const size: usize = (header >> 3) & 0x1fffff
   if (type == 3) return ZSTD_BLOCK_TYPE
-  if (size > blockMax) return ZSTD_BLOCK_SIZE
+  if (size > blockMax || (type == 2 && !size)) return ZSTD_BLOCK_SIZE
   const bytes: usize = 3 + (type == 1 ? 1 : size)
   if (there < bytes) return missing()
 

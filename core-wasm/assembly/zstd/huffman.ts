@@ -1,5 +1,6 @@
 // The Huffman code of literals (RFC 8878 §4.2): its description, its table, and streams in it.
 import { HUFFMAN_TABLE, HUFFMAN_WEIGHTS, WEIGHTS_FSE } from '../layout'
+import { CONTINUE, ZSTD_LITERALS, ZSTD_LITERALS_STREAM } from '../status'
 import { accuracy, buildFSE, readDistribution } from './fse'
 import { first, streamBits, window } from './bits'
 
@@ -103,10 +104,11 @@ function lookUp(bits: u64): u32 {
   return load<u16>(HUFFMAN_TABLE + (<usize>(bits >> (64 - TABLE_BITS)) << 1))
 }
 
-/** One stream of `length` literals. Answers whether it ends just where it should. */
-export function decodeStream(from: usize, to: usize, out: usize, length: usize): bool {
+/** One stream of `length` literals, which must end just where its symbols do. */
+export function decodeStream(from: usize, to: usize, out: usize, length: usize): i32 {
   const bits = streamBits(from, to)
-  return bits >= 0 && finishStream(from, bits, out, out + length)
+  if (bits < 0) return ZSTD_LITERALS_STREAM
+  return finishStream(from, bits, out, out + length) ? CONTINUE : ZSTD_LITERALS_STREAM
 }
 
 /** Decodes symbol by symbol, up to the stream's very first bit. */
@@ -134,20 +136,20 @@ function finishStream(from: usize, bits: i32, out: usize, end: usize): bool {
  * it is loaded and so marks, by its place, how much of the buffer has been used: no counts are kept. Five symbols of at
  * most 11 bits, and up to 7 bits of the byte that the load began in, leave that mark in place.
  */
-export function decodeFourStreams(from: usize, to: usize, out: usize, length: usize): bool {
-  if (to - from < 10) return false
+export function decodeFourStreams(from: usize, to: usize, out: usize, length: usize): i32 {
+  if (to - from < 10) return ZSTD_LITERALS
   const quarter = (length + 3) >> 2
-  if (quarter * 3 > length) return false
+  if (quarter * 3 > length) return ZSTD_LITERALS
   const start0 = from + 6
   const start1 = start0 + load<u16>(from)
   const start2 = start1 + load<u16>(from, 2)
   const start3 = start2 + load<u16>(from, 4)
-  if (start3 >= to) return false
+  if (start3 >= to) return ZSTD_LITERALS
   const bits0 = streamBits(start0, start1)
   const bits1 = streamBits(start1, start2)
   const bits2 = streamBits(start2, start3)
   const bits3 = streamBits(start3, to)
-  if ((bits0 | bits1 | bits2 | bits3) < 0) return false
+  if ((bits0 | bits1 | bits2 | bits3) < 0) return ZSTD_LITERALS_STREAM
 
   let out0 = out
   let out1 = out + quarter
@@ -197,12 +199,12 @@ export function decodeFourStreams(from: usize, to: usize, out: usize, length: us
     buffer2 = (load<u64>(in2) | 1) << (used2 & 7)
     buffer3 = (load<u64>(in3) | 1) << (used3 & 7)
   }
-  return (
+  const whole =
     finishStream(start0, left(in0, start0, buffer0), out0, out + quarter) &&
     finishStream(start1, left(in1, start1, buffer1), out1, out + quarter * 2) &&
     finishStream(start2, left(in2, start2, buffer2), out2, out + quarter * 3) &&
     finishStream(start3, left(in3, start3, buffer3), out3, end)
-  )
+  return whole ? CONTINUE : ZSTD_LITERALS_STREAM
 }
 
 /** How many bits of a stream are left. */

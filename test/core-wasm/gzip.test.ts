@@ -1,0 +1,3 @@
+import { gzipSuite } from './suites/gzip.ts'
+
+gzipSuite()

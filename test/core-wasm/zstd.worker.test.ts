@@ -1,0 +1,3 @@
+import { zstdSuite } from './suites/zstd.ts'
+
+zstdSuite()
