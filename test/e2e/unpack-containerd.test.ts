@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { LayercastError } from '../../functions/image/errors.ts'
 import type { Planned } from '../../functions/plan/index.ts'
 import type { Backend } from '../../functions/runner/ports.ts'
 import { dryRun, unpack, type UnpackEvent } from '../../functions/runner/unpack/index.ts'
 import { verifyChain } from '../../functions/runner/verify/index.ts'
 import { runChild } from '../runner/unpack/support/children.ts'
+import { failure } from '../runner/unpack/support/failure.ts'
 import { busyboxImage, smallImage, withWrongDiffID } from '../runner/unpack/support/images.ts'
 import { planOf, REFERENCE } from '../runner/unpack/support/plans.ts'
 import { leftovers, removeChain, snapshotNames } from '../runner/unpack/support/stores.ts'
@@ -23,15 +23,6 @@ async function soon(look: () => Promise<unknown>, expected: unknown): Promise<vo
     if (JSON.stringify(await look()) === JSON.stringify(expected)) return
   }
   expect(await look()).toEqual(expected)
-}
-
-async function failure(work: Promise<unknown>): Promise<LayercastError> {
-  const error: unknown = await work.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  )
-  if (error instanceof LayercastError) return error
-  throw new Error('it was to fail with an error of the family', { cause: error })
 }
 
 await describeContainerd('unpack', (version) => {

@@ -21,6 +21,11 @@ export interface Documents {
   config: Document
 }
 
+/** The descriptor without what its place in a document added: annotations, a platform. */
+export function bare({ mediaType, digest, size }: Descriptor): Descriptor {
+  return { mediaType, digest, size }
+}
+
 /** Gives a blob's bytes in order. */
 export type ReadBlob = (descriptor: Descriptor) => AsyncIterable<Uint8Array>
 

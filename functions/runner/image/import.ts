@@ -7,7 +7,7 @@ import { checkAborted } from '../unpack/abort.ts'
 import { underLease } from '../unpack/lease.ts'
 import { retry } from '../unpack/retry.ts'
 import type { UnpackEvent } from '../unpack/types.ts'
-import type { Documents } from './documents.ts'
+import { bare, type Documents } from './documents.ts'
 import { indexGcLabels, manifestGcLabels, sourceLabel } from './gc-labels.ts'
 
 const BLOBS_AT_ONCE = 3
@@ -56,7 +56,7 @@ export async function importImage(options: ImportOptions): Promise<ImageRecord> 
       await store(index.descriptor, indexGcLabels([child]))
       child = index.descriptor
     }
-    return await retry(() => leased.images.put(name, child), { what: `name the image ${name}`, signal, emit })
+    return await retry(() => leased.images.put(name, bare(child)), { what: `name the image ${name}`, signal, emit })
   })
 }
 

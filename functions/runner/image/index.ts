@@ -5,7 +5,7 @@ import { parsePlatform, type Platform } from '../../image/platform.ts'
 import { normalizeReference } from '../../image/reference.ts'
 import type { Backend, ImageRecord } from '../ports.ts'
 import type { ImageSource } from '../sources/index.ts'
-import { readDocuments, type Documents } from './documents.ts'
+import { bare, readDocuments, type Documents } from './documents.ts'
 import { hostPlatform } from './host-platform.ts'
 import { importImage, type ImportEvent } from './import.ts'
 import { isSpec, isRegistrySpec, referenceOf } from './spec.ts'
@@ -76,8 +76,8 @@ export async function inspect(spec: string, options: ResolveOptions = {}): Promi
 function imageOf(reference: string, { indexes, manifest, config }: Documents): NodeImage {
   return {
     reference,
-    target: (indexes[0] ?? manifest).descriptor,
-    descriptor: manifest.descriptor,
+    target: bare((indexes[0] ?? manifest).descriptor),
+    descriptor: bare(manifest.descriptor),
     manifest: manifest.bytes,
     mediaType: manifest.descriptor.mediaType,
     config: config.bytes,

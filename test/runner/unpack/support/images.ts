@@ -34,7 +34,7 @@ export function smallImage(seed = ''): BuiltImage {
         dir('var', { mtime: 1_600_000_002 }),
         opaque('var'),
         dir('etc', { mode: 0o711, mtime: 1_600_000_003 }),
-        file('var/seen', 'seen'),
+        file('var/seen', `seen ${seed}`),
         file('etc/motd', 'replaced', { mode: 0o4755 }),
       ],
     ],
