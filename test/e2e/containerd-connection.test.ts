@@ -29,7 +29,7 @@ await describeContainerd('the connection to containerd', (version) => {
   })
 
   test('every call is in the namespace that was asked for', async () => {
-    await backend.snapshotter('overlayfs').prepare('here', '', {})
+    await backend.snapshotter('overlayfs').prepare('here', '', { 'containerd.io/gc.root': 'a test' })
     expect(await containerd.ctr('-n', 'some-namespace', 'snapshots', 'ls')).toContain('here')
     expect(await containerd.ctr('-n', 'default', 'snapshots', 'ls')).not.toContain('here')
     const elsewhere = await containerd.connect('elsewhere')
