@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Miniflare, NoOpLog } from 'miniflare'
 import { LayercastError } from '../image/errors.ts'
+import { lockDirectory } from './lock.ts'
 import { applyMigrations } from './migrations.ts'
 import { operatorTokenHash } from './operator-token.ts'
 
@@ -32,7 +33,7 @@ const PACKAGE = new URL('./', import.meta.resolve('layercast/package.json'))
 
 /**
  * Starts the built Worker with its database migrated. Errors: WORKER_NOT_BUILT, PORT_IN_USE, SERVER_FAILED when workerd
- * does not start, REQUEST_INVALID when the operator token's file holds something else.
+ * does not start, FAILED_PRECONDITION when another server has the directory, REQUEST_INVALID when the operator token's file holds something else.
  */
 export async function serve(options: ServeOptions): Promise<Served> {
   const { root, host = '127.0.0.1', port = 0, log = (line) => process.stderr.write(`${line}\n`) } = options
@@ -40,10 +41,8 @@ export async function serve(options: ServeOptions): Promise<Served> {
   const operatorTokenFile = join(root, 'operator-token')
   const openPlanner = options.openPlanner ?? isLoopback(host)
   const worker = await workerFiles()
-  const vars = {
-    OPEN_PLANNER: { type: 'text' as const, value: String(openPlanner) },
-    OPERATOR_TOKEN_SHA256: { type: 'text' as const, value: await operatorTokenHash(operatorTokenFile) },
-  }
+  const operatorHash = await operatorTokenHash(operatorTokenFile)
+  const lock = lockDirectory(root, join(root, 'lock'))
   const miniflare = new Miniflare({
     host,
     port,
@@ -68,7 +67,8 @@ export async function serve(options: ServeOptions): Promise<Served> {
             },
           },
           env: {
-            ...vars,
+            OPEN_PLANNER: { type: 'text', value: String(openPlanner) },
+            OPERATOR_TOKEN_SHA256: { type: 'text', value: operatorHash },
             DB: { type: 'd1', id: 'layercast' },
             FLEET: { type: 'durable-object', worker: 'layercast', exportName: 'Fleet' },
           },
@@ -81,10 +81,12 @@ export async function serve(options: ServeOptions): Promise<Served> {
     const url = await miniflare.ready
     const { DB } = await miniflare.getBindings<{ DB: Parameters<typeof applyMigrations>[0] }>()
     await applyMigrations(DB, fileURLToPath(new URL('functions/api/migrations', PACKAGE)))
-    return { url: url.origin, operatorTokenFile, close: () => miniflare.dispose() }
+    const close = () => miniflare.dispose().finally(lock.release)
+    return { url: url.origin, operatorTokenFile, close }
   } catch (error) {
     // A server that never started tells the same failure once more when it is put away.
     await miniflare.dispose().catch(() => undefined)
+    lock.release()
     throw startFailure(error, host, port)
   }
 }

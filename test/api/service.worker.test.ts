@@ -28,6 +28,7 @@ describe('the OpenAPI document', () => {
   test('names every route once, by its operation, and no other', async () => {
     const { paths, openapi } = await document()
     expect(openapi).toBe('3.1.0')
+    expect(await api.client().openapi()).toMatchObject({ openapi: '3.1.0' })
     const listed = Object.entries(paths).flatMap(([path, methods]) =>
       Object.entries(methods).map(([method, { operationId }]) => `${operationId}: ${method} ${path}`),
     )

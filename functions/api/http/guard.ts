@@ -5,11 +5,13 @@ import { authorize } from '../auth/authorize.ts'
 import type { AppEnv } from '../env.ts'
 import { noteSeen } from '../store/nodes.ts'
 import { limitBody } from './body-limit.ts'
+import { refuseCrossSite } from './cross-site.ts'
 
 /** What comes before every route, by what its definition says: who calls, and how much of a body is read. */
 export function guard(route: Route): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
     const caller = await authorize(c.env, route['x-access'], c.req.header('authorization'))
+    if (caller.scope === 'anyone') refuseCrossSite(c)
     if (caller.scope === 'node') c.executionCtx.waitUntil(noteSeen(c.env.DB, caller))
     c.set('caller', caller)
     if (route.request?.query === undefined && Object.keys(c.req.query()).length > 0) {

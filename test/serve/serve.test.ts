@@ -1,0 +1,136 @@
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createClient } from '../../functions/contract/client.ts'
+import { plan } from '../../functions/plan/index.ts'
+import { serve } from '../../functions/serve/index.ts'
+import type { Served, ServeOptions } from '../../functions/serve/index.ts'
+import { testImage } from '../api/images.ts'
+
+/** The built Worker (npm run build) under a real workerd. */
+
+const reference = 'docker.io/library/test:1'
+const FACTS = { os: 'linux', architecture: 'amd64', backend: 'embedded' as const, snapshotters: ['overlayfs'] }
+let root: string
+const running = new Set<Served>()
+
+beforeEach(async () => {
+  root = await mkdtemp(path.join(tmpdir(), 'layercast-serve-'))
+})
+
+afterEach(async () => {
+  for (const server of running) await server.close()
+  running.clear()
+  await rm(root, { recursive: true, force: true })
+})
+
+async function start(options: Partial<ServeOptions> = {}): Promise<Served> {
+  const server = await serve({ root, log: () => undefined, ...options })
+  running.add(server)
+  return server
+}
+
+async function stop(server: Served): Promise<void> {
+  running.delete(server)
+  await server.close()
+}
+
+async function operatorOf(server: Served) {
+  const token = (await readFile(server.operatorTokenFile, 'utf8')).trim()
+  return createClient({ server: server.url, token })
+}
+
+describe('serve', { timeout: 60_000 }, () => {
+  test('plans over HTTP with the very bytes that the library gives, open to this machine', async () => {
+    const server = await start()
+    const client = createClient({ server: server.url })
+    const { manifest, config } = testImage(1)
+    const request = { reference, manifest, config, snapshotter: 'nydus' }
+    const planned = await client.plan(request)
+    expect(Buffer.from(planned.bytes)).toEqual(Buffer.from(plan(request).bytes))
+    expect((await client.getPlan(planned.digest)).bytes).toEqual(planned.bytes)
+    await expect(client.nodes()).rejects.toMatchObject({ code: 'TOKEN_MISSING' })
+  })
+
+  test('keeps its data, its token and its generations over a restart', async () => {
+    const first = await start()
+    const { manifest, config } = testImage(2)
+    const operator = await operatorOf(first)
+    const join = await operator.createJoinToken({})
+    const node = await createClient({ server: first.url, token: join.token }).enrol({ name: 'one', facts: FACTS })
+    const planned = await operator.plan({ reference, manifest, config, snapshotter: 'native' })
+    const before = await operator.assign({ selector: '*', plans: [planned.digest] })
+    const token = await readFile(first.operatorTokenFile, 'utf8')
+    await stop(first)
+
+    const second = await start()
+    expect(await readFile(second.operatorTokenFile, 'utf8')).toBe(token)
+    const again = await operatorOf(second)
+    expect((await again.assignments()).items).toEqual([before])
+    const own = await createClient({ server: second.url, token: node.token }).ownAssignment()
+    expect(own).toMatchObject({ generation: before.generation, plans: [{ digest: planned.digest }] })
+    const after = await again.assign({ selector: '*', plans: [planned.digest] })
+    expect(after.generation).toBeGreaterThan(before.generation)
+  })
+
+  test('keeps what it must to itself: the token and the directory are for their owner', async () => {
+    const made = path.join(root, 'made', 'here')
+    const server = await start({ root: made })
+    const { mode } = await stat(server.operatorTokenFile)
+    expect((mode & 0o777).toString(8)).toBe('600')
+    expect((await stat(made)).mode & 0o077).toBe(0)
+    expect(await readFile(server.operatorTokenFile, 'utf8')).toMatch(/^lc_operator_[a-z0-9]+_[\w-]{43}\n$/)
+  })
+
+  test('asks for a token even to plan, where it is told to or others can reach it', async () => {
+    const server = await start({ openPlanner: false })
+    await expect(createClient({ server: server.url }).snapshotters()).rejects.toMatchObject({ code: 'TOKEN_MISSING' })
+    expect((await (await operatorOf(server)).snapshotters()).profiles.length).toBeGreaterThan(5)
+    await stop(server)
+    const open = await start({ host: '0.0.0.0' })
+    const here = `http://127.0.0.1:${new URL(open.url).port}`
+    await expect(createClient({ server: here }).snapshotters()).rejects.toMatchObject({ code: 'TOKEN_MISSING' })
+  })
+
+  test('says that a port is taken', async () => {
+    const taken = createServer()
+    await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
+    const { port } = taken.address() as AddressInfo
+    try {
+      await expect(serve({ root, port })).rejects.toMatchObject({
+        code: 'PORT_IN_USE',
+        message: `port ${port} of 127.0.0.1 is taken`,
+      })
+    } finally {
+      await new Promise((resolve) => taken.close(resolve))
+    }
+  })
+
+  test('does not share its directory with another one, and gives it free when it stops', async () => {
+    const first = await start()
+    await expect(serve({ root })).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' })
+    expect(await createClient({ server: first.url }).health()).toEqual({ ok: true })
+    await stop(first)
+    const second = await start()
+    expect(await createClient({ server: second.url }).health()).toEqual({ ok: true })
+  })
+
+  test('a failed start gives the directory free too', async () => {
+    const taken = createServer()
+    await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
+    const { port } = taken.address() as AddressInfo
+    await expect(serve({ root, port })).rejects.toMatchObject({ code: 'PORT_IN_USE' })
+    await new Promise((resolve) => taken.close(resolve))
+    await start({ port })
+  })
+
+  test('does not start over a token file that holds something else, and leaves it alone', async () => {
+    const file = path.join(root, 'operator-token')
+    await writeFile(file, 'my notes')
+    await expect(serve({ root })).rejects.toMatchObject({ code: 'REQUEST_INVALID' })
+    expect(await readFile(file, 'utf8')).toBe('my notes')
+  })
+})
