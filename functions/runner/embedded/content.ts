@@ -6,13 +6,14 @@ import { parseDigest, type Digest } from '../../image/digest.ts'
 import { LayercastError } from '../../image/errors.ts'
 import type { ContentInfo, ContentStore, Labels } from '../ports.ts'
 import { verified } from '../sources/verified.ts'
+import { discardBlob } from './collect.ts'
 import type { Database, Row } from './database.ts'
 import { checkLabels, mergeLabels } from './labels.ts'
 import { blobDirectory, blobPath, type Layout } from './layout.ts'
 import type { Hold } from './lease-holder.ts'
 import { ownedName } from './owner.ts'
 import { encodeLabels, storedOf } from './rows.ts'
-import { discard, removeTree } from './sweep.ts'
+import { removeTree } from './sweep.ts'
 
 const READ_BYTES = 1 << 20
 
@@ -118,11 +119,7 @@ export function embeddedContent(database: Database, layout: Layout, hold: Hold):
         database.run('delete from blobs where digest = ?', digest)
         database.run("delete from lease_resources where type = 'blob' and name = ?", digest)
       })
-      const discarded = database.transaction(() =>
-        // Someone may have written it again in between.
-        find(digest) === undefined ? discard(layout, blobPath(layout, digest)) : undefined,
-      )
-      await removeTree(discarded)
+      await removeTree(discardBlob(database, layout, digest))
     },
   }
 }

@@ -1,0 +1,50 @@
+import { existsSync, mkdtempSync, readdirSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+
+/** A new directory for roots. */
+export const makeBase = (): string => mkdtempSync(join(tmpdir(), 'layercast-embedded-'))
+
+/** What does not fit together under a root: rows without files, files without rows, and what nobody owns. */
+export function faults(root: string): string[] {
+  const database = new DatabaseSync(join(root, 'layercast.db'), { readOnly: true })
+  try {
+    const wrong: string[] = []
+    const snapshots = database.prepare('select id, kind from snapshots').all()
+    const directories = new Set(readdirSync(join(root, 'snapshots')))
+    for (const { id, kind } of snapshots) {
+      if (!directories.delete(String(id))) wrong.push(`snapshot ${id} has no directory`)
+      else if (!existsSync(join(root, 'snapshots', String(id), 'fs'))) wrong.push(`snapshot ${id} has no fs`)
+      else if (kind === 'active' && !existsSync(join(root, 'snapshots', String(id), 'work')))
+        wrong.push(`${id}: no work`)
+    }
+    wrong.push(...[...directories].map((name) => `directory ${name} has no snapshot`))
+
+    const blobs = new Map(
+      database
+        .prepare('select digest, size from blobs')
+        .all()
+        .map((row) => [row['digest'], row['size']]),
+    )
+    for (const algorithm of readdirSync(join(root, 'blobs'))) {
+      for (const hex of readdirSync(join(root, 'blobs', algorithm))) {
+        const digest = `${algorithm}:${hex}`
+        const size = blobs.get(digest)
+        if (size === undefined) wrong.push(`file ${digest} has no blob`)
+        else if (size !== statSync(join(root, 'blobs', algorithm, hex)).size)
+          wrong.push(`blob ${digest} has another size`)
+        blobs.delete(digest)
+      }
+    }
+    wrong.push(...[...blobs.keys()].map((digest) => `blob ${String(digest)} has no file`))
+    for (const place of ['ingest', 'trash']) {
+      wrong.push(...readdirSync(join(root, place)).map((name) => `${place} holds ${name}`))
+    }
+    const [check] = database.prepare('pragma integrity_check').all()
+    if (check?.['integrity_check'] !== 'ok') wrong.push(`database: ${JSON.stringify(check)}`)
+    return wrong
+  } finally {
+    database.close()
+  }
+}
