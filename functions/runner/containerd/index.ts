@@ -15,7 +15,6 @@ import { containerdLeases } from './leases.ts'
 import { Version } from './proto/gen/version_pb.js'
 import { containerdSnapshotter } from './snapshotter.ts'
 
-export type { ContainerRecord } from './containers.ts'
 export type { Plugin } from './introspection.ts'
 
 export interface ContainerdOptions {

@@ -2,4 +2,4 @@
 export { all } from './all.ts'
 export { describeContainerd } from './describe.ts'
 export { startContainerd, type StartOptions, type TestContainerd } from './start.ts'
-export { matrix, nydusProgram, programs, type ContainerdVersion } from './versions.ts'
+export { nydusProgram, programs } from './versions.ts'

@@ -19,7 +19,7 @@ export interface StartOptions extends ConfigOptions {
   nydus?: boolean
 }
 
-export interface ImportOptions {
+interface ImportOptions {
   /** Unpack into this snapshotter as `ctr images import` does; without it the image is imported only. */
   snapshotter?: string
   /** The name before the archive's tag (`--base-name`). */

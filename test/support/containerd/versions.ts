@@ -7,7 +7,7 @@ import { buildTools, type Built } from './go-build.ts'
 const run = promisify(execFile)
 
 /** The containerd versions that tests run over: 1.6 is Debian 12's package, the others are built from the Go module proxy. */
-export const VERSIONS = ['1.6', '1.7', '2.1', '2.2', '2.3'] as const
+const VERSIONS = ['1.6', '1.7', '2.1', '2.2', '2.3'] as const
 export type ContainerdVersion = (typeof VERSIONS)[number]
 
 const RELEASES: Record<Exclude<ContainerdVersion, '1.6'>, string> = {
