@@ -13,6 +13,8 @@ const run = promisify(execFile)
 export type Built = { directory: string } | { missing: string }
 
 const GO_PLACES = ['go', '/usr/local/go/bin/go']
+// What go says when it cannot reach where modules come from, or is told not to.
+const OFFLINE = /dial tcp|no such host|connection refused|i\/o timeout|network is unreachable|module lookup disabled/
 const LEAST_GO = [1, 26] as const
 
 /**
@@ -41,7 +43,9 @@ export async function buildTools(module: string, stamps: Record<string, string>)
     const partial = join(cache, `${key}.partial`)
     await rm(partial, { recursive: true, force: true })
     console.error(`building ${module} once, which takes a minute or two...`)
-    await build(go, [...args, `-o=${partial}/`, 'tool'], source)
+    const failure = await build(go, [...args, `-o=${partial}/`, 'tool'], source)
+    if (failure !== undefined && OFFLINE.test(failure)) return { missing: `the modules of ${module} cannot be fetched` }
+    if (failure !== undefined) throw new Error(`go build of ${module} failed:\n${failure}`)
     await rename(partial, directory)
     return { directory }
   } finally {
@@ -49,7 +53,8 @@ export async function buildTools(module: string, stamps: Record<string, string>)
   }
 }
 
-function build(go: string, args: string[], cwd: string): Promise<void> {
+/** Runs go; what it had to say when it failed. */
+function build(go: string, args: string[], cwd: string): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
     const child = spawn('nice', ['-n', '15', go, ...args], {
       cwd,
@@ -59,7 +64,7 @@ function build(go: string, args: string[], cwd: string): Promise<void> {
     let log = ''
     child.stderr.setEncoding('utf8').on('data', (text: string) => (log = `${log}${text}`.slice(-4000)))
     child.on('error', reject)
-    child.on('close', (code) => (code === 0 ? resolve() : reject(new Error(`go build in ${cwd} failed:\n${log}`))))
+    child.on('close', (code) => resolve(code === 0 ? undefined : log || `status ${code}`))
   })
 }
 
