@@ -8,6 +8,7 @@
 import { closeSync } from 'node:fs'
 import {
   chmod,
+  chown,
   mkdirAt,
   O_DIRECTORY,
   O_NOFOLLOW,
@@ -32,7 +33,7 @@ export interface Directory {
 export interface DirectoryEvents {
   /** A directory is about to be made in this one. */
   making(parent: Directory): void
-  /** A directory that was missing has been made, with mode 0755. */
+  /** A directory that was missing has been made, root's own, with mode 0755. */
   made(directory: Directory): void
   /** What is at this name is no directory and no link. Gives whether it was taken away. */
   blocked(parent: Directory, name: string): boolean
@@ -121,7 +122,9 @@ export class Directories {
     must(mkdirAt(parent.fd, name, 0o755), 'mkdirat', shown)
     const directory = { fd: must(openAt(parent.fd, name, OPEN), 'openat2', shown), path: joinPath(parent.path, name) }
     try {
-      must(chmod(directory.fd, 0o755), 'fchmod', shown) // whatever the umask
+      // Whatever the umask, and whatever a setgid parent hands down.
+      must(chown(directory.fd, 0, 0), 'fchown', shown)
+      must(chmod(directory.fd, 0o755), 'fchmod', shown)
       this.#events.made(directory)
     } catch (error) {
       closeSync(directory.fd)

@@ -39,6 +39,7 @@ import { errno, must, systemError } from '../system/libc.ts'
 import { Directories, joinPath } from './directories.ts'
 import type { Directory } from './directories.ts'
 import type { Entry, Metadata } from './entry.ts'
+import { unsafe } from './guard.ts'
 import { corrupt } from './tar-header.ts'
 import { Traces } from './traces.ts'
 import { Whiteouts } from './whiteout.ts'
@@ -201,6 +202,7 @@ export class Tree {
     const resolve = { resolve: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS }
     const fd = openAt(this.#root, above, O_PATH | O_DIRECTORY, resolve)
     if (fd === -errno.ENOENT || fd === -errno.ENOTDIR) throw corrupt(missing, { target })
+    if (fd === -errno.ELOOP) throw unsafe('the hard link leads through too many symbolic links', { target })
     must(fd, 'openat2', target)
     try {
       this.#create(parent, name, 'linkat', shown, () => {

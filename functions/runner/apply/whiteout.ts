@@ -37,7 +37,7 @@ export class Whiteouts {
   readonly #form: WhiteoutForm
   readonly #traces: Traces
   readonly #moved: () => void
-  // Paths at which this layer has put a character device 0:0.
+  // In the form `overlay`: paths at which nothing of the layers below is to show any more.
   readonly #covered = new Set<string>()
   #stale = false
 
@@ -72,9 +72,14 @@ export class Whiteouts {
       }
       return
     }
-    if (this.#covered.has(path)) return
     this.#traces.changing(parent)
-    must(mknodAt(parent.fd, name, S_IFCHR, 0n), 'mknodat', fromByteString(path))
+    let result = mknodAt(parent.fd, name, S_IFCHR, 0n)
+    if (result === -errno.EEXIST) {
+      // The whiteout came twice, or a directory was made here for the sake of another whiteout.
+      this.remove(parent, name)
+      result = mknodAt(parent.fd, name, S_IFCHR, 0n)
+    }
+    must(result, 'mknodat', fromByteString(path))
     this.#covered.add(path)
   }
 
@@ -92,7 +97,7 @@ export class Whiteouts {
   /** Takes away the whiteout that this layer put in the way of a directory; false when there is none. */
   uncover(parent: Directory, name: string): boolean {
     const path = joinPath(parent.path, name)
-    if (!this.#covered.has(path)) return false
+    if (!this.#covered.has(path) || this.#traces.has(path)) return false
     must(unlinkAt(parent.fd, name), 'unlinkat', fromByteString(path))
     return true
   }
@@ -110,6 +115,8 @@ export class Whiteouts {
     if (kind === S_IFDIR) removeTree(parent.fd, name, shown)
     else must(unlinkAt(parent.fd, name), 'unlinkat', shown)
     this.#traces.removed(path, kind === S_IFDIR)
+    // In an upper directory all there is hides what is below: so does what comes in its place, a directory too.
+    if (this.#form === 'overlay') this.#covered.add(path)
   }
 
   #prune(directory: Directory): void {

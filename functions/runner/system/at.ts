@@ -56,7 +56,7 @@ const calls = {
 const PATH_MAX = 4096
 const firstPath = Buffer.alloc(PATH_MAX)
 const secondPath = Buffer.alloc(PATH_MAX)
-const how = Buffer.alloc(24)
+const openHow = Buffer.alloc(24)
 const linkText = Buffer.alloc(PATH_MAX)
 const stat = Buffer.alloc(256)
 const times = Buffer.alloc(32)
@@ -79,13 +79,13 @@ export interface OpenOptions {
 export function openAt(dirfd: number, path: string, flags: number, options: OpenOptions = {}): number {
   const bad = terminated(path, firstPath)
   if (bad < 0) return bad
-  how.writeBigUInt64LE(BigInt(flags | O_CLOEXEC), 0)
-  how.writeBigUInt64LE(BigInt(options.mode ?? 0), 8)
-  how.writeBigUInt64LE(BigInt(options.resolve ?? 0), 16)
-  for (;;) {
-    const fd = calls.syscall(SYS_OPENAT2, dirfd, firstPath, how, how.length)
+  openHow.writeBigUInt64LE(BigInt(flags | O_CLOEXEC), 0)
+  openHow.writeBigUInt64LE(BigInt(options.mode ?? 0), 8)
+  openHow.writeBigUInt64LE(BigInt(options.resolve ?? 0), 16)
+  for (let tries = 1; ; tries++) {
+    const fd = calls.syscall(SYS_OPENAT2, dirfd, firstPath, openHow, openHow.length)
     // EAGAIN: a rename raced with the resolution of `..`, and the kernel could not vouch for the answer.
-    if (fd !== -errno.EAGAIN || (options.resolve ?? 0) === 0) return fd
+    if (fd !== -errno.EAGAIN || tries === 64) return fd
   }
 }
 
@@ -167,12 +167,14 @@ export function utimes(fd: number, atime: Time, mtime: Time): number {
   return calls.futimens(fd, times)
 }
 
-/** renameat2(2) with RENAME_NOREPLACE when `replace` is false. */
-export function renameAt(fromfd: number, from: string, tofd: number, to: string, replace = true): number {
+const RENAME = { replace: 0, keep: 1, exchange: 2 }
+
+/** renameat2(2): what is at `to` is replaced, or the call fails with EEXIST, or the two change places. */
+export function renameAt(fromfd: number, from: string, tofd: number, to: string, how: keyof typeof RENAME): number {
   return (
     terminated(from, firstPath) ||
     terminated(to, secondPath) ||
-    calls.renameat2(fromfd, firstPath, tofd, secondPath, replace ? 0 : 1)
+    calls.renameat2(fromfd, firstPath, tofd, secondPath, RENAME[how])
   )
 }
 

@@ -81,23 +81,30 @@ export async function* chunksOf(bytes: Uint8Array, size = 1 << 16): AsyncGenerat
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size)
 }
 
-export type Listing = Record<string, Partial<WalkEntry> & { group?: string }>
+export interface Listed extends Partial<WalkEntry> {
+  /** The first name of those that are one file. */
+  group?: string
+}
+
+export type Listing = Record<string, Listed>
 
 /** What a tree holds, in a form to compare: without the root, without what any two copies differ in. */
-export function list(directory: string, options: { times?: boolean; contents?: boolean } = {}): Listing {
+export function list(directory: string, options: { times?: boolean } = {}): Listing {
   const listing: Listing = {}
-  const first = new Map<string, string>()
-  for (const entry of walk(directory, { contents: options.contents ?? true })) {
+  const names = new Map<string, string[]>()
+  for (const entry of walk(directory, { contents: true })) {
     if (entry.path === '') continue
     const { path, inode, device, links, atime: _, mtime, size, ...rest } = entry
     const key = `${device}/${inode}`
-    if (entry.kind !== 'directory' && links > 1 && !first.has(key)) first.set(key, path)
+    if (entry.kind !== 'directory' && links > 1) names.set(key, [...(names.get(key) ?? []), path])
     listing[path] = {
       ...rest,
       ...(entry.kind === 'directory' ? {} : { size }),
       ...(options.times === false ? {} : { mtime }),
-      ...(entry.kind !== 'directory' && links > 1 ? { group: first.get(key) ?? path } : {}),
     }
+  }
+  for (const group of names.values()) {
+    if (group.length > 1) for (const path of group) listing[path] = { ...listing[path], group: group[0] ?? path }
   }
   return listing
 }
