@@ -4,6 +4,7 @@ import { asLayercastError, renderError } from './output/failure.ts'
 import { createContext } from './context.ts'
 import { LayercastError } from '../image/errors.ts'
 import { parse } from './parser.ts'
+import { onSignals } from './signals.ts'
 import { VERBS } from './verbs.ts'
 import { version } from './version.ts'
 
@@ -15,13 +16,10 @@ export interface Host {
   process: Pick<NodeJS.Process, 'on' | 'off' | 'exit'>
 }
 
-/** The statuses that a shell gives to a program that a signal ended. */
-const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
-
 /** Runs one command line to its end and gives the exit status (README, "Exit statuses"). Never rejects. */
 export async function run(argv: readonly string[], host: Host): Promise<number> {
   const { streams } = host
-  const interrupted = onSignals(host)
+  const interrupted = onSignals(host.process)
   const closed = onClosedPipe(streams)
   let json = wantsJSON(argv)
   let verbose = argv.includes('--verbose')
@@ -40,7 +38,8 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
     } finally {
       await close()
     }
-    return interrupted.status ?? 0
+    // Also after a signal: a server that was told to stop, or work that was done by then, has not failed.
+    return 0
   } catch (error) {
     // Whoever read our output has what they wanted and went away: `layercast image ls | head -1` is no failure.
     if (closed.signal.aborted) return 0
@@ -51,30 +50,6 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
   } finally {
     interrupted.stop()
     closed.stop()
-  }
-}
-
-/** The first signal asks the verb to end and clean up; the second does not ask. */
-function onSignals(host: Host): { signal: AbortSignal; readonly status: number | undefined; stop(): void } {
-  const controller = new AbortController()
-  let status: number | undefined
-  const listeners = Object.entries(SIGNALS).map(([name, value]) => {
-    const listener = (): void => {
-      if (status !== undefined) host.process.exit(value)
-      status = value
-      controller.abort(new LayercastError('ABORTED', `stopped by ${name}`))
-    }
-    host.process.on(name, listener)
-    return { name, listener }
-  })
-  return {
-    signal: controller.signal,
-    get status() {
-      return status
-    },
-    stop: () => {
-      for (const { name, listener } of listeners) host.process.off(name, listener)
-    },
   }
 }
 

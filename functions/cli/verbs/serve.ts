@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { fields } from '../output/table.ts'
+import { keepingSignals } from '../signals.ts'
 import { port } from '../values.ts'
 import { verb } from '../verb.ts'
 
@@ -28,13 +29,15 @@ export const serveVerb = verb({
   ],
   async run(context, { options }) {
     const { serve } = await import('../../serve/index.ts')
-    const served = await serve({
-      root: options.data ?? context.globals.root ?? DEFAULT_ROOT,
-      port: options.port === undefined ? DEFAULT_PORT : port('--port', options.port),
-      log: (line) => context.note(line),
-      ...(options.host !== undefined && { host: options.host }),
-      ...(options.openPlanner && { openPlanner: true }),
-    })
+    const served = await keepingSignals(() =>
+      serve({
+        root: options.data ?? context.globals.root ?? DEFAULT_ROOT,
+        port: options.port === undefined ? DEFAULT_PORT : port('--port', options.port),
+        log: (line) => context.note(line),
+        ...(options.host !== undefined && { host: options.host }),
+        ...(options.openPlanner && { openPlanner: true }),
+      }),
+    )
     context.defer(() => served.close())
     const { url, operatorTokenFile } = served
     await context.show({ url, operatorTokenFile }, () =>

@@ -3,6 +3,7 @@ import type { SnapshotInfo } from '../../runner/ports.ts'
 import { fields } from '../output/table.ts'
 import { verb } from '../verb.ts'
 import { DRY_RUN, SNAPSHOTTER } from './options.ts'
+import { removeSnapshot } from './snapshots.ts'
 
 export const snapshotRmVerb = verb({
   path: ['snapshot', 'rm'],
@@ -53,7 +54,7 @@ export const snapshotRmVerb = verb({
     if (!options.dryRun) {
       for (const name of removed) {
         context.signal.throwIfAborted()
-        await snapshotter.remove(name)
+        await removeSnapshot(snapshotter, name)
       }
     }
     await context.show({ snapshotter: snapshotter.name, removed, dryRun: options.dryRun }, () =>
