@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll } from 'vitest'
 import { openEmbedded } from '../../../functions/runner/embedded/index.ts'
+import { applierConformance } from '../conformance/applier.ts'
 import { contentConformance } from '../conformance/content.ts'
 import { imagesConformance } from '../conformance/images.ts'
 import { leasesConformance } from '../conformance/leases.ts'
@@ -17,6 +18,7 @@ const open: OpenBackend = () => openEmbedded({ root: mkdtempSync(join(base, 'roo
 
 snapshotterConformance(open, 'overlayfs')
 snapshotContentConformance(open, 'overlayfs')
+applierConformance(open, 'overlayfs')
 contentConformance(open)
 leasesConformance(open)
 imagesConformance(open)
