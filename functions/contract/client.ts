@@ -11,7 +11,7 @@ import { ROUTES } from './routes.ts'
 /** An image to plan: its documents as exact bytes, or the digests of documents kept on the server. */
 export type PlanRequest = JsonOf<typeof ROUTES.createPlans> | UploadRequest
 
-export type UploadRequest = Omit<JsonOf<typeof ROUTES.createPlans>, 'manifest' | 'config'> & {
+type UploadRequest = Omit<JsonOf<typeof ROUTES.createPlans>, 'manifest' | 'config'> & {
   manifest: Uint8Array
   config: Uint8Array
 }

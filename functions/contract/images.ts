@@ -4,7 +4,7 @@ import { MAX_DOCUMENT_BYTES } from '../image/json.ts'
 import { conditional, digest, json } from './fields.ts'
 import { defineRoute } from './route.ts'
 
-export const IMAGE_MEDIA_TYPES = [
+const IMAGE_MEDIA_TYPES = [
   'application/vnd.oci.image.manifest.v1+json',
   'application/vnd.oci.image.index.v1+json',
   'application/vnd.oci.image.config.v1+json',

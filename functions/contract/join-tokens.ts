@@ -3,7 +3,7 @@ import { z } from '@hono/zod-openapi'
 import { id, json, jsonBody, pageOf, pageQuery, timestamp } from './fields.ts'
 import { defineRoute } from './route.ts'
 
-export const joinToken = z
+const joinToken = z
   .object({
     id,
     note: z.string().optional(),

@@ -17,7 +17,7 @@ import { defineRoute } from './route.ts'
 const fact = z.string().max(256)
 
 /** What a node is, as it says itself. */
-export const facts = z
+const facts = z
   .strictObject({
     os: fact,
     architecture: fact,
@@ -30,7 +30,7 @@ export const facts = z
 
 export type Facts = z.infer<typeof facts>
 
-export const reportState = z.enum(['pending', 'applied', 'failed'])
+const reportState = z.enum(['pending', 'applied', 'failed'])
 
 const reportError = z.strictObject({ code: z.string().max(64), message: z.string().max(2048) })
 

@@ -1,4 +1,5 @@
 /** The API as its tests meet it: the real app with real D1 and Durable Objects, inside workerd, fresh for every test. */
+import { vi } from 'vitest'
 import { env } from 'cloudflare:workers'
 import { applyD1Migrations, createExecutionContext, reset, waitOnExecutionContext } from 'cloudflare:test'
 import { createApp } from '../../functions/api/app.ts'
@@ -8,7 +9,10 @@ import { createClient } from '../../functions/contract/client.ts'
 import type { Facts } from '../../functions/contract/nodes.ts'
 import type { Problem } from '../../functions/contract/problem.ts'
 
-export const ORIGIN = 'http://api.test'
+// Two cores may have other work; a test that hangs is found all the same.
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 })
+
+const ORIGIN = 'http://api.test'
 export const OPERATOR = `lc_operator_test_${'A'.repeat(43)}`
 
 export const FACTS: Facts = { os: 'linux', architecture: 'amd64', backend: 'embedded', snapshotters: ['overlayfs'] }

@@ -1,5 +1,3 @@
-import type { Scope } from './token.ts'
-
 /** Who calls: no one in particular where that is enough, or the holder of a token. */
 export type Caller =
   | { scope: 'anyone' }
@@ -8,5 +6,3 @@ export type Caller =
   | { scope: 'node'; nodeId: string; generation: number; seenAt: number }
 
 export type NodeCaller = Extract<Caller, { scope: 'node' }>
-export type JoinCaller = Extract<Caller, { scope: 'join' }>
-export type { Scope }

@@ -9,8 +9,8 @@ export interface PageQuery {
 /** The key to go on after; '' from the beginning. REQUEST_INVALID for what no page gave. */
 export function afterKey(list: string, query: PageQuery): string {
   if (query.cursor === undefined) return ''
-  const [from, key] = query.cursor.split('.', 2).map(decodePart)
-  if (from !== list || key === undefined || key === '' || query.cursor !== cursorAt(list, key)) {
+  const key = decodePart(query.cursor.split('.', 2)[1] ?? '')
+  if (key === undefined || key === '' || query.cursor !== cursorAt(list, key)) {
     throw new LayercastError('REQUEST_INVALID', 'the cursor is not one of this list', {
       fix: 'Use the nextCursor of the page before, or none to begin',
     })

@@ -2,13 +2,6 @@ import type { D1Database } from '@cloudflare/workers-types'
 import type { Planned } from '../../plan/document.ts'
 import { keepText, readText } from './texts.ts'
 
-/** What is said of a plan beside its digest. */
-export interface PlanSummary {
-  digest: string
-  reference: string
-  snapshotter: string
-}
-
 /** Keeps plans. Keeping what is there already changes nothing. */
 export async function keepPlans(db: D1Database, fleet: string, plans: readonly Planned[]): Promise<void> {
   const insert = db.prepare(
