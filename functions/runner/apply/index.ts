@@ -6,7 +6,7 @@ import type { Applied, Applier, ApplyOptions, Mount } from '../ports.ts'
 import { AT_FDCWD, O_DIRECTORY, O_RDONLY, openAt, syncFileSystem } from '../system/at.ts'
 import { toByteString } from '../system/bytes.ts'
 import { must } from '../system/libc.ts'
-import { optionValue } from '../system/mount-options.ts'
+import { MS_BIND, MS_RDONLY, optionValue, parseMountOptions } from '../system/mount-options.ts'
 import { withMounted } from '../system/mounted.ts'
 import type { Limits } from './guard.ts'
 import { writeLayer } from './pipeline.ts'
@@ -25,7 +25,8 @@ export interface ApplierOptions {
 }
 
 /**
- * An applier that mounts the snapshot privately and writes the layer into it. A single overlay mount with an upper
+ * An applier that mounts the snapshot privately and writes the layer into it; a writable bind mount alone is written to at
+ * its source. A single overlay mount with an upper
  * directory and no lower ones is taken for what parallel mode (`rebase`) means by it: the layer goes straight into the
  * upper directory, with whiteouts as overlayfs keeps them.
  *
@@ -43,6 +44,8 @@ export function createApplier(options: ApplierOptions): Applier {
       }
       const upper = bareUpper(mounts)
       if (upper !== undefined) return applyTo(upper, 'overlay', layer, options, applying)
+      const source = boundSource(mounts)
+      if (source !== undefined) return applyTo(source, 'remove', layer, options, applying)
       return withMounted(
         mounts,
         (directory) => applyTo(directory, 'remove', layer, options, applying),
@@ -56,6 +59,15 @@ function bareUpper(mounts: readonly Mount[]): string | undefined {
   const [mount, ...more] = mounts
   if (mount?.type !== 'overlay' || more.length > 0) return undefined
   return optionValue(mount.options, 'lowerdir') === undefined ? optionValue(mount.options, 'upperdir') : undefined
+}
+
+// A writable bind mount alone is its source, and needs no mounting.
+function boundSource(mounts: readonly Mount[]): string | undefined {
+  const [mount, ...more] = mounts
+  if (mount === undefined || mount.target !== '' || more.length > 0) return undefined
+  const { flags, data, loop } = parseMountOptions(mount.options)
+  const plain = (flags & MS_BIND) !== 0 && (flags & MS_RDONLY) === 0 && data.length === 0 && !loop
+  return plain ? mount.source : undefined
 }
 
 async function applyTo(

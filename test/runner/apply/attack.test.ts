@@ -33,16 +33,18 @@ interface Scene {
 
 function scene(): Scene {
   const scenery = { root: sandbox.make('root'), outside: sandbox.make('outside') }
+  sandbox.make('outside/sub')
   writeFileSync(join(scenery.outside, 'secret'), 'secret', { mode: 0o600 })
   return scenery
 }
 
-const UNTOUCHED = { names: ['secret'], secret: 'secret', mode: 0o600, uid: 0, links: 1, mounts: [] }
+const UNTOUCHED = { names: ['secret', 'sub'], sub: [], secret: 'secret', mode: 0o600, uid: 0, links: 1, mounts: [] }
 
 function outsideOf({ outside }: Scene): typeof UNTOUCHED {
   const { mode, uid, nlink } = lstatSync(join(outside, 'secret'))
   return {
     names: readdirSync(outside),
+    sub: readdirSync(join(outside, 'sub')) as [],
     secret: readFileSync(join(outside, 'secret'), 'utf8'),
     mode: mode & 0o7777,
     uid,
@@ -273,7 +275,8 @@ describe('links', () => {
     },
     async () => {
       const place = scene()
-      for (const name of ['d', 'e']) mkdirSync(join(place.root, name))
+      for (const name of ['d/sub', 'e']) mkdirSync(join(place.root, name), { recursive: true })
+      symlinkSync('d/sub', join(place.root, 'via'))
       symlinkSync(place.outside, join(place.root, 'swap'))
       const at = new URL('../../../functions/runner/system/at.ts', import.meta.url).href
       const code = `import { openSync } from 'node:fs'
@@ -287,16 +290,17 @@ describe('links', () => {
       })
       try {
         await once(racer.stdout, 'data')
-        const entries = Array.from({ length: 2000 }, (_, index) => [
+        const entries = Array.from({ length: 20 }, (_, index) => [
           file(`d/secret`, `pwned ${index}`),
           file(`e/f${index}`, ''),
           whiteout(`d/secret`),
           file(`e/g${index}`, ''),
           hardlink(`e/h${index}`, `e/g${index}`),
           dir(`d/x${index}`, { mode: 0o777 }),
+          file(`via/f${index}`, 'pwned'),
         ]).flat()
-        for (let round = 0; round < 3; round++) {
-          // What the racer breaks may make a layer fail, but not escape.
+        // What the racer breaks makes most layers fail soon; none may escape.
+        for (let round = 0; round < 150; round++) {
           await sandbox.apply(place.root, entries).catch((error: unknown) => {
             if (!(error instanceof LayercastError)) throw error
           })
