@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import type { AddressInfo } from 'node:net'
 
 /** What a request was, as the server saw it. */
-export interface Seen {
+interface Seen {
   method: string
   url: string
   authorization: string | undefined

@@ -77,7 +77,7 @@ export function describe(data: Uint8Array, mediaType: string, annotations?: Reco
 
 const json = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value))
 
-export function compress(data: Uint8Array, compression: Compression): Uint8Array {
+function compress(data: Uint8Array, compression: Compression): Uint8Array {
   if (compression === 'gzip') return gzipSync(data, { level: 6 })
   return compression === 'zstd' ? zstdCompressSync(data) : data
 }
