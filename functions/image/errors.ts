@@ -61,6 +61,8 @@ export const CODES = {
   SNAPSHOT_NOT_FOUND: 'notFound',
   SNAPSHOTTER_NOT_FOUND: 'notFound',
   SNAPSHOT_WITHOUT_MOUNTS: 'failed',
+  SNAPSHOT_IN_USE: 'conflict',
+  TREE_NOT_ON_NODE: 'failed',
   CHAIN_INCOMPLETE: 'verification',
   VERIFICATION_FAILED: 'verification',
   NODE_CONFIG_INVALID: 'invalid',

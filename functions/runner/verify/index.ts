@@ -3,7 +3,12 @@ import type { Plan, PlanLayer } from '../../plan/document.ts'
 import type { Backend, SnapshotInfo, SnapshotKind } from '../ports.ts'
 import { hasCode } from '../../image/errors.ts'
 import { gcLabel } from './gc-label.ts'
-import { compareLabels } from './labels.ts'
+import { compareLabels, isSame } from './labels.ts'
+import { chainIDsOf, isLeftover } from './leftovers.ts'
+import { othersLabels, type OthersLabels } from './shared.ts'
+import { stateOf, type ChainState } from './state.ts'
+
+export { stateText, type ChainState } from './state.ts'
 
 /** One thing that is not as the plan says. */
 export type VerifyProblem =
@@ -20,6 +25,8 @@ export interface VerifiedLayer {
   digest: Digest
   chainID: Digest
   problems: VerifyProblem[]
+  /** The other image of the node whose labels the snapshot carries: it has this layer too, and came first. */
+  labelledFor?: string
 }
 
 /** What is wrong with the config blob, which keeps the chain from the garbage collector. */
@@ -36,24 +43,64 @@ export interface VerifyReport {
   chainID: Digest | ''
   layers: VerifiedLayer[]
   config: { digest: Digest; problems: ConfigProblem[] }
+  state: ChainState
+  /** Keys of active snapshots in which layers of this chain are, or were, made. Looked for where not all is well. */
+  leftovers: string[]
 }
 
 /**
  * Compares what a node has with a plan: each layer's snapshot, its kind, its parent and every label, and the gc label of
- * the config blob. Changes nothing; whether a problem is an error is the caller's to say. SNAPSHOTTER_NOT_FOUND,
+ * the config blob. A snapshot that another image of the node stands on too may carry exactly that image's labels: that is
+ * said, and no problem. Changes nothing; whether a problem is an error is the caller's to say. SNAPSHOTTER_NOT_FOUND,
  * CONTAINERD_*.
  */
 export async function verifyChain({ backend, plan }: { backend: Backend; plan: Plan }): Promise<VerifyReport> {
   const snapshotter = backend.snapshotter(plan.snapshotter)
   const layers: VerifiedLayer[] = []
+  let others: OthersLabels | undefined
   for (const [index, layer] of plan.layers.entries()) {
     const info = await orMissing(snapshotter.stat(layer.chainID))
     const problems = info === undefined ? [{ code: 'SNAPSHOT_MISSING' as const }] : compareSnapshot(layer, info)
-    layers.push({ index, digest: layer.descriptor.digest, chainID: layer.chainID, problems })
+    const { digest } = layer.descriptor
+    // Reading every other image takes a while, and only a label that differs asks for it.
+    if (info !== undefined && problems.some(isLabelProblem)) others ??= await othersLabels(backend, plan)
+    const owner = info && others && ownerOf(layer, info, others)
+    layers.push(
+      owner === undefined
+        ? { index, digest, chainID: layer.chainID, problems }
+        : {
+            index,
+            digest,
+            chainID: layer.chainID,
+            problems: problems.filter((problem) => !isLabelProblem(problem)),
+            labelledFor: owner,
+          },
+    )
   }
   const config = { digest: plan.config.digest, problems: await verifyConfig(backend, plan) }
   const ok = config.problems.length === 0 && layers.every(({ problems }) => problems.length === 0)
-  return { ok, reference: plan.reference, snapshotter: plan.snapshotter, chainID: plan.chainID, layers, config }
+  const found = { layers, config, leftovers: ok ? [] : await findLeftovers(backend, plan) }
+  const { reference, chainID } = plan
+  return { ok, reference, snapshotter: plan.snapshotter, chainID, ...found, state: stateOf(found, plan.layers) }
+}
+
+/** Whether a problem is one of labels alone. */
+export function isLabelProblem({ code }: VerifyProblem): boolean {
+  return code === 'LABEL_MISSING' || code === 'LABEL_DIFFERENT' || code === 'LABEL_EXTRA'
+}
+
+function ownerOf(layer: PlanLayer, info: SnapshotInfo, others: OthersLabels): string | undefined {
+  if (isSame(compareLabels(layer.labels, info.labels))) return undefined
+  return others.get(layer.chainID)?.find(({ labels }) => isSame(compareLabels(labels, info.labels)))?.image
+}
+
+async function findLeftovers(backend: Backend, plan: Plan): Promise<string[]> {
+  const chainIDs = chainIDsOf(plan)
+  const found: string[] = []
+  for await (const info of backend.snapshotter(plan.snapshotter).list()) {
+    if (isLeftover(info, chainIDs)) found.push(info.name)
+  }
+  return found
 }
 
 function compareSnapshot(layer: PlanLayer, info: SnapshotInfo): VerifyProblem[] {

@@ -1,0 +1,165 @@
+/** Compares the tree under a snapshotter with what a plan's layers describe. */
+import { setImmediate as breathe } from 'node:timers/promises'
+import { LayercastError } from '../../image/errors.ts'
+import type { Digest } from '../../image/digest.ts'
+import { isEncrypted } from '../../image/media-type.ts'
+import type { Plan, PlanLayer } from '../../plan/document.ts'
+import { profileNamed } from '../../plan/profiles.ts'
+import type { Backend } from '../ports.ts'
+import { walk } from '../system/walk.ts'
+import { checkAborted } from '../unpack/abort.ts'
+import { statOrNone } from '../unpack/snapshots.ts'
+import { hasBlob } from '../unpack/supply.ts'
+import type { Emit } from '../unpack/types.ts'
+import { TreeComparison, type TreeDifference, type XattrDifference } from './compare.ts'
+import { foldLayer } from './expected.ts'
+import { Fold } from './fold.ts'
+import { withView } from './view.ts'
+
+export interface CompareOptions {
+  backend: Backend
+  plan: Plan
+  /** Whether the content of the files is compared too. */
+  contents?: boolean
+  signal?: AbortSignal
+}
+
+/** A layer that the comparison does not reach. */
+export interface NotCompared {
+  index: number
+  digest: Digest
+  why: 'snapshot missing' | 'blob missing' | 'layer unreadable' | 'above one of these'
+}
+
+export interface TreeReport {
+  /** Nothing that was compared differs. */
+  ok: boolean
+  contents: boolean
+  /** How many layers, from the base up, the tree that was compared is made of. */
+  compared: number
+  notCompared: NotCompared[]
+  /** Files, directories and links that were looked at. */
+  entries: number
+  /** The first of them; `total` counts all. */
+  differences: TreeDifference[]
+  total: number
+  /** Files that lack an attribute on a file system that may know none of its kind. */
+  unsure: XattrDifference[]
+}
+
+const ignore: Emit = () => {}
+/** The most differences that a report names. */
+const MOST_DIFFERENCES = 1000
+const ENTRIES_AT_ONCE = 1000
+
+/** Why a plan's tree cannot be compared on this node; undefined where it can. */
+export function whyNoTree(plan: Plan): string | undefined {
+  if (profileNamed(plan.profile).content !== 'guest') return undefined
+  return `${plan.snapshotter} (profile ${plan.profile}) keeps no tree on the node: the guest pulls the image`
+}
+
+/**
+ * Mounts the chain's tree and compares every name, kind, size, mode, owner, link target, device number and, where that is
+ * sure, extended attribute; with `contents` every file's bytes. Where blobs or upper snapshots are missing, the layers
+ * below are compared and the others are named. Changes nothing. TREE_NOT_ON_NODE for a chain whose content is in a guest;
+ * LAYER_*, DIGEST_MISMATCH, DIFF_ID_MISMATCH where a blob is damaged; SYSTEM_CALL_FAILED, FAILED_PRECONDITION where the
+ * snapshot cannot be mounted; ABORTED, CONTAINERD_*.
+ */
+export async function compareTree(options: CompareOptions): Promise<TreeReport> {
+  const { plan, contents = false } = options
+  checkHasTree(plan)
+  const { reach, notCompared } = await reachOf(options)
+  const empty = { ok: true, contents, compared: reach, notCompared, entries: 0, differences: [], total: 0, unsure: [] }
+  if (reach === 0) return empty
+  const fold = new Fold({ contents })
+  for (const layer of plan.layers.slice(0, reach)) await foldOne(options, fold, layer)
+  return { ...empty, ...(await compareAt(options, fold, reach)) }
+}
+
+/**
+ * The lowest layer whose snapshot shows another tree than the layers up to it describe: from there on the chain must be
+ * made again. Undefined where every one that can be compared is right. Errors as `compareTree`.
+ */
+export async function lowestDamage(options: CompareOptions): Promise<number | undefined> {
+  const { plan, contents = false } = options
+  checkHasTree(plan)
+  const { reach } = await reachOf(options)
+  const fold = new Fold({ contents })
+  for (const [index, layer] of plan.layers.slice(0, reach).entries()) {
+    await foldOne(options, fold, layer)
+    if (!(await compareAt(options, fold, index + 1)).ok) return index
+  }
+  return undefined
+}
+
+function checkHasTree(plan: Plan): void {
+  const why = whyNoTree(plan)
+  if (why === undefined) return
+  throw new LayercastError('TREE_NOT_ON_NODE', why, {
+    fix: 'Leave --deep away: labels, parents and kinds are all that this node has of it.',
+    detail: { snapshotter: plan.snapshotter, profile: plan.profile },
+  })
+}
+
+async function reachOf({ backend, plan }: CompareOptions): Promise<{ reach: number; notCompared: NotCompared[] }> {
+  const snapshotter = backend.snapshotter(plan.snapshotter)
+  const notCompared: NotCompared[] = []
+  let reach: number | undefined
+  for (const [index, layer] of plan.layers.entries()) {
+    const { digest } = layer.descriptor
+    const there = (await statOrNone(snapshotter, layer.chainID))?.kind === 'committed'
+    const why = !there
+      ? 'snapshot missing'
+      : !(await hasBlob(backend, digest))
+        ? 'blob missing'
+        : isUnreadable(layer)
+          ? 'layer unreadable'
+          : reach === undefined
+            ? undefined
+            : 'above one of these'
+    if (why === undefined) continue
+    reach ??= index
+    notCompared.push({ index, digest, why })
+  }
+  return { reach: reach ?? plan.layers.length, notCompared }
+}
+
+/** Layers that are no archives, or whose key is not ours. */
+function isUnreadable({ descriptor: { mediaType } }: PlanLayer): boolean {
+  return mediaType.startsWith('application/vnd.erofs.') || isEncrypted(mediaType)
+}
+
+async function foldOne({ backend, signal }: CompareOptions, fold: Fold, layer: PlanLayer): Promise<void> {
+  const source = backend.content.read(layer.descriptor.digest)
+  await foldLayer(fold, layer, { source, ...(signal === undefined ? {} : { signal }) })
+}
+
+async function compareAt(
+  options: CompareOptions,
+  fold: Fold,
+  layers: number,
+): Promise<Pick<TreeReport, 'ok' | 'entries' | 'differences' | 'total' | 'unsure'>> {
+  const { backend, plan, contents = false, signal = new AbortController().signal } = options
+  const comparison = new TreeComparison(fold.root, { contents })
+  const differences: TreeDifference[] = []
+  let total = 0
+  let entries = 0
+  const take = (found: Iterable<TreeDifference>): void => {
+    for (const difference of found) {
+      total++
+      if (differences.length < MOST_DIFFERENCES) differences.push(difference)
+    }
+  }
+  const name = plan.layers[layers - 1]?.chainID ?? ''
+  await withView({ backend, snapshotter: plan.snapshotter, name, signal, emit: ignore }, async (directory) => {
+    for (const entry of walk(directory, { contents })) {
+      take(comparison.entry(entry))
+      // The walk is synchronous: signals and the daemon's answers have their turn in between.
+      if (entry.path !== '') entries++
+      if (entries % ENTRIES_AT_ONCE === 0) await breathe()
+      checkAborted(signal)
+    }
+    take(comparison.finish())
+  })
+  return { ok: total === 0, entries, differences, total, unsure: comparison.unsure }
+}

@@ -1,0 +1,87 @@
+/** The tree that an image's layers describe, read from their blobs. */
+import { createHash } from 'node:crypto'
+import { hasCode, LayercastError } from '../../image/errors.ts'
+import type { PlanLayer } from '../../plan/document.ts'
+import { readBlob } from '../apply/blob.ts'
+import { LayerDecoder } from '../apply/decoder.ts'
+import { readEntry } from '../apply/entry.ts'
+import { Guard } from '../apply/guard.ts'
+import { TarReader } from '../apply/tar.ts'
+import { fromByteString } from '../system/bytes.ts'
+import type { Fold } from './fold.ts'
+
+export interface ReadOptions {
+  /** The blob of the layer, in chunks. */
+  source: AsyncIterable<Uint8Array>
+  signal?: AbortSignal
+}
+
+/**
+ * Reads one layer, decoded and checked as an unpack would, and folds it into the tree. Nothing of it is kept but the tree.
+ * Errors: LAYER_*, DIGEST_MISMATCH, DIFF_ID_MISMATCH, ABORTED, those of the source.
+ */
+export async function foldLayer(fold: Fold, layer: PlanLayer, options: ReadOptions): Promise<void> {
+  const { descriptor } = layer
+  let name: string | undefined
+  let skipped = false
+  fold.nextLayer()
+  const guard = new Guard()
+  const reader = new TarReader({
+    entry(header) {
+      name = header.name
+      guard.entry(header)
+      const entry = readEntry(header)
+      skipped = entry === undefined
+      if (entry !== undefined) fold.begin(entry)
+    },
+    data: (bytes, offset) => {
+      if (!skipped) fold.data(bytes, offset)
+    },
+    end: () => {
+      if (!skipped) fold.end()
+    },
+  })
+  const hash = createHash('sha256')
+  const decoder = new LayerDecoder(descriptor, guard.size, (bytes) => {
+    guard.expanded(bytes.length)
+    hash.update(bytes)
+    reader.write(bytes)
+  })
+  try {
+    for await (const chunk of readBlob(descriptor, options.source, options.signal ? { signal: options.signal } : {})) {
+      guard.compressed(chunk.length)
+      decoder.write(chunk)
+    }
+    decoder.end()
+    reader.finish()
+  } catch (error) {
+    throw named(error, layer, name)
+  } finally {
+    decoder.free()
+  }
+  checkDiffID(layer, `sha256:${hash.digest('hex')}`)
+}
+
+function checkDiffID({ descriptor, diffID }: PlanLayer, actual: string): void {
+  if (actual === diffID) return
+  throw new LayercastError(
+    'DIFF_ID_MISMATCH',
+    `layer ${descriptor.digest} uncompresses to ${actual}, and the image's config says ${diffID}`,
+    {
+      fix: 'The blob or the config is not what was built: pull the image again, or rebuild it.',
+      detail: { layer: descriptor.digest, expected: diffID, actual },
+    },
+  )
+}
+
+/** The same error with the layer and the entry in it. */
+function named(error: unknown, { descriptor }: PlanLayer, name: string | undefined): unknown {
+  if (!hasCode(error, 'LAYER_CORRUPT', 'LAYER_UNSAFE', 'LAYER_TOO_LARGE', 'LAYER_UNSUPPORTED')) return error
+  const entry = name === undefined ? undefined : fromByteString(name).slice(0, 4096)
+  const where = entry === undefined ? '' : `, at entry ${JSON.stringify(entry.slice(0, 256))}`
+  return new LayercastError(error.code, `layer ${descriptor.digest}${where}: ${error.message}`, {
+    cause: error,
+    detail: { ...error.detail, layer: descriptor.digest, ...(entry === undefined ? {} : { entry }) },
+    ...(error.fix === undefined ? {} : { fix: error.fix }),
+  })
+}

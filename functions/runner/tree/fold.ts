@@ -1,0 +1,253 @@
+/**
+ * Layers folded into the tree that they describe (image-spec 1.1, "Image Layer Filesystem Changeset"), with the decisions
+ * of containerd and of layercast's own applier (apply/tree.ts): missing parents are made, also behind symbolic links; a
+ * whiteout is of the layers below alone; a hard link's entry describes the file. Where the two decide differently, the
+ * tree says that both are right.
+ */
+import { createHash, type Hash } from 'node:crypto'
+import type { Entry } from '../apply/entry.ts'
+import { tooLarge, unsafe } from '../apply/guard.ts'
+import { corrupt } from '../apply/tar-header.ts'
+import { S_IFBLK, S_IFCHR } from '../system/at.ts'
+import { fromByteString } from '../system/bytes.ts'
+import { describeNode, newDirectory, type Dir, type Leaf, type LeafKind, type Slot } from './node.ts'
+
+/** The most names that a fold makes in all: a bound on memory, some 300 bytes each. */
+export const MOST_NODES = 4_000_000
+/** The most symbolic links in one path, as the applier has it. */
+const LINKS = 255
+
+type Content = Exclude<Entry, { kind: 'whiteout' | 'opaque' }>
+
+export class Fold {
+  readonly root: Dir = newDirectory(undefined)
+  readonly #contents: boolean
+  readonly #most: number
+  #layer = -1
+  #made = 0
+  #file: { leaf: Leaf; hash: Hash; end: number } | undefined
+
+  /** @param options.contents whether files are hashed */
+  constructor(options: { contents: boolean; most?: number }) {
+    this.#contents = options.contents
+    this.#most = options.most ?? MOST_NODES
+  }
+
+  /** Layers come from the base up. */
+  nextLayer(): void {
+    this.#layer++
+  }
+
+  /** Starts an entry; a file's data follows, then `end`. LAYER_CORRUPT, LAYER_UNSAFE, LAYER_TOO_LARGE. */
+  begin(entry: Entry): void {
+    if (entry.kind === 'opaque') this.#prune(this.#find(entry.path, true))
+    else if (entry.kind === 'whiteout') this.#whiteout(this.#find(entry.path, true), entry.name)
+    else this.#write(entry)
+  }
+
+  /** Bytes of the present file, in order. */
+  data(bytes: Uint8Array, offset: number): void {
+    if (this.#file === undefined) return
+    hashZeros(this.#file.hash, offset - this.#file.end)
+    this.#file.hash.update(bytes)
+    this.#file.end = offset + bytes.length
+  }
+
+  /** The present entry is complete. */
+  end(): void {
+    if (this.#file === undefined) return
+    const { leaf, hash, end } = this.#file
+    hashZeros(hash, leaf.size - end)
+    leaf.sha256 = hash.digest('hex')
+    this.#file = undefined
+  }
+
+  #write(entry: Content): void {
+    const parent = this.#find(entry.path.slice(0, -1), true)
+    const name = entry.path.at(-1) ?? ''
+    if (entry.kind === 'directory') this.#writeDirectory(entry, parent, name)
+    else if (entry.kind === 'link') this.#link(entry, parent, name)
+    else this.#writeLeaf(entry, parent, name)
+    this.#mark(parent, name)
+  }
+
+  #writeDirectory(entry: Content, parent: Dir, name: string): void {
+    const there = parent.children.get(name)?.node
+    const directory = there?.kind === 'directory' ? there : this.#makeDirectory(parent, name)
+    describeNode(directory, entry.metadata)
+  }
+
+  #writeLeaf(entry: Exclude<Content, { kind: 'directory' | 'link' }>, parent: Dir, name: string): void {
+    const isNode = entry.kind === 'node'
+    const leaf: Leaf = {
+      kind: isNode ? nodeKind(entry.type) : entry.kind,
+      mode: 0,
+      uid: 0,
+      gid: 0,
+      xattrs: new Map(),
+      size: entry.kind === 'file' ? entry.size : 0,
+      target: entry.kind === 'symlink' ? entry.target : '',
+      major: isNode ? entry.major : 0,
+      minor: isNode ? entry.minor : 0,
+      sha256: undefined,
+      names: 1,
+      layer: this.#layer,
+      sure: true,
+    }
+    describeNode(leaf, entry.metadata)
+    const slot = this.#put(parent, name, leaf)
+    // The character device 0:0 is overlayfs's own sign that nothing is there: there is no such file under it.
+    slot.optional = leaf.kind === 'char' && leaf.major === 0 && leaf.minor === 0
+    if (leaf.kind === 'file' && this.#contents) this.#file = { leaf, hash: createHash('sha256'), end: 0 }
+  }
+
+  #link(entry: Content & { kind: 'link' }, parent: Dir, name: string): void {
+    const target = fromByteString(entry.target.join('/'))
+    const above = this.#find(entry.target.slice(0, -1), false)
+    const slot = above?.children.get(entry.target.at(-1) ?? '')
+    if (slot === undefined) throw corrupt(`the hard link's target ${JSON.stringify(target)} is not there`, { target })
+    if (slot.node.kind === 'directory') {
+      throw corrupt(`the hard link's target ${JSON.stringify(target)} is a directory`, { target })
+    }
+    const leaf = this.#leafOf(slot, slot.node)
+    describeNode(leaf, { ...entry.metadata, mode: leaf.kind === 'symlink' ? leaf.mode : entry.metadata.mode })
+    if (parent.children.get(name)?.node === leaf) return
+    this.#put(parent, name, leaf)
+    leaf.names++
+  }
+
+  // A file of the layers below that has several names: overlayfs takes these apart when one of them is written to.
+  #leafOf(slot: Slot, leaf: Leaf): Leaf {
+    if (leaf.layer === this.#layer || leaf.names === 1) {
+      leaf.layer = this.#layer
+      return leaf
+    }
+    leaf.names--
+    leaf.sure = false
+    const xattrs = new Map([...leaf.xattrs].map(([key, attribute]) => [key, { ...attribute }]))
+    const copy = { ...leaf, xattrs, names: 1, layer: this.#layer, sure: true }
+    slot.node = copy
+    return copy
+  }
+
+  /** What the name stands for from now on; what stood there, with all below it, is gone. */
+  #put(parent: Dir, name: string, node: Leaf | Dir): Slot {
+    if (++this.#made > this.#most) {
+      throw tooLarge(`the image has more than ${this.#most} files, too many to compare`, { files: this.#most })
+    }
+    this.#remove(parent, name)
+    parent.hidden?.delete(name)
+    const slot: Slot = { node, layer: -1, implied: true, optional: false }
+    parent.children.set(name, slot)
+    if (node.kind === 'directory') node.slot = slot
+    return slot
+  }
+
+  #remove(parent: Dir, name: string): void {
+    const there = parent.children.get(name)?.node
+    if (there === undefined) return
+    if (there.kind !== 'directory') there.names--
+    parent.children.delete(name)
+  }
+
+  #makeDirectory(parent: Dir, name: string): Dir {
+    const directory = newDirectory(parent)
+    const hidden = parent.hidden?.get(name) ?? hiddenBelow(parent.before, name)
+    if (hidden?.node.kind === 'directory') directory.before = hidden
+    this.#put(parent, name, directory)
+    return directory
+  }
+
+  #whiteout(parent: Dir, name: string): void {
+    const slot = parent.children.get(name)
+    if (slot === undefined) return
+    if (slot.layer !== this.#layer) {
+      this.#hide(parent, name, slot)
+      return
+    }
+    // Written by this layer: containerd takes it away, while the specification has it that nothing of this layer can be meant.
+    if (slot.node.kind === 'directory') this.#prune(slot.node)
+    this.#makeOptional(slot)
+  }
+
+  #prune(directory: Dir): void {
+    for (const [name, slot] of directory.children) {
+      if (slot.layer !== this.#layer) this.#hide(directory, name, slot)
+      else {
+        if (slot.node.kind === 'directory') this.#prune(slot.node)
+        // containerd spares what has an entry of its own, and not what is above it.
+        if (slot.implied) this.#makeOptional(slot)
+      }
+    }
+  }
+
+  #hide(parent: Dir, name: string, { node }: Slot): void {
+    this.#remove(parent, name)
+    parent.hidden ??= new Map()
+    parent.hidden.set(name, { layer: this.#layer, node })
+  }
+
+  #makeOptional(slot: Slot): void {
+    slot.optional = true
+    if (slot.node.kind !== 'directory') return
+    for (const child of slot.node.children.values()) this.#makeOptional(child)
+  }
+
+  #mark(parent: Dir, name: string): void {
+    const slot = parent.children.get(name)
+    if (slot !== undefined) {
+      slot.layer = this.#layer
+      slot.implied = false
+    }
+    for (let above = parent.slot, dir = parent; above !== undefined && above.layer !== this.#layer;) {
+      above.layer = this.#layer
+      above.implied = true
+      dir = dir.parent ?? this.root
+      above = dir.slot
+    }
+  }
+
+  /** The directory that the components lead to, links followed. LAYER_CORRUPT where one is no directory. */
+  #find(components: readonly string[], make: true): Dir
+  #find(components: readonly string[], make: boolean): Dir | undefined
+  #find(components: readonly string[], make: boolean): Dir | undefined {
+    let directory = this.root
+    const steps = [...components]
+    let links = 0
+    for (let step = steps.shift(); step !== undefined; step = steps.shift()) {
+      if (step === '' || step === '.') continue
+      if (step === '..') {
+        directory = directory.parent ?? directory
+        continue
+      }
+      const there = directory.children.get(step)?.node
+      if (there?.kind === 'directory') directory = there
+      else if (there?.kind === 'symlink') {
+        if (++links > LINKS) throw unsafe(`the path leads through more than ${LINKS} symbolic links`)
+        if (there.target.startsWith('/')) directory = this.root
+        steps.unshift(...there.target.split('/'))
+      } else if (there !== undefined) {
+        throw corrupt(`${JSON.stringify(fromByteString(step))}, which the path goes through, is no directory`)
+      } else if (make) directory = this.#makeDirectory(directory, step)
+      else return undefined
+    }
+    return directory
+  }
+}
+
+/** What a deleted directory held at a name. */
+export function hiddenBelow(before: Dir['before'], name: string): NonNullable<Dir['before']> | undefined {
+  if (before?.node.kind !== 'directory') return undefined
+  const slot = before.node.children.get(name)
+  return slot === undefined ? undefined : { layer: before.layer, node: slot.node }
+}
+
+function nodeKind(type: number): LeafKind {
+  return type === S_IFCHR ? 'char' : type === S_IFBLK ? 'block' : 'fifo'
+}
+
+const ZEROS = Buffer.alloc(1 << 16)
+
+function hashZeros(hash: Hash, length: number): void {
+  for (let left = length; left > 0; left -= ZEROS.length) hash.update(ZEROS.subarray(0, Math.min(left, ZEROS.length)))
+}

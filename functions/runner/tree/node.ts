@@ -1,0 +1,94 @@
+/** A file system tree in memory, as layers describe it. Names, paths and attributes are byte strings (system/bytes.ts). */
+import type { Metadata } from '../apply/entry.ts'
+
+export type LeafKind = 'file' | 'symlink' | 'char' | 'block' | 'fifo'
+
+/** An extended attribute. One is not sure where a layer describes a directory anew, without it. */
+export interface Attribute {
+  value: string
+  sure: boolean
+}
+
+export interface Owned {
+  /** Permissions with setuid, setgid and sticky. */
+  mode: number
+  uid: number
+  gid: number
+  xattrs: Map<string, Attribute>
+}
+
+/** Anything but a directory. Hard links share one. */
+export interface Leaf extends Owned {
+  kind: LeafKind
+  size: number
+  /** Of a symbolic link. */
+  target: string
+  /** Of a device. */
+  major: number
+  minor: number
+  /** Of a file's content, in hexadecimal, where contents are read. */
+  sha256: string | undefined
+  /** How many names it has. */
+  names: number
+  /** The layer that wrote it, or that gave it another name. */
+  layer: number
+  /** Whether mode, owner and attributes can be told: a link to it from another layer changes them or does not. */
+  sure: boolean
+}
+
+export interface Dir extends Owned {
+  kind: 'directory'
+  children: Map<string, Slot>
+  parent: Dir | undefined
+  /** Its place in its parent; undefined for the root. */
+  slot: Slot | undefined
+  /** What layers deleted here and did not write again. */
+  hidden: Map<string, Hidden> | undefined
+  /** What a directory of this name held when a layer deleted it. */
+  before: Hidden | undefined
+}
+
+export type TreeNode = Leaf | Dir
+
+/** A name in a directory. */
+export interface Slot {
+  node: TreeNode
+  /** The layer that last wrote the name or something below it; -1 where it was only made on the way to a whiteout. */
+  layer: number
+  /** Made or kept for the sake of what is below, without an entry of its own in that layer. */
+  implied: boolean
+  /** May be absent: appliers differ on what an archive in this order means. */
+  optional: boolean
+}
+
+export interface Hidden {
+  /** The layer that deleted it. */
+  layer: number
+  node: TreeNode
+}
+
+export function newDirectory(parent: Dir | undefined): Dir {
+  return {
+    kind: 'directory',
+    mode: 0o755,
+    uid: 0,
+    gid: 0,
+    xattrs: new Map(),
+    children: new Map(),
+    parent,
+    slot: undefined,
+    hidden: undefined,
+    before: undefined,
+  }
+}
+
+/** Takes over what an entry says. `trusted.` attributes are the node's own, and never taken from layers. */
+export function describeNode(node: TreeNode, { mode, uid, gid, xattrs }: Metadata): void {
+  node.mode = mode
+  node.uid = uid
+  node.gid = gid
+  for (const attribute of node.xattrs.values()) attribute.sure = false
+  for (const [name, value] of xattrs) {
+    if (!name.startsWith('trusted.')) node.xattrs.set(name, { value, sure: true })
+  }
+}

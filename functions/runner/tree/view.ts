@@ -1,0 +1,39 @@
+/** The tree that a committed snapshot shows, mounted for as long as someone looks at it. */
+import { randomBytes } from 'node:crypto'
+import type { Backend } from '../ports.ts'
+import { withMounted } from '../system/mounted.ts'
+import { cleanUp } from '../unpack/cleanup.ts'
+import { underLease } from '../unpack/lease.ts'
+import { removeIfThere } from '../unpack/snapshots.ts'
+import type { Emit } from '../unpack/types.ts'
+
+export interface ViewOptions {
+  backend: Backend
+  snapshotter: string
+  /** The committed snapshot to look at. */
+  name: string
+  signal: AbortSignal
+  emit: Emit
+}
+
+/**
+ * Runs `look` over a directory that shows the snapshot, read-only. View, mount and lease are gone afterwards, whatever
+ * happens; those of a process that was killed go with the next one. Errors: SNAPSHOT_NOT_FOUND, SYSTEM_CALL_FAILED,
+ * FAILED_PRECONDITION (mounts that nobody but containerd can make), those of `look`.
+ */
+export async function withView<T>(options: ViewOptions, look: (directory: string) => Promise<T>): Promise<T> {
+  const { backend, name, signal, emit } = options
+  return await underLease(backend, { purpose: 'verify', signal, emit }, async (leased) => {
+    const snapshotter = leased.snapshotter(options.snapshotter)
+    const key = `layercast-verify-${randomBytes(9).toString('base64url')} ${name}`
+    const remove = { what: `remove snapshot ${key}`, run: () => removeIfThere(snapshotter, key) }
+    let result: T
+    try {
+      result = await withMounted(await snapshotter.view(key, name, {}), look)
+    } catch (error) {
+      throw await cleanUp(error, [remove])
+    }
+    await remove.run()
+    return result
+  })
+}
