@@ -35,7 +35,13 @@ export async function unpackLayers(
     } catch (error) {
       // A layer that was there and that nothing held may be collected before ours stands on it: look again from the top.
       if (!hasCode(error, 'SNAPSHOT_NOT_FOUND') || restarts >= RESTARTS) throw error
-      restarts++
+      context.emit({
+        type: 'retry',
+        what: `find the chain below ${layer.chainID}`,
+        attempt: ++restarts,
+        waitMs: 0,
+        error,
+      })
       index = (await countPresent(snapshotter, chainIDsOf(plan))).present
     }
   }

@@ -14,6 +14,8 @@ export interface LeaseOptions {
   purpose: string
   signal: AbortSignal
   emit: Emit
+  /** Asked when the work is done: whether something may be left that the lease alone holds. */
+  untidy?: () => boolean
 }
 
 /**
@@ -25,20 +27,21 @@ export async function underLease<T>(
   options: LeaseOptions,
   work: (leased: Backend) => Promise<T>,
 ): Promise<T> {
-  const { purpose, signal, emit } = options
+  const { purpose, signal, emit, untidy = () => false } = options
   const id = `layercast-${purpose}-${Date.now()}-${randomBytes(6).toString('hex')}`
-  await create(backend, id, signal, emit)
   let result: T
   try {
+    // Within: the answer may have been lost with the lease made.
+    await create(backend, id, signal, emit)
     emit({ type: 'lease', id, step: 'created' })
     result = await work(backend.withLease(id))
   } catch (error) {
     // Layers done before an abort are of use to the next run, those below a layer that cannot be made to nobody.
-    const sync = !hasCode(error, 'ABORTED')
+    const sync = !hasCode(error, 'ABORTED') || untidy() || 'cleanup' in error.detail
     throw await cleanUp(error, [{ what: `delete lease ${id}`, run: () => drop(backend, id, emit, sync) }])
   }
   try {
-    await drop(backend, id, emit)
+    await drop(backend, id, emit, untidy())
   } catch (error) {
     // What was asked for is done, and the lease ends by itself: worth a warning, not a failure.
     emit({ type: 'warning', code: 'LEASE_LEFT', detail: `lease ${id} stays until it expires: ${messageOf(error)}` })

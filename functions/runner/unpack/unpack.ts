@@ -29,7 +29,10 @@ export async function unpack(options: UnpackOptions): Promise<UnpackResult> {
   const { plan } = planned
   const started = performance.now()
   const warnings: PlanWarning[] = [...plan.warnings]
+  let untidy = false
   const emit: Emit = (event: UnpackEvent) => {
+    // What was tried again may not have been undone the first time.
+    if (event.type === 'retry') untidy = true
     if (event.type === 'warning') warnings.push({ code: event.code, detail: event.detail })
     options.onEvent?.(event)
   }
@@ -59,7 +62,7 @@ export async function unpack(options: UnpackOptions): Promise<UnpackResult> {
     return result(true, new Map())
   }
 
-  const done = await underLease(backend, { purpose: 'unpack', signal, emit }, async (leased) => {
+  const done = await underLease(backend, { purpose: 'unpack', signal, emit, untidy: () => untidy }, async (leased) => {
     const concurrency = options.concurrency ?? LAYERS_IN_FLIGHT
     const supply = createSupply({ backend: leased, provide, concurrency, signal, emit })
     const snapshotter = leased.snapshotter(plan.snapshotter)
