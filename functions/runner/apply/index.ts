@@ -26,9 +26,8 @@ export interface ApplierOptions {
 
 /**
  * An applier that mounts the snapshot privately and writes the layer into it; a writable bind mount alone is written to at
- * its source. A single overlay mount with an upper
- * directory and no lower ones is taken for what parallel mode (`rebase`) means by it: the layer goes straight into the
- * upper directory, with whiteouts as overlayfs keeps them.
+ * its source. A single overlay mount with an upper directory and no lower ones is taken for what parallel mode (`rebase`)
+ * means by it: the layer goes straight into the upper directory, with whiteouts as overlayfs keeps them.
  *
  * `apply` fails with LAYER_CORRUPT, LAYER_UNSAFE, LAYER_TOO_LARGE, LAYER_UNSUPPORTED, DIGEST_MISMATCH, SYSTEM_CALL_FAILED,
  * SNAPSHOT_WITHOUT_MOUNTS, ABORTED, or an error of `read`. Nothing stays mounted; what was written into the snapshot

@@ -300,7 +300,7 @@ describe('links', () => {
           file(`via/f${index}`, 'pwned'),
         ]).flat()
         // What the racer breaks makes most layers fail soon; none may escape.
-        for (let round = 0; round < 150; round++) {
+        for (let round = 0; round < 80; round++) {
           await sandbox.apply(place.root, entries).catch((error: unknown) => {
             if (!(error instanceof LayercastError)) throw error
           })
