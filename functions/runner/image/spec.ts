@@ -21,7 +21,8 @@ export function isRegistrySpec(text: string): boolean {
 export function referenceOf(source: Pick<ImageSource, 'spec' | 'reference' | 'target'>, wanted?: string): string {
   const said = wanted ?? source.reference
   if (said !== undefined) return normalizeReference(said)
-  const path = source.spec.slice(source.spec.indexOf(':') + 1).replace(/:[\w.-]+$/, '')
+  // A path ends at its first colon, as in the specs themselves.
+  const [, path = ''] = source.spec.split(':', 2)
   const name = basename(path)
     .toLowerCase()
     .replace(/\.tar(\.gz)?$/, '')

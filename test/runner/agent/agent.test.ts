@@ -1,0 +1,122 @@
+import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { putFacts } from '../../../functions/contract/nodes.ts'
+import { gatherFacts } from '../../../functions/runner/agent/facts.ts'
+import { Patience } from '../../../functions/runner/agent/patience.ts'
+import { State } from '../../../functions/runner/agent/state.ts'
+import type { Backend } from '../../../functions/runner/ports.ts'
+import { digestOf } from '../../support/images/index.ts'
+import { failure } from '../unpack/support/failure.ts'
+
+let directory: string
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'layercast-state-'))
+})
+afterEach(() => rm(directory, { recursive: true }))
+
+describe("the agent's state", () => {
+  const identity = { server: 'http://x', name: 'n', enrolmentKey: 'k'.repeat(43), id: 'a1', token: 'secret' }
+
+  test('is what was kept, also after a restart, and for its owner alone', async () => {
+    const path = join(directory, 'new', 'state')
+    const state = await State.open(path)
+    expect(await state.identity()).toBeUndefined()
+    expect(await state.said()).toEqual({ reports: {} })
+    await state.keepIdentity(identity)
+    const assignment = { etag: '"3"', generation: 3, plans: [] }
+    await state.keepAssignment(assignment)
+    const again = await State.open(path)
+    expect(await again.identity()).toEqual(identity)
+    expect(await again.assignment()).toEqual(assignment)
+    expect((await stat(join(path, 'node.json'))).mode & 0o777).toBe(0o600)
+    expect((await stat(path)).mode & 0o777).toBe(0o700)
+    expect((await readdir(path)).sort()).toEqual(['assignment.json', 'node.json', 'plans'])
+  })
+
+  test('that is damaged is named, with what to do about it', async () => {
+    const state = await State.open(directory)
+    for (const text of ['', '{', '{}', '{"server":1}', 'null']) {
+      await writeFile(join(directory, 'node.json'), text)
+      const error = await failure(state.identity())
+      expect(error).toMatchObject({ code: 'DOCUMENT_FIELD_INVALID' })
+      expect(error.message).toContain('node.json')
+      expect(error.fix).toContain('join-token')
+    }
+  })
+
+  test('of another enrolment is forgotten, and plans that are no longer assigned go', async () => {
+    const state = await State.open(directory)
+    await state.keepAssignment({ etag: '"1"', generation: 1, plans: [] })
+    await state.keepSaid({ reports: {}, generation: 1 })
+    await state.forgetRounds()
+    expect(await state.assignment()).toBeUndefined()
+    const [one, two] = [digestOf('one'), digestOf('two')]
+    await state.keepPlan(one, new TextEncoder().encode('1'))
+    await state.keepPlan(two, new TextEncoder().encode('2'))
+    await state.prunePlans([two])
+    expect(await state.plan(one)).toBeUndefined()
+    expect(new TextDecoder().decode(await state.plan(two))).toBe('2')
+  })
+
+  test('that cannot be kept is an error that names the place', async () => {
+    await writeFile(join(directory, 'file'), '')
+    const error = await failure(State.open(join(directory, 'file', 'state')))
+    expect(error).toMatchObject({ code: 'SYSTEM_CALL_FAILED' })
+    expect(error.message).toContain(directory)
+  })
+})
+
+describe('patience', () => {
+  test('is longer after each failure, has an end, and is over when it goes well', () => {
+    let now = 0
+    const patience = new Patience(() => now)
+    const waitsFor = () => {
+      const from = now
+      while (!patience.isDue('p')) now += 1_000
+      return now - from
+    }
+    const waits = Array.from({ length: 8 }, () => {
+      patience.failed('p')
+      return waitsFor()
+    })
+    expect(waits.slice(0, 4)).toEqual([30_000, 60_000, 120_000, 240_000])
+    expect(Math.max(...waits)).toBe(15 * 60_000)
+    patience.failed('p')
+    expect(patience.isDue('other')).toBe(true)
+    patience.done('p')
+    expect(patience.isDue('p')).toBe(true)
+    patience.failed('p')
+    expect(waitsFor()).toBe(30_000)
+    patience.failed('p')
+    patience.forget()
+    expect(patience.isDue('p')).toBe(true)
+  })
+})
+
+test('facts are what the contract takes, whatever snapshotters there are, and only those that are ready', async () => {
+  const { schema } = putFacts.request.body.content['application/json']
+  const plugin = fc.record({
+    name: fc.string({ minLength: 1, maxLength: 128 }),
+    capabilities: fc.constant([]),
+    broken: fc.boolean(),
+  })
+  await fc.assert(
+    fc.asyncProperty(fc.array(plugin, { maxLength: 100 }), fc.boolean(), async (plugins, containerd) => {
+      const backend = {
+        kind: containerd ? 'containerd' : 'embedded',
+        version: async () => '1.6.20~ds1',
+        snapshotters: async () =>
+          plugins.map(({ name, capabilities, broken }) =>
+            broken ? { name, capabilities, error: 'not there' } : { name, capabilities },
+          ),
+      } as unknown as Backend
+      const facts = await gatherFacts(backend)
+      expect(schema.parse(facts)).toEqual(facts)
+      const ready = new Set(plugins.filter(({ broken }) => !broken).map(({ name }) => name))
+      for (const name of facts.snapshotters) expect(ready.has(name)).toBe(true)
+    }),
+  )
+})
