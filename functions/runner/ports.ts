@@ -71,11 +71,7 @@ export interface ContentStore {
   /** The blob's bytes from `offset`, in order, in chunks that the caller may keep. BLOB_NOT_FOUND before the first chunk. */
   read(digest: Digest, options?: { offset?: number; length?: number }): AsyncIterable<Uint8Array>
   /** Stores a blob. Its digest and size are checked before it can be seen; writing what is there already succeeds. */
-  write(
-    expected: Pick<Descriptor, 'digest' | 'size'>,
-    data: AsyncIterable<Uint8Array>,
-    labels?: Labels,
-  ): Promise<void>
+  write(expected: Pick<Descriptor, 'digest' | 'size'>, data: AsyncIterable<Uint8Array>, labels?: Labels): Promise<void>
   /** Sets labels on a blob; an empty value removes one. Others stay. */
   label(digest: Digest, labels: Labels): Promise<ContentInfo>
   list(): AsyncIterable<ContentInfo>

@@ -2,7 +2,7 @@ import type { Streams } from './console.ts'
 import { bytes } from './text.ts'
 
 /** One thing that takes time, as the person sees it. */
-export interface ProgressLine {
+interface ProgressLine {
   label: string
   /** What is being done to it now, such as `applying`. */
   state: string

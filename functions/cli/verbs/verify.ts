@@ -52,7 +52,7 @@ export const verifyVerb = verb({
 })
 
 /** Each layer with what is wrong with it. */
-export function reportText({ plan }: Planned, report: VerifyReport): string {
+function reportText({ plan }: Planned, report: VerifyReport): string {
   const rows = plan.layers.map((layer, index) => ({ ...layer, problems: report.layers[index]?.problems ?? [] }))
   const layers = table(rows, [
     ...(LAYER_COLUMNS as readonly Column<(typeof rows)[number]>[]),
