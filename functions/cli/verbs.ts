@@ -8,6 +8,7 @@ import { imageLsVerb } from './verbs/image-ls.ts'
 import { joinTokenCreateVerb, joinTokenLsVerb, joinTokenRevokeVerb } from './verbs/join-token.ts'
 import { nodeLsVerb, nodeRmVerb } from './verbs/node.ts'
 import { planVerb } from './verbs/plan.ts'
+import { repairVerb } from './verbs/repair.ts'
 import { serveVerb } from './verbs/serve.ts'
 import { snapshotLsVerb } from './verbs/snapshot-ls.ts'
 import { snapshotRmVerb } from './verbs/snapshot-rm.ts'
@@ -23,6 +24,7 @@ export const VERBS: readonly Verb[] = [
   planVerb,
   applyVerb,
   verifyVerb,
+  repairVerb,
   imageLsVerb,
   imageImportVerb,
   snapshotLsVerb,

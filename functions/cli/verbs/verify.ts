@@ -1,12 +1,15 @@
 import { LayercastError } from '../../image/errors.ts'
-import type { Planned } from '../../plan/document.ts'
+import type { TreeReport } from '../../runner/tree/chain.ts'
+import type { VerifiedImage } from '../../runner/verify/all.ts'
 import type { VerifyReport } from '../../runner/verify/index.ts'
-import { LAYER_COLUMNS, warningText } from '../output/plan.ts'
-import { fields, table, type Column } from '../output/table.ts'
-import { count, shortDigest, shortLabel } from '../output/text.ts'
-import { inputOf, lookUp, planHere } from '../planning.ts'
+import { stateText } from '../../runner/verify/state.ts'
+import type { Context } from '../context.ts'
+import { table } from '../output/table.ts'
+import { count } from '../output/text.ts'
+import { treeFields, verifyText } from '../output/verify.ts'
+import { inputOf, lookUp, planHere, type PlanningOptions } from '../planning.ts'
 import { verb } from '../verb.ts'
-import { IMAGE, LABELS, PLATFORM, PROFILE, REFERENCE, SNAPSHOTTER } from './options.ts'
+import { IMAGE, LABELS, PLATFORM, PROFILE, REFERENCE } from './options.ts'
 
 export const verifyVerb = verb({
   path: ['verify'],
@@ -14,10 +17,18 @@ export const verifyVerb = verb({
   summary: "compare what the node has with an image's plan",
   description:
     "Every snapshot of the chain, its kind, its parent and its labels, and the config's label that keeps the chain from the " +
-    'garbage collector. Nothing is changed. Exit status 5 where anything is not as planned.',
-  arguments: [IMAGE],
+    'garbage collector. With --deep the files too. Nothing is changed. Exit status 5 where anything is not as planned.',
+  arguments: [{ ...IMAGE, optional: true }],
   options: {
-    snapshotter: { ...SNAPSHOTTER, summary: 'the snapshotter that it should be ready under' },
+    snapshotter: {
+      short: 's',
+      value: 'NAME',
+      env: 'CONTAINERD_SNAPSHOTTER',
+      summary: 'the snapshotter that it should be ready under (with --all: every one that an image is unpacked under)',
+    },
+    all: { summary: 'every image of the node' },
+    deep: { summary: 'compare the tree under the snapshotter with what the layers describe' },
+    contents: { summary: 'with --deep: compare the content of the files too' },
     platform: PLATFORM,
     profile: PROFILE,
     labels: LABELS,
@@ -25,73 +36,164 @@ export const verifyVerb = verb({
   },
   examples: [
     { command: 'verify nginx:1.29 --snapshotter native', summary: 'after an unpack' },
+    { command: 'verify --all -n k8s.io', summary: 'everything that the kubelet has pulled' },
+    { command: 'verify nginx:1.29 -s erofs --deep', summary: 'deleted files that came back, and the like' },
     {
       command: "verify nginx:1.29 -s nydus -o json | jq '.layers[].problems[]'",
       summary: 'what is wrong, for a script',
     },
   ],
   async run(context, { args, options }) {
-    const { verifyChain } = await import('../../runner/verify/index.ts')
-    const planned = await planHere(inputOf(await lookUp(context, args.IMAGE, options), options))
-    const report = await verifyChain({ backend: await context.backend(), plan: planned.plan })
-    await context.show({ plan: planned.digest, ...report }, () => reportText(planned, report))
-    if (report.ok) return
-    const wrong = report.layers.filter(({ problems }) => problems.length > 0).length
-    const config = report.config.problems.length > 0 ? 'the config' : ''
-    const layers = wrong > 0 ? `${wrong} of ${count(report.layers.length, 'layer')}` : ''
-    const verbForm = wrong + (config ? 1 : 0) === 1 ? 'is' : 'are'
-    throw new LayercastError(
-      'VERIFICATION_FAILED',
-      `${[layers, config].filter(Boolean).join(' and ')} ${verbForm} not as planned under ${report.snapshotter}`,
-      {
-        fix: `Run 'layercast unpack ${args.IMAGE} --snapshotter ${report.snapshotter}'; snapshots that are there with other labels must be removed first.`,
-        detail: { plan: planned.digest, layers: wrong },
-      },
-    )
+    if (options.contents && !options.deep) throw usage('--contents is given without --deep', 'Give --deep too.')
+    if (options.all) {
+      if (args.IMAGE !== undefined) throw usage('IMAGE and --all are given', 'Give one of them.')
+      if (options.reference !== undefined) throw usage('--reference goes with one IMAGE', 'Leave it away.')
+      return await verifyEvery(context, options)
+    }
+    const { snapshotter } = options
+    if (args.IMAGE === undefined) throw usage('no IMAGE is given', 'Name an image, or give --all.')
+    if (snapshotter === undefined) throw usage('--snapshotter is not given', 'Give --snapshotter NAME.')
+    await verifyOne(context, args.IMAGE, { ...options, snapshotter })
   },
 })
 
-/** Each layer with what is wrong with it. */
-function reportText({ plan }: Planned, report: VerifyReport): string {
-  const rows = plan.layers.map((layer, index) => ({ ...layer, problems: report.layers[index]?.problems ?? [] }))
-  const layers = table(rows, [
-    ...(LAYER_COLUMNS as readonly Column<(typeof rows)[number]>[]),
-    {
-      title: 'FOUND',
-      value: ({ problems }) => (problems.length === 0 ? 'as planned' : problems.map(problemText).join('; ')),
+async function verifyOne(
+  context: Context,
+  image: string,
+  options: PlanningOptions & { deep: boolean; contents: boolean },
+): Promise<void> {
+  const { verifyChain } = await import('../../runner/verify/index.ts')
+  const planned = await planHere(inputOf(await lookUp(context, image, options), options))
+  const backend = await context.backend()
+  const { plan } = planned
+  const report = await verifyChain({ backend, plan })
+  const tree = options.deep ? await compare(context, { backend, plan, contents: options.contents }) : undefined
+  await context.show({ plan: planned.digest, ...report, ...(tree ? { tree } : {}) }, () =>
+    verifyText(planned, report, tree),
+  )
+  if (report.ok && (tree?.ok ?? true)) {
+    if (tree !== undefined && tree.notCompared.length > 0) throw notCompared(tree)
+    return
+  }
+  throw new LayercastError('VERIFICATION_FAILED', `${what(report, tree)} not as planned under ${report.snapshotter}`, {
+    fix: `Run 'layercast repair ${image} --snapshotter ${report.snapshotter}${tree?.ok === false ? ' --deep' : ''}'.`,
+    detail: {
+      plan: planned.digest,
+      state: report.state,
+      layers: wrongLayers(report),
+      ...(tree ? { differences: tree.total } : {}),
     },
-  ])
-  const config = report.config.problems.length === 0 ? 'as planned' : report.config.problems.map(problemText).join('; ')
-  const end = fields([
-    ['image', plan.reference],
-    ['snapshotter', plan.snapshotter],
-    ['chain ID', plan.chainID || '- (nothing to unpack)'],
-    ['config', config],
-  ])
-  return `${plan.layers.length > 0 ? `${layers}\n` : ''}${end}${warningText(plan.warnings)}`
+  })
 }
 
-type Problem = VerifyReport['layers'][number]['problems'][number] | VerifyReport['config']['problems'][number]
+async function compare(
+  context: Context,
+  options: Parameters<typeof import('../../runner/tree/chain.ts').compareTree>[0],
+): Promise<TreeReport> {
+  const { compareTree } = await import('../../runner/tree/chain.ts')
+  return await compareTree({ ...options, signal: context.signal })
+}
 
-function problemText(problem: Problem): string {
-  switch (problem.code) {
-    case 'SNAPSHOT_MISSING':
-      return 'not there'
-    case 'KIND_WRONG':
-      return `${problem.actual}, not committed`
-    case 'PARENT_WRONG':
-      return `stands on ${shortDigest(problem.actual)}, not on ${shortDigest(problem.expected)}`
-    case 'LABEL_MISSING':
-      return `lacks ${shortLabel(problem.key)}`
-    case 'LABEL_DIFFERENT':
-      return `${shortLabel(problem.key)} is ${problem.actual}, not ${problem.expected}`
-    case 'LABEL_EXTRA':
-      return `has ${shortLabel(problem.key)}, which the plan does not`
-    case 'CONFIG_MISSING':
-      return 'the config blob is not there'
-    case 'GC_LABEL_MISSING':
-      return `lacks ${problem.key}, which keeps the chain from the garbage collector`
-    case 'GC_LABEL_DIFFERENT':
-      return `${problem.key} is ${problem.actual}, not ${problem.expected}`
+function wrongLayers(report: VerifyReport): number {
+  return report.layers.filter(({ problems }) => problems.length > 0).length
+}
+
+function what(report: VerifyReport, tree: TreeReport | undefined): string {
+  const wrong = wrongLayers(report)
+  const parts = [
+    ...(wrong > 0 ? [`${wrong} of ${count(report.layers.length, 'layer')}`] : []),
+    ...(report.config.problems.length > 0 ? ['the config'] : []),
+    ...(tree?.ok === false ? ['the tree'] : []),
+  ]
+  return `${parts.join(' and ')} ${parts.length === 1 && wrong <= 1 ? 'is' : 'are'}`
+}
+
+/** What was looked at is right, and not all could be looked at: that is neither a yes nor a no. */
+function notCompared({ notCompared: layers }: TreeReport): LayercastError {
+  const digests = layers.filter(({ why }) => why === 'blob missing').map(({ digest }) => digest)
+  return new LayercastError(
+    'BLOB_NOT_FOUND',
+    `the tree of ${count(layers.length, 'layer')} could not be compared: ${layers[0]?.why ?? ''} (${digests.join(', ') || layers[0]?.digest})`,
+    { fix: 'Bring the blobs back: pull the image again, or import it.', detail: { digests } },
+  )
+}
+
+type AllOptions = Pick<PlanningOptions, 'platform' | 'profile' | 'labels'> & {
+  snapshotter: string | undefined
+  deep: boolean
+  contents: boolean
+}
+
+async function verifyEvery(context: Context, options: AllOptions): Promise<void> {
+  const { verifyAll } = await import('../../runner/verify/all.ts')
+  const { deep, contents, snapshotter, platform, profile, labels } = options
+  const found: VerifiedImage[] = []
+  const backend = await context.backend()
+  for await (const image of verifyAll({
+    backend,
+    signal: context.signal,
+    deep,
+    contents,
+    ...(snapshotter !== undefined && { snapshotter }),
+    ...(platform !== undefined && { platform }),
+    ...(profile !== undefined && { profile }),
+    // The parser has checked it against the option's choices.
+    ...(labels !== undefined && { labels: labels as 'cri' | 'off' }),
+  })) {
+    found.push(image)
   }
+  await context.show(found.map(asJSON), () => everyText(found))
+  const failed = found.filter(isWrong)
+  if (failed.length === 0) return
+  const names = [...new Set(failed.map(({ names: [name] }) => name))]
+  throw new LayercastError(
+    'VERIFICATION_FAILED',
+    `${failed.length} of ${found.length} are not as planned: ${names.slice(0, 5).join(', ')}${names.length > 5 ? ' …' : ''}`,
+    {
+      fix: "Look at each with 'layercast verify IMAGE --snapshotter NAME', and mend it with 'layercast repair'.",
+      detail: { images: names },
+    },
+  )
+}
+
+function isWrong({ report, tree, error, otherPlatform }: VerifiedImage): boolean {
+  if (error !== undefined) return otherPlatform !== true
+  return report?.ok === false || tree?.ok === false
+}
+
+function asJSON({ names, snapshotter, planned, report, tree, noTree, error, otherPlatform }: VerifiedImage) {
+  return {
+    names,
+    snapshotter: snapshotter ?? null,
+    ok: report === undefined ? null : report.ok && (tree?.ok ?? true),
+    ...(planned ? { plan: planned.digest } : {}),
+    ...(report ? { report } : {}),
+    ...(tree ? { tree } : {}),
+    ...(noTree === undefined ? {} : { noTree }),
+    ...(error ? { error: { code: error.code, message: error.message } } : {}),
+    ...(otherPlatform ? { otherPlatform } : {}),
+  }
+}
+
+function everyText(found: readonly VerifiedImage[]): string {
+  if (found.length === 0) return 'the node has no images\n'
+  return table(found, [
+    { title: 'IMAGE', value: ({ names }) => names[0] ?? '' },
+    { title: 'SNAPSHOTTER', value: ({ snapshotter }) => snapshotter ?? '' },
+    { title: 'LAYERS', value: ({ report }) => String(report?.layers.length ?? ''), align: 'right' },
+    { title: 'FOUND', value: oneLine },
+  ])
+}
+
+function oneLine({ report, tree, noTree, error, otherPlatform }: VerifiedImage): string {
+  if (otherPlatform) return 'not for this platform'
+  if (error) return `${error.message} (${error.code})`
+  if (report === undefined) return 'unpacked nowhere'
+  const chain = report.chainID === '' ? 'nothing to unpack' : stateText(report)
+  const files = tree ? treeFields(tree).map(([name, text]) => `${name} ${text}`) : noTree ? [noTree] : []
+  return [chain, ...files].join('; ')
+}
+
+function usage(message: string, fix: string): LayercastError {
+  return new LayercastError('USAGE', message, { fix })
 }

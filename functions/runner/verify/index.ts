@@ -8,7 +8,7 @@ import { chainIDsOf, isLeftover } from './leftovers.ts'
 import { othersLabels, type OthersLabels } from './shared.ts'
 import { stateOf, type ChainState } from './state.ts'
 
-export { stateText, type ChainState } from './state.ts'
+export type { ChainState } from './state.ts'
 
 /** One thing that is not as the plan says. */
 export type VerifyProblem =

@@ -1,0 +1,123 @@
+/** What verify and repair found, as a person reads it. */
+import type { Planned } from '../../plan/document.ts'
+import type { TreeReport } from '../../runner/tree/chain.ts'
+import type { TreeDifference } from '../../runner/tree/compare.ts'
+import type { VerifyReport } from '../../runner/verify/index.ts'
+import { stateText } from '../../runner/verify/state.ts'
+import { LAYER_COLUMNS, warningText } from './plan.ts'
+import { fields, table, type Column } from './table.ts'
+import { count, shortDigest, shortLabel } from './text.ts'
+
+type Problem = VerifyReport['layers'][number]['problems'][number] | VerifyReport['config']['problems'][number]
+
+/** The most differing paths that a table shows; JSON has more. */
+const SHOWN_PATHS = 40
+
+/** Each layer with what is wrong with it, the state of the whole, and the tree where it was compared. */
+export function verifyText({ plan }: Planned, report: VerifyReport, tree?: TreeReport): string {
+  const rows = plan.layers.map((layer, index) => ({ ...layer, found: report.layers[index] }))
+  const layers = table(rows, [
+    ...(LAYER_COLUMNS as readonly Column<(typeof rows)[number]>[]),
+    { title: 'FOUND', value: ({ found }) => (found === undefined ? '' : foundText(found)) },
+  ])
+  const end = fields([
+    ['image', plan.reference],
+    ['snapshotter', plan.snapshotter],
+    ['chain ID', plan.chainID || '- (nothing to unpack)'],
+    ['config', configText(report)],
+    ['state', plan.chainID === '' ? undefined : stateText(report)],
+    ...(tree === undefined ? [] : treeFields(tree)),
+  ])
+  const paths = tree === undefined || tree.total === 0 ? '' : `\n${treeText(tree)}`
+  return `${plan.layers.length > 0 ? `${layers}\n` : ''}${end}${paths}${warningText(plan.warnings)}`
+}
+
+/** What was found of one layer. */
+export function foundText({ problems, labelledFor }: VerifyReport['layers'][number]): string {
+  const wrong = problems.map(problemText).join('; ')
+  const other = labelledFor === undefined ? '' : `labelled for ${labelledFor}`
+  return [other, wrong].filter(Boolean).join('; ') || 'as planned'
+}
+
+/** What was found of the config. */
+export function configText({ config }: VerifyReport): string {
+  return config.problems.length === 0 ? 'as planned' : config.problems.map(problemText).join('; ')
+}
+
+/** What the comparison came to, in a line, and what it did not reach. */
+export function treeFields(tree: TreeReport): [string, string][] {
+  const of = `${count(tree.entries, 'file')} of ${count(tree.compared, 'layer')}${tree.contents ? ', contents too' : ''}`
+  const result =
+    tree.compared === 0
+      ? 'not compared'
+      : tree.ok
+        ? `as the layers describe it (${of})`
+        : `${count(tree.total, 'difference')} (${of})`
+  const lines: [string, string][] = [['tree', result]]
+  const reasons = tree.notCompared.filter(({ why }) => why !== 'above one of these')
+  if (tree.notCompared.length > 0) {
+    const named = reasons.map(({ index, why }) => `layer ${index + 1}: ${why}`).join(', ')
+    lines.push(['not compared', `${count(tree.notCompared.length, 'layer')} (${named})`])
+  }
+  if (tree.unsure.length > 0) {
+    lines.push([
+      'not sure',
+      `${count(tree.unsure.length, 'attribute')} that no file here has: the file system may know none`,
+    ])
+  }
+  return lines
+}
+
+function treeText({ differences, total }: TreeReport): string {
+  const shown = differences.slice(0, SHOWN_PATHS)
+  const paths = table(shown, [
+    { title: 'PATH', value: ({ path }) => path },
+    { title: 'FOUND', value: differenceText },
+  ])
+  const more = total - shown.length
+  return `${paths}${more > 0 ? `and ${more} more (-o json has the first 1000)\n` : ''}`
+}
+
+function differenceText(difference: TreeDifference): string {
+  switch (difference.code) {
+    case 'MISSING':
+      return `not there: ${difference.expected}`
+    case 'EXTRA':
+      return `${difference.actual} that no layer describes`
+    case 'DELETED_BACK':
+      return `${difference.actual} that layer ${difference.layer + 1} deletes`
+    case 'SIZE':
+      return `${count(difference.actual, 'byte')}, not ${difference.expected}`
+    case 'XATTR': {
+      const actual = difference.actual === null ? 'is not there' : `is 0x${difference.actual}`
+      return `${difference.name} ${actual}${difference.expected === null ? '' : `, not 0x${difference.expected}`}`
+    }
+    case 'CONTENT':
+      return 'other content'
+    default:
+      return `${difference.code.toLowerCase()} ${difference.actual}, not ${difference.expected}`
+  }
+}
+
+function problemText(problem: Problem): string {
+  switch (problem.code) {
+    case 'SNAPSHOT_MISSING':
+      return 'not there'
+    case 'KIND_WRONG':
+      return `${problem.actual}, not committed`
+    case 'PARENT_WRONG':
+      return `stands on ${shortDigest(problem.actual)}, not on ${shortDigest(problem.expected)}`
+    case 'LABEL_MISSING':
+      return `lacks ${shortLabel(problem.key)}`
+    case 'LABEL_DIFFERENT':
+      return `${shortLabel(problem.key)} is ${problem.actual}, not ${problem.expected}`
+    case 'LABEL_EXTRA':
+      return `has ${shortLabel(problem.key)}, which the plan does not`
+    case 'CONFIG_MISSING':
+      return 'the config blob is not there'
+    case 'GC_LABEL_MISSING':
+      return `lacks ${problem.key}, which keeps the chain from the garbage collector`
+    case 'GC_LABEL_DIFFERENT':
+      return `${problem.key} is ${problem.actual}, not ${problem.expected}`
+  }
+}

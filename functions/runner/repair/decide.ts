@@ -1,0 +1,84 @@
+/** What it takes to make a chain what its plan says, decided from what verify found and from nothing else. */
+import type { Digest } from '../../image/digest.ts'
+import type { Plan, PlanLayer } from '../../plan/document.ts'
+import { profileNamed, type Profile } from '../../plan/profiles.ts'
+import type { Labels } from '../ports.ts'
+import { isLabelProblem, type VerifiedLayer, type VerifyProblem, type VerifyReport } from '../verify/index.ts'
+
+/** One snapshot whose labels are changed where it stands. An empty value takes a label away. */
+export interface LabelUpdate {
+  index: number
+  chainID: Digest
+  labels: Labels
+}
+
+/** One snapshot that is removed, to be made again. */
+export interface Removal {
+  index: number
+  chainID: Digest
+  why: 'wrong kind' | 'wrong parent' | 'wrong tree' | 'decided at Prepare by its labels' | 'stands on one of these'
+}
+
+export interface Decision {
+  update: LabelUpdate[]
+  /** From the top down. Empty where nothing is to be removed. */
+  remove: Removal[]
+  /** Layers that are unpacked: those removed, and those that are not there. */
+  make: number[]
+  /** Whether the config's gc label is written. */
+  labelConfig: boolean
+}
+
+/**
+ * Decides. Labels are changed in place where that is enough: where no snapshotter has decided by them. A snapshot of the
+ * wrong kind, on the wrong parent or with the wrong tree is made again, and so is one whose labels a remote snapshotter
+ * read at Prepare (CONTAINERD-FACTS section 4), each with all that stand on it.
+ * @param damaged the lowest layer whose tree is not what the layers describe, where the trees were compared
+ */
+export function decide(plan: Plan, report: VerifyReport, damaged?: number): Decision {
+  const profile = profileNamed(plan.profile)
+  const whys = report.layers.map(
+    (layer) => whyRemake(layer, profile) ?? (layer.index === damaged ? 'wrong tree' : undefined),
+  )
+  const lowest = whys.findIndex((why) => why !== undefined)
+  const from = lowest === -1 ? plan.layers.length : lowest
+  const there = report.layers.map((layer) => !isMissing(layer))
+  const remove = report.layers
+    .slice(from)
+    .filter((layer) => there[layer.index])
+    .map(({ index, chainID }): Removal => ({ index, chainID, why: whys[index] ?? 'stands on one of these' }))
+    .toReversed()
+  const update = report.layers.slice(0, from).flatMap((layer) => updateOf(layer, plan.layers[layer.index]))
+  const make = report.layers.flatMap(({ index }) => (index >= from || !there[index] ? [index] : []))
+  const labelConfig = plan.chainID !== '' && (remove.length > 0 || report.config.problems.length > 0)
+  return { update, remove, make, labelConfig }
+}
+
+/** Whether there is nothing to do. */
+export function isNothing({ update, remove, make, labelConfig }: Decision): boolean {
+  return update.length === 0 && remove.length === 0 && make.length === 0 && !labelConfig
+}
+
+function whyRemake({ problems }: VerifiedLayer, profile: Profile): Removal['why'] | undefined {
+  if (problems.some(({ code }) => code === 'KIND_WRONG')) return 'wrong kind'
+  if (problems.some(({ code }) => code === 'PARENT_WRONG')) return 'wrong parent'
+  if (!profile.mayTake) return undefined
+  const decisive = new Set([...profile.requires, ...profile.reads])
+  const changed = problems.some((problem) => isLabelProblem(problem) && 'key' in problem && decisive.has(problem.key))
+  return changed ? 'decided at Prepare by its labels' : undefined
+}
+
+function isMissing({ problems }: VerifiedLayer): boolean {
+  return problems.some(({ code }) => code === 'SNAPSHOT_MISSING')
+}
+
+function updateOf({ index, chainID, problems }: VerifiedLayer, planned: PlanLayer | undefined): LabelUpdate[] {
+  const changes = problems.flatMap((problem: VerifyProblem): [string, string][] => {
+    if (problem.code === 'LABEL_EXTRA') return [[problem.key, '']]
+    if (problem.code === 'LABEL_MISSING' || problem.code === 'LABEL_DIFFERENT') {
+      return [[problem.key, planned?.labels[problem.key] ?? '']]
+    }
+    return []
+  })
+  return changes.length === 0 ? [] : [{ index, chainID, labels: Object.fromEntries(changes) }]
+}

@@ -1,0 +1,159 @@
+/** Makes a chain that is there, in whatever state, what its plan says. */
+import { hasCode, LayercastError } from '../../image/errors.ts'
+import type { Digest } from '../../image/digest.ts'
+import type { PlanLayer } from '../../plan/document.ts'
+import type { Backend } from '../ports.ts'
+import { compareTree, lowestDamage } from '../tree/chain.ts'
+import { checkAborted } from '../unpack/abort.ts'
+import { blobsNotFound } from '../unpack/context.ts'
+import { unpack } from '../unpack/index.ts'
+import { underLease } from '../unpack/lease.ts'
+import { retry } from '../unpack/retry.ts'
+import { hasBlob } from '../unpack/supply.ts'
+import type { UnpackEvent } from '../unpack/types.ts'
+import { verifyChain } from '../verify/index.ts'
+import { decide, isNothing } from './decide.ts'
+import { withRepairLock } from './lock.ts'
+import { removeUpper } from './rebuild.ts'
+import type { RepairDryRun, RepairEvent, RepairLook, RepairOptions, RepairResult } from './types.ts'
+import { inUse, usersOf, type Users } from './users.ts'
+
+export type { RepairDryRun, RepairEvent, RepairOptions, RepairResult } from './types.ts'
+export type { Decision } from './decide.ts'
+export { inUse } from './users.ts'
+
+const STALE_AFTER_MS = 60 * 60 * 1000
+
+interface Looked extends RepairLook {
+  users: Users['users']
+}
+
+/** What a repair would do, and who or what would have it refused. Changes nothing. Errors as `verifyChain`, `compareTree`. */
+export async function dryRunRepair(options: RepairOptions): Promise<RepairDryRun> {
+  const look = await lookAt(options)
+  const blobs = options.provide ? [] : await missingBlobs(options, look)
+  return { ...look, missing: blobs.map((layer) => layer.descriptor.digest) }
+}
+
+/**
+ * Repairs one chain: labels in place where that is enough, else the snapshots are removed from the top down and unpacked
+ * again; what is missing is unpacked; the gc label is written. Safe to kill at any instruction and to run again.
+ * Before anything is changed: SNAPSHOT_IN_USE with `detail.users` where a container or another image stands on what must
+ * be made again; BLOB_NOT_FOUND; PLAN_LABEL_REQUIRED; ALREADY_EXISTS where another repair is at work; with `deep`,
+ * TREE_NOT_ON_NODE. Later: as `unpack`. The result says whether all is well now.
+ */
+export async function repairChain(options: RepairOptions): Promise<RepairResult> {
+  const { backend, planned, deep = false, signal = new AbortController().signal } = options
+  const { plan } = planned
+  const started = performance.now()
+  const emit = (event: RepairEvent): void => options.onEvent?.(event)
+  const emitUnpack = emit as (event: UnpackEvent) => void
+  checkAborted(signal)
+  checkRequiredLabels(options)
+  return await withRepairLock(backend, plan, emitUnpack, async () => {
+    const { users, ...look } = await lookAt(options)
+    const nothing = isNothing(look.decision)
+    if (nothing) {
+      const { before, tree } = look
+      const rest = { after: before, ...(tree ? { treeAfter: tree } : {}), ms: performance.now() - started }
+      return { ...look, ok: before.ok && (tree?.ok ?? true), ...rest }
+    }
+    const { decision, leftovers } = look
+    if (users.length > 0) throw inUse(plan, decision.remove.length, users)
+    const missing = await missingBlobs(options, look)
+    const { provide } = options
+    if (missing.length > 0 && !provide) throw blobsNotFound(missing.map((layer) => layer.descriptor.digest))
+
+    const unpacked = await underLease(backend, { purpose: 'repair', signal, emit: emitUnpack }, async (leased) => {
+      for (const { descriptor } of provide ? missing : []) await provide?.(descriptor, leased, signal)
+      for (const update of decision.update) {
+        checkAborted(signal)
+        if (await updateLabels(leased, plan.snapshotter, update.chainID, update.labels, signal)) {
+          emit({ type: 'labels', update })
+        }
+      }
+      if (decision.remove.length > 0) await removeUpper({ leased, plan, decision, leftovers, signal, emit })
+      // Its own lease takes over before this one ends.
+      return await unpack({
+        backend,
+        planned,
+        signal,
+        onEvent: emit,
+        ...(options.applier === undefined ? {} : { applier: options.applier }),
+        ...(provide === undefined ? {} : { provide }),
+      })
+    })
+    const after = await verifyChain({ backend, plan })
+    const treeAfter = deep ? await compareTree({ ...options, plan }) : undefined
+    const ok = after.ok && (treeAfter?.ok ?? true)
+    return { ...look, ok, unpacked, after, ...(treeAfter ? { treeAfter } : {}), ms: performance.now() - started }
+  })
+}
+
+async function lookAt(options: RepairOptions): Promise<Looked> {
+  const { backend, planned, deep = false, staleAfterMs = STALE_AFTER_MS } = options
+  const { plan } = planned
+  const before = await verifyChain({ backend, plan })
+  const tree = deep ? await compareTree({ ...options, plan }) : undefined
+  const damaged = tree === undefined || tree.ok ? undefined : await lowestDamage({ ...options, plan })
+  const decision = decide(plan, before, damaged)
+  const removed = new Set<string>(decision.remove.map(({ chainID }) => chainID))
+  const { users, leftovers } =
+    removed.size === 0
+      ? { users: [], leftovers: [] }
+      : await usersOf({ backend, plan, removed, staleBefore: Date.now() - staleAfterMs })
+  return {
+    plan: planned.digest,
+    reference: plan.reference,
+    snapshotter: plan.snapshotter,
+    chainID: plan.chainID,
+    before,
+    ...(tree === undefined ? {} : { tree }),
+    decision,
+    leftovers,
+    users,
+  }
+}
+
+/** Whether the snapshot is there; one that went meanwhile is unpacked instead. */
+async function updateLabels(
+  backend: Backend,
+  snapshotter: string,
+  chainID: string,
+  labels: Record<string, string>,
+  signal: AbortSignal,
+): Promise<boolean> {
+  try {
+    await retry(() => backend.snapshotter(snapshotter).update(chainID, labels), { what: `label ${chainID}`, signal })
+    return true
+  } catch (error) {
+    if (hasCode(error, 'SNAPSHOT_NOT_FOUND')) return false
+    throw error
+  }
+}
+
+/** The layers to be unpacked that need a blob which is not there; and the config, on which the gc label is written. */
+async function missingBlobs({ backend, planned }: RepairOptions, look: RepairLook): Promise<PlanLayer[]> {
+  const { plan } = planned
+  if (look.before.config.problems.some(({ code }) => code === 'CONFIG_MISSING'))
+    throw blobsNotFound([plan.config.digest])
+  const missing = new Map<Digest, PlanLayer>()
+  for (const index of look.decision.make) {
+    const layer = plan.layers[index]
+    if (layer?.blob !== 'required' || missing.has(layer.descriptor.digest)) continue
+    if (!(await hasBlob(backend, layer.descriptor.digest))) missing.set(layer.descriptor.digest, layer)
+  }
+  return [...missing.values()]
+}
+
+function checkRequiredLabels({ planned: { plan } }: RepairOptions): void {
+  for (const { descriptor, labels } of plan.layers) {
+    const lacking = plan.requires.filter((key) => !labels[key])
+    if (lacking.length === 0) continue
+    throw new LayercastError(
+      'PLAN_LABEL_REQUIRED',
+      `snapshotter ${plan.snapshotter} needs labels that the plan does not carry: ${lacking.join(', ')} of layer ${descriptor.digest}`,
+      { fix: 'Make the plan again with its labels on (no --labels off).', detail: { lacking } },
+    )
+  }
+}

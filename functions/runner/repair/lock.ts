@@ -1,0 +1,59 @@
+import { createHash } from 'node:crypto'
+import { hasCode, LayercastError } from '../../image/errors.ts'
+import type { Plan } from '../../plan/document.ts'
+import type { Backend } from '../ports.ts'
+import { cleanUp } from '../unpack/cleanup.ts'
+import { dropLeftBehind } from '../unpack/lease.ts'
+import { OWNER_LABEL, ownerMark } from '../unpack/owner.ts'
+import type { Emit } from '../unpack/types.ts'
+
+const LOCK_SECONDS = 60 * 60
+
+/**
+ * Runs `work` as the only repair of this chain on the node: two would remove what the other has just made. The lock is a
+ * lease with a name that both know, so that it goes with a runner that is killed. ALREADY_EXISTS where another is at work.
+ */
+export async function withRepairLock<T>(backend: Backend, plan: Plan, emit: Emit, work: () => Promise<T>): Promise<T> {
+  const hash = createHash('sha256')
+    .update(`${plan.snapshotter} ${plan.layers[0]?.chainID ?? ''}`)
+    .digest('hex')
+  const id = `layercast-repair-${hash.slice(0, 32)}`
+  if (!(await take(backend, id))) {
+    await dropLeftBehind(backend, emit)
+    if (!(await take(backend, id))) {
+      throw new LayercastError('ALREADY_EXISTS', `another repair of this chain under ${plan.snapshotter} is at work`, {
+        fix: `Wait for its end, or delete lease ${id} where its runner is gone.`,
+        detail: { lease: id },
+      })
+    }
+  }
+  const release = { what: `delete lease ${id}`, run: () => drop(backend, id) }
+  let result: T
+  try {
+    result = await work()
+  } catch (error) {
+    throw await cleanUp(error, [release])
+  }
+  await release.run()
+  return result
+}
+
+async function take(backend: Backend, id: string): Promise<boolean> {
+  const mark = await ownerMark()
+  try {
+    const labels = mark === undefined ? {} : { [OWNER_LABEL]: mark }
+    await backend.leases.create({ id, expiresInSeconds: LOCK_SECONDS, labels })
+    return true
+  } catch (error) {
+    if (hasCode(error, 'ALREADY_EXISTS')) return false
+    throw error
+  }
+}
+
+async function drop(backend: Backend, id: string): Promise<void> {
+  try {
+    await backend.leases.delete(id)
+  } catch (error) {
+    if (!hasCode(error, 'NOT_FOUND')) throw error
+  }
+}

@@ -1,0 +1,65 @@
+import type { Digest } from '../../image/digest.ts'
+import type { Planned } from '../../plan/document.ts'
+import type { Applier, Backend } from '../ports.ts'
+import type { TreeReport } from '../tree/chain.ts'
+import type { ApplierChoice, Provide, UnpackEvent, UnpackResult } from '../unpack/index.ts'
+import type { VerifyReport } from '../verify/index.ts'
+import type { Decision, LabelUpdate, Removal } from './decide.ts'
+import type { SnapshotUser } from './users.ts'
+
+export interface RepairOptions {
+  backend: Backend
+  planned: Planned
+  /** Whether the trees are compared too, and those that differ made again. */
+  deep?: boolean
+  /** With `deep`: whether the content of the files counts. */
+  contents?: boolean
+  /** Of what is unpacked again; the backend's own where absent. */
+  applier?: ApplierChoice | Applier
+  /** Where missing blobs come from. They are brought before anything is removed. */
+  provide?: Provide
+  signal?: AbortSignal
+  onEvent?: (event: RepairEvent) => void
+  /** For how long an unpacker's active snapshot on what is to be removed counts as one at work. An hour. */
+  staleAfterMs?: number
+}
+
+export type RepairEvent =
+  | { type: 'labels'; update: LabelUpdate }
+  | { type: 'removed'; removal: Removal }
+  | { type: 'leftover'; key: string }
+  | { type: 'gc-label'; step: 'lowered' | 'restored' }
+  /** Of the unpack that follows. */
+  | UnpackEvent
+
+/** What a repair found and would do, or did. */
+export interface RepairLook {
+  /** The plan's digest. */
+  plan: Digest
+  reference: string
+  snapshotter: string
+  chainID: Digest | ''
+  before: VerifyReport
+  /** Where the trees were compared. */
+  tree?: TreeReport
+  decision: Decision
+  /** What a killed unpacker left on the snapshots that are removed, and that goes with them. */
+  leftovers: string[]
+}
+
+export interface RepairDryRun extends RepairLook {
+  /** Who stands on what would be removed: with any of them, the repair is refused. */
+  users: SnapshotUser[]
+  /** Blobs without which it is refused too. */
+  missing: Digest[]
+}
+
+export interface RepairResult extends RepairLook {
+  /** Everything is as planned now. */
+  ok: boolean
+  /** Absent where nothing was to be done. */
+  unpacked?: UnpackResult
+  after: VerifyReport
+  treeAfter?: TreeReport
+  ms: number
+}
