@@ -1,4 +1,5 @@
 /** Extended attributes (xattr(7)). Names and values are byte strings; results are the kernel's, as in at.ts. */
+import { AT_FDCWD } from './at.ts'
 import { bind, errno } from './libc.ts'
 
 const calls = {
@@ -17,6 +18,7 @@ function bytes(text: string): Buffer {
 
 // A path that ends in the name itself, which the l*xattr calls do not follow; the descriptor before it is no link.
 function pathAt(dirfd: number, name: string): Buffer {
+  if (dirfd === AT_FDCWD) return bytes(name)
   return bytes(name === '' ? `/proc/self/fd/${dirfd}/.` : `/proc/self/fd/${dirfd}/${name}`)
 }
 

@@ -12,7 +12,8 @@ import {
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { mknodAt, S_IFCHR, makeDevice, S_IFIFO } from '../../../functions/runner/system/at.ts'
+import { AT_FDCWD, mknodAt, S_IFCHR, makeDevice, S_IFIFO } from '../../../functions/runner/system/at.ts'
+import { must } from '../../../functions/runner/system/libc.ts'
 import { setXattrAt } from '../../../functions/runner/system/xattr.ts'
 import {
   buildImage,
@@ -59,10 +60,10 @@ function makeTree(): string {
   truncateSync(at('sparse'), 10_000_000)
   writeFileSync(at('sparse'), 'start', { flag: 'r+' })
   writeFileSync(at('attributes'), '')
-  setXattrAt(-100, at('attributes'), 'user.empty', '')
-  setXattrAt(-100, at('attributes'), 'user.bytes', '\x01\xff=\n')
-  mknodAt(-100, at('null'), S_IFCHR | 0o666, makeDevice(1, 3))
-  mknodAt(-100, at('pipe'), S_IFIFO | 0o600)
+  must(setXattrAt(AT_FDCWD, at('attributes'), 'user.empty', ''), 'lsetxattr', root)
+  must(setXattrAt(AT_FDCWD, at('attributes'), 'user.bytes', '\x01\xff=\n'), 'lsetxattr', root)
+  must(mknodAt(AT_FDCWD, at('null'), S_IFCHR | 0o666, makeDevice(1, 3)), 'mknodat', root)
+  must(mknodAt(AT_FDCWD, at('pipe'), S_IFIFO | 0o600), 'mknodat', root)
   return root
 }
 
