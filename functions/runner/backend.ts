@@ -2,7 +2,7 @@ import { hasCode, LayercastError } from '../image/errors.ts'
 import type { Backend } from './ports.ts'
 
 /** Where the embedded backend keeps what it has, unless told otherwise. */
-export const DEFAULT_ROOT = '/var/lib/layercast'
+const DEFAULT_ROOT = '/var/lib/layercast'
 
 export interface BackendOptions {
   /** Which one; by default what `root` or an address say, and else containerd where its socket answers. */

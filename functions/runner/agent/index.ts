@@ -15,7 +15,7 @@ import { State } from './state.ts'
 export type { AgentEvent, PlanOutcome, RoundResult } from './events.ts'
 
 /** Where an agent keeps its token and what it last saw, unless told otherwise. */
-export const DEFAULT_STATE_DIRECTORY = '/var/lib/layercast/agent'
+const DEFAULT_STATE_DIRECTORY = '/var/lib/layercast/agent'
 
 const INTERVAL_MS = 30_000
 const JITTER = 0.2

@@ -10,7 +10,9 @@ import type { AgentEvent, PlanOutcome, RoundResult } from './events.ts'
 import type { Patience } from './patience.ts'
 import type { KeptAssignment, State } from './state.ts'
 
+/** What the contract takes. */
 const MESSAGE_LIMIT = 2048
+const REPORTS_AT_ONCE = 256
 
 export interface RoundOptions {
   id: string
@@ -122,20 +124,26 @@ async function report(
   const isNews = said.generation !== generation
   const news = outcomes.filter((outcome) => isNews || reports[outcome.digest] !== gist(outcome))
   if (news.length === 0 && !isNews) return false
-  const { recorded } = await client.report({
-    generation,
-    plans: news.map(({ digest, state: came, chainID, error, durationMs }) => ({
-      digest,
-      state: came,
-      durationMs,
-      ...(chainID === undefined ? {} : { chainID }),
-      ...(error === undefined ? {} : { error: { code: error.code, message: error.message } }),
-    })),
-  })
+  let recorded = 0
+  // Where there is none, once all the same: the generation is news.
+  for (let from = 0; from === 0 || from < news.length; from += REPORTS_AT_ONCE) {
+    const answer = await client.report({ generation, plans: news.slice(from, from + REPORTS_AT_ONCE).map(reportOf) })
+    recorded += answer.recorded
+  }
   for (const outcome of news) reports[outcome.digest] = gist(outcome)
   await state.keepSaid({ ...(await state.said()), generation, reports })
   onEvent({ type: 'reported', generation, recorded })
   return true
+}
+
+function reportOf({ digest, state, chainID, error, durationMs }: PlanOutcome) {
+  return {
+    digest,
+    state,
+    durationMs,
+    ...(chainID === undefined ? {} : { chainID }),
+    ...(error === undefined ? {} : { error: { code: error.code, message: error.message } }),
+  }
 }
 
 function gist({ state, error }: PlanOutcome): string {

@@ -8,7 +8,7 @@ import type { Platform } from '../../image/platform.ts'
 import { resolveImage } from '../../image/resolve.ts'
 
 /** A manifest, index or config as it was read, its digest checked. */
-export interface Document {
+interface Document {
   descriptor: Descriptor
   bytes: Uint8Array
 }

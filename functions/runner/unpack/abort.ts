@@ -1,7 +1,7 @@
 import { hasCode, LayercastError } from '../../image/errors.ts'
 
 /** The error of a run that was told to stop. */
-export function abortedError(signal: AbortSignal, cause?: unknown): LayercastError {
+function abortedError(signal: AbortSignal, cause?: unknown): LayercastError {
   return new LayercastError('ABORTED', 'stopped before it was done; what it had prepared was removed', {
     cause: cause ?? signal.reason,
     fix: 'Run the same command again; layers that are done are not done twice.',

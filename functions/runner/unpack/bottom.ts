@@ -6,7 +6,7 @@ import { discard, type TopHalf } from './top.ts'
 import type { LayerState } from './types.ts'
 
 /** Tells a blob's reader, and whoever looks for a missing blob, what the blob uncompresses to. */
-export const UNCOMPRESSED_LABEL = 'containerd.io/uncompressed'
+const UNCOMPRESSED_LABEL = 'containerd.io/uncompressed'
 
 /**
  * The second half of a layer, CONTAINERD-FACTS section 2, steps 6 and 7: Commit with the labels again, because they

@@ -2,12 +2,4 @@
 export { unpack } from './unpack.ts'
 export { dryRun } from './dry-run.ts'
 export type { DryRun, DryRunLayer } from './dry-run.ts'
-export type {
-  ApplierChoice,
-  LayerState,
-  Provide,
-  UnpackedLayer,
-  UnpackEvent,
-  UnpackOptions,
-  UnpackResult,
-} from './types.ts'
+export type { ApplierChoice, LayerState, Provide, UnpackEvent, UnpackResult } from './types.ts'

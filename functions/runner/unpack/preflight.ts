@@ -6,7 +6,7 @@ import { blobsNotFound } from './context.ts'
 import { chainIDsOf, countPresent } from './snapshots.ts'
 import { hasBlob } from './supply.ts'
 
-export interface Preflight {
+interface Preflight {
   /** How many layers are there, from the base up. */
   present: number
   /** The highest layer that is there. */

@@ -96,7 +96,7 @@ async function applyLayer(context: LayerContext, placed: Placed, mounts: readonl
 }
 
 /** containerd 2.4: a last mount that is read-only means that the snapshotter has staged the content itself. */
-export function isReadOnly(mount: Mount | undefined): boolean {
+function isReadOnly(mount: Mount | undefined): boolean {
   return mount?.options.includes('ro') ?? false
 }
 

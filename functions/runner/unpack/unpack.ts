@@ -1,16 +1,15 @@
 import type { Plan, PlanWarning } from '../../plan/document.ts'
-import type { Backend, SnapshotInfo } from '../ports.ts'
 import { hasGcLabel } from '../verify/gc-label.ts'
-import { compareLabels, isSame } from '../verify/labels.ts'
 import { checkAborted } from './abort.ts'
 import { chooseApplier } from './applier.ts'
 import type { LayerContext } from './context.ts'
+import { lookForDifferences, warnOfDifferences } from './differences.ts'
 import { checkChain, labelConfig } from './finish.ts'
 import { unpackLayers } from './layers.ts'
 import { dropLeftBehind, underLease } from './lease.ts'
-import { preflight, type Preflight } from './preflight.ts'
+import { preflight } from './preflight.ts'
 import { retry } from './retry.ts'
-import { chainIDsOf, countPresent, statOrNone } from './snapshots.ts'
+import { chainIDsOf, countPresent } from './snapshots.ts'
 import { createSupply } from './supply.ts'
 import { holdTop } from './hold-top.ts'
 import type { Emit, UnpackedLayer, UnpackEvent, UnpackOptions, UnpackResult } from './types.ts'
@@ -57,7 +56,7 @@ export async function unpack(options: UnpackOptions): Promise<UnpackResult> {
   })
   emit({ type: 'started', layers: plan.layers.length, present: look.present })
   if (look.present === plan.layers.length && hasGcLabel(look.config, plan)) {
-    await tellDifferences(backend, plan, look, emit)
+    await lookForDifferences(backend, plan, look.top, emit)
     await dropLeftBehind(backend, emit)
     return result(true, new Map())
   }
@@ -84,7 +83,7 @@ export async function unpack(options: UnpackOptions): Promise<UnpackResult> {
       emit({ type: 'chain', step: 'checked' })
       await retry(() => labelConfig(leased.content, plan), { what: 'label the config', signal, emit })
       emit({ type: 'chain', step: 'labelled' })
-      warnOfDifferences(plan, infos, emit)
+      await warnOfDifferences(leased, plan, infos, emit)
       return made
     } finally {
       await supply.close()
@@ -98,24 +97,4 @@ function existing(plan: Plan, index: number): UnpackedLayer {
   const layer = plan.layers[index]
   if (layer === undefined) throw new RangeError(`the plan has no layer ${index}`)
   return { index, digest: layer.descriptor.digest, chainID: layer.chainID, state: 'exists', ms: 0, bytes: 0 }
-}
-
-/** A ready chain costs no call per layer, unless its top already shows that someone else made it otherwise. */
-async function tellDifferences(backend: Backend, plan: Plan, look: Preflight, emit: Emit): Promise<void> {
-  const labels = plan.layers.at(-1)?.labels
-  if (labels === undefined || look.top === undefined || isSame(compareLabels(labels, look.top.labels))) return
-  const snapshotter = backend.snapshotter(plan.snapshotter)
-  const infos = await Promise.all(plan.layers.map((layer) => statOrNone(snapshotter, layer.chainID)))
-  warnOfDifferences(plan, infos, emit)
-}
-
-function warnOfDifferences(plan: Plan, infos: readonly (SnapshotInfo | undefined)[], emit: Emit): void {
-  const differing = plan.layers.filter((layer, index) => {
-    const labels = infos[index]?.labels
-    return labels !== undefined && !isSame(compareLabels(layer.labels, labels))
-  })
-  if (differing.length === 0) return
-  const names = differing.map((layer) => layer.chainID).join(', ')
-  const detail = `${differing.length} of ${plan.layers.length} snapshots were there with other labels than the plan's, and keep them: ${names}`
-  emit({ type: 'warning', code: 'LABELS_DIFFER', detail })
 }

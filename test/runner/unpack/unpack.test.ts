@@ -5,13 +5,13 @@ import type { Planned } from '../../../functions/plan/index.ts'
 import type { Mount } from '../../../functions/runner/ports.ts'
 import { unpack, type UnpackEvent } from '../../../functions/runner/unpack/index.ts'
 import { verifyChain } from '../../../functions/runner/verify/index.ts'
-import type { BuiltImage } from '../../support/images/index.ts'
+import { buildImage, type BuiltImage } from '../../support/images/index.ts'
 import { failure } from './support/failure.ts'
 import { smallImage } from './support/images.ts'
 import type { Around } from './support/intercept.ts'
 import { planOf } from './support/plans.ts'
 import { sandbox, watched, type Sandbox } from './support/sandbox.ts'
-import { leftovers, snapshotNames } from './support/stores.ts'
+import { leftovers, snapshotNames, store } from './support/stores.ts'
 
 const SNAPSHOTTER = 'overlayfs'
 const image: BuiltImage = smallImage()
@@ -326,6 +326,24 @@ describe('failures', () => {
     await expect(result).rejects.toThrow('the terminal is gone')
     await nothing()
   })
+})
+
+test('a layer that another image brought first keeps its labels, and only labels that nobody planned are told', async () => {
+  const [first, , third] = image.tars
+  const other = buildImage({ layers: [first ?? new Uint8Array(), third ?? new Uint8Array()] })
+  const reference = 'example.com/other:1'
+  await store(box.backend, other, reference)
+  const theirs = planOf(other, { snapshotter: SNAPSHOTTER, reference })
+  await run()
+  const again = await unpack({ backend: watched(box.backend, other).backend, planned: theirs })
+  expect(again.layers.map((layer) => layer.state)).toEqual(['exists', 'applied'])
+  expect(again.warnings).toEqual([])
+  // The same with labels of neither image.
+  await box.backend.snapshotter(SNAPSHOTTER).update(image.chainIDs[0] ?? '', { 'containerd.io/snapshot/diff-id': 'x' })
+  await box.backend.content.label(other.config.digest, { [`containerd.io/gc.ref.snapshot.${SNAPSHOTTER}`]: '' })
+  const damaged = await unpack({ backend: watched(box.backend, other).backend, planned: theirs })
+  expect(damaged.warnings.map((warning) => warning.code)).toEqual(['LABELS_DIFFER'])
+  expect(damaged.warnings[0]?.detail).toContain(image.chainIDs[0])
 })
 
 test('a plan of no layers is done without asking anything', async () => {

@@ -1,7 +1,7 @@
 import type { Backend } from '../../../../functions/runner/ports.ts'
 
 /** One call of a port, as it comes by. */
-export interface Call {
+interface Call {
   /** Such as `snapshotter.prepare`. */
   name: string
   args: readonly unknown[]

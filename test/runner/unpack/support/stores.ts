@@ -55,7 +55,7 @@ export async function removeChain(backend: Backend, image: BuiltImage, snapshott
 }
 
 /** Returns when the garbage collector has been through. */
-export async function collect(backend: Backend): Promise<void> {
+async function collect(backend: Backend): Promise<void> {
   const { id } = await backend.leases.create()
   await backend.leases.delete(id, { sync: true })
 }

@@ -1,0 +1,47 @@
+import type { Plan, PlanLayer } from '../../plan/document.ts'
+import type { Backend, SnapshotInfo } from '../ports.ts'
+import { compareLabels, isSame } from '../verify/labels.ts'
+import { othersLabels } from '../verify/shared.ts'
+import { statOrNone } from './snapshots.ts'
+import type { Emit } from './types.ts'
+
+/** As `warnOfDifferences`, at no call per layer unless the top already shows that someone else made the chain. */
+export async function lookForDifferences(
+  backend: Backend,
+  plan: Plan,
+  top: SnapshotInfo | undefined,
+  emit: Emit,
+): Promise<void> {
+  const layer = plan.layers.at(-1)
+  if (layer === undefined || !differs(layer, top)) return
+  const snapshotter = backend.snapshotter(plan.snapshotter)
+  const infos = await Promise.all(plan.layers.map(({ chainID }) => statOrNone(snapshotter, chainID)))
+  await warnOfDifferences(backend, plan, infos, emit)
+}
+
+/**
+ * LABELS_DIFFER where snapshots that were there keep labels that are neither the plan's nor those of another image of the
+ * node that has the same layers and came first.
+ */
+export async function warnOfDifferences(
+  backend: Backend,
+  plan: Plan,
+  infos: readonly (SnapshotInfo | undefined)[],
+  emit: Emit,
+): Promise<void> {
+  const suspects = plan.layers.filter((layer, index) => differs(layer, infos[index]))
+  if (suspects.length === 0) return
+  const others = await othersLabels(backend, plan)
+  const differing = suspects.filter((layer) => {
+    const found = infos[plan.layers.indexOf(layer)]?.labels ?? {}
+    return !others.get(layer.chainID)?.some(({ labels }) => isSame(compareLabels(labels, found)))
+  })
+  if (differing.length === 0) return
+  const names = differing.map((layer) => layer.chainID).join(', ')
+  const detail = `${differing.length} of ${plan.layers.length} snapshots were there with other labels than the plan's, and keep them: ${names}`
+  emit({ type: 'warning', code: 'LABELS_DIFFER', detail })
+}
+
+function differs(layer: PlanLayer, info: SnapshotInfo | undefined): boolean {
+  return info !== undefined && !isSame(compareLabels(layer.labels, info.labels))
+}
