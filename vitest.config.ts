@@ -2,6 +2,7 @@ import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
 
 // Three projects: what runs in Node, what runs inside workerd, and what starts daemons and mounts (one file at a time).
+// They run one after another: daemons and workerd share the processors badly, and tests that time out tell nothing.
 export default defineConfig({
   test: {
     reporters: ['default', './test/support/closing-line.ts'],
@@ -12,6 +13,9 @@ export default defineConfig({
           name: 'node',
           include: ['test/**/*.test.ts'],
           exclude: ['test/**/*.worker.test.ts', 'test/e2e/**'],
+          sequence: { groupOrder: 0 },
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
         },
       },
       {
@@ -22,7 +26,13 @@ export default defineConfig({
             miniflare: { bindings: { TEST_MIGRATIONS: await readD1Migrations('functions/api/migrations') } },
           })),
         ],
-        test: { name: 'workerd', include: ['test/**/*.worker.test.ts'] },
+        test: {
+          name: 'workerd',
+          include: ['test/**/*.worker.test.ts'],
+          sequence: { groupOrder: 1 },
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+        },
       },
       {
         extends: true,
@@ -30,7 +40,9 @@ export default defineConfig({
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
           fileParallelism: false,
+          sequence: { groupOrder: 2 },
           testTimeout: 120_000,
+          // Where Go is there, the first file that needs a containerd builds it.
           hookTimeout: 300_000,
         },
       },

@@ -1,4 +1,5 @@
 /** From an image as the user names it to its plan: what `plan`, `unpack`, `verify` and `assign` share. */
+import type { UploadRequest } from '../contract/client.ts'
 import { LayercastError } from '../image/errors.ts'
 import type { Planned } from '../plan/document.ts'
 import type { PlanInput } from '../plan/plan.ts'
@@ -51,7 +52,7 @@ export async function planInput(context: Context, from: ImageFrom, options: Plan
   }
   const manifest = await readInput(context, from.manifest)
   const config = await readInput(context, from.config)
-  return { reference: options.reference, manifest, config, ...shape(options), platform: options.platform }
+  return { reference: options.reference, manifest, config, ...shape(options) }
 }
 
 /** The input of the plan of an image that was found. */
@@ -81,9 +82,28 @@ export async function planHere(input: PlanInput): Promise<Planned> {
   return plan(input)
 }
 
-function shape(options: PlanningOptions): Pick<PlanInput, 'snapshotter' | 'profile' | 'labels'> {
+/** The same input as a server takes it: a platform goes as text, and what is not given is not sent. */
+export function planRequest({
+  platform,
+  profile,
+  labels,
+  mediaType,
+  ...needed
+}: PlanInput): UploadRequest & { snapshotter: string } {
+  return {
+    ...needed,
+    ...(typeof platform === 'string' && { platform }),
+    ...(profile !== undefined && { profile }),
+    ...(labels !== undefined && { labels }),
+    ...(mediaType !== undefined && { mediaType }),
+  }
+}
+
+function shape(options: PlanningOptions): Pick<PlanInput, 'snapshotter' | 'profile' | 'labels' | 'platform'> {
   return {
     snapshotter: options.snapshotter,
+    // A check: an image of one manifest is found whatever its platform, and may not be the one that was asked for.
+    ...(options.platform !== undefined && { platform: options.platform }),
     ...(options.profile !== undefined && { profile: options.profile }),
     // The parser has checked it against the option's choices.
     ...(options.labels !== undefined && { labels: options.labels as 'cri' | 'off' }),

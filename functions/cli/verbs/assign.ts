@@ -1,7 +1,7 @@
 import { operatorClient } from '../server.ts'
 import { fields, table } from '../output/table.ts'
 import { count, shortDigest } from '../output/text.ts'
-import { inputOf, lookUp } from '../planning.ts'
+import { inputOf, lookUp, planRequest } from '../planning.ts'
 import { verb } from '../verb.ts'
 import { IMAGE, LABELS, PLATFORM, PROFILE, REFERENCE, SERVER, SNAPSHOTTER, TOKEN } from './options.ts'
 
@@ -33,19 +33,8 @@ export const assignVerb = verb({
   ],
   async run(context, { args, options }) {
     const client = await operatorClient(context, options)
-    const { mediaType, profile, labels, reference, snapshotter, manifest, config } = inputOf(
-      await lookUp(context, args.IMAGE, options),
-      options,
-    )
-    const planned = await client.plan({
-      reference,
-      snapshotter,
-      manifest,
-      config,
-      ...(mediaType !== undefined && { mediaType }),
-      ...(profile !== undefined && { profile }),
-      ...(labels !== undefined && { labels }),
-    })
+    const input = inputOf(await lookUp(context, args.IMAGE, options), options)
+    const planned = await client.plan(planRequest(input))
     const made = await client.assign({ selector: options.selector, plans: [planned.digest] })
     await context.show(made, () =>
       fields([

@@ -1,7 +1,7 @@
 import { clientOf } from '../server.ts'
 import { write } from '../output/console.ts'
 import { planText } from '../output/plan.ts'
-import { planHere, planInput } from '../planning.ts'
+import { planHere, planInput, planRequest } from '../planning.ts'
 import { verb } from '../verb.ts'
 import { IMAGE, LABELS, PLATFORM, PROFILE, REFERENCE, SERVER, SNAPSHOTTER, TOKEN } from './options.ts'
 
@@ -43,21 +43,9 @@ export const planVerb = verb({
     const planned =
       server === undefined
         ? await planHere(input)
-        : await (await clientOf(context, { ...options, server })).plan(request(input))
+        : await (await clientOf(context, { ...options, server })).plan(planRequest(input))
     if (!context.json) return context.show(undefined, () => planText(planned))
     await write(context.streams.stdout, planned.bytes)
     if (context.streams.stdout.isTTY) await write(context.streams.stdout, '\n')
   },
 })
-
-/** What the server is sent: a platform goes as text, and what is not given is not sent. */
-function request(input: Awaited<ReturnType<typeof planInput>>) {
-  const { platform, profile, labels, mediaType, ...needed } = input
-  return {
-    ...needed,
-    ...(typeof platform === 'string' && { platform }),
-    ...(profile !== undefined && { profile }),
-    ...(labels !== undefined && { labels }),
-    ...(mediaType !== undefined && { mediaType }),
-  }
-}

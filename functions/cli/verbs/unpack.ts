@@ -32,7 +32,12 @@ export const unpackVerb = verb({
     // The plan comes first and alone, so that an image that cannot be planned changes nothing on the node.
     const planned = await planHere(inputOf(await lookUp(context, args.IMAGE, options), options))
     if (options.dryRun) return dryRunPlan(context, planned, { fromSource })
-    if (fromSource) await importImage(context, args.IMAGE, options)
+    if (fromSource) {
+      // Before the first blob comes in: a snapshotter that is not there is a reason to bring none.
+      const { dryRun } = await import('../../runner/unpack/index.ts')
+      await dryRun({ backend: await context.backend(), plan: planned.plan })
+      await importImage(context, args.IMAGE, options)
+    }
     await unpackPlan(context, planned, options)
   },
 })

@@ -1,0 +1,175 @@
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { openEmbedded } from '../../functions/runner/embedded/index.ts'
+import { errorOf, layercast, start, type Ran, type RunOptions } from '../cli/run.ts'
+import { smallImage, withWrongDiffID } from '../runner/unpack/support/images.ts'
+import { all } from '../support/containerd/index.ts'
+import { digestOf, writeDockerArchive, writeOciArchive, writeOciLayout } from '../support/images/index.ts'
+
+const NAME = 'example.com/embedded:1'
+const isRoot = process.getuid?.() === 0
+
+describe.skipIf(!isRoot)('layercast with no containerd (as root)', () => {
+  const image = smallImage('embedded')
+  let directory: string
+  let source: string
+  let root: string
+  let count = 0
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'layercast-embedded-'))
+    source = `oci:${join(directory, 'layout')}`
+    await writeOciLayout(image, join(directory, 'layout'))
+  })
+  afterAll(() => rm(directory, { recursive: true, force: true }))
+  beforeEach(() => {
+    root = join(directory, `node-${++count}`)
+  })
+
+  const run = (args: string[], options: RunOptions = {}): Promise<Ran> => layercast([...args, '--root', root], options)
+  const unpacked = async (): Promise<void> => {
+    const ran = await run(['unpack', source, '-s', 'overlayfs', '--reference', NAME])
+    expect([ran.status, ran.stderr]).toEqual([0, ''])
+  }
+  /** All that the node has. */
+  const nodeState = async (): Promise<unknown> => {
+    const backend = await openEmbedded({ root })
+    try {
+      return {
+        snapshots: await all(backend.snapshotter('overlayfs').list()),
+        content: await all(backend.content.list()),
+        images: await all(backend.images.list()),
+        leases: await all(backend.leases.list()),
+      }
+    } finally {
+      await backend.close()
+    }
+  }
+  const EMPTY = { snapshots: [], content: [], images: [], leases: [] }
+
+  test.each(['oci:', 'oci-archive:', 'docker-archive:'])(
+    'makes an image from %s ready, and verifies it',
+    async (kind) => {
+      const path = join(directory, kind.replace(':', ''))
+      if (kind === 'oci:') await writeOciLayout(image, path)
+      else if (kind === 'oci-archive:') await writeOciArchive(image, path)
+      else await writeDockerArchive(image, path)
+      const dry = await run(['unpack', kind + path, '-s', 'overlayfs', '--reference', NAME, '--dry-run'])
+      expect([dry.status, dry.stderr, await nodeState()]).toEqual([0, '', EMPTY])
+
+      const ran = await run(['unpack', kind + path, '-s', 'overlayfs', '--reference', NAME, '-o', 'json'])
+      expect([ran.status, ran.stderr]).toEqual([0, ''])
+      expect(JSON.parse(ran.stdout.toString())).toMatchObject({
+        reference: NAME,
+        chainID: image.chainIDs.at(-1),
+        layers: image.layers.map(() => ({ state: 'applied' })),
+      })
+      expect((await run(['verify', NAME, '-s', 'overlayfs'])).status).toBe(0)
+      expect(JSON.parse((await run(['image', 'ls', '-o', 'json'])).stdout.toString())).toMatchObject([{ name: NAME }])
+    },
+  )
+
+  test('plans, applies and finds it ready by the name that it has now', async () => {
+    expect((await run(['image', 'import', source, '--reference', NAME])).status).toBe(0)
+    const planned = await run(['plan', NAME, '-s', 'overlayfs', '-o', 'json'])
+    const straight = await layercast(['plan', source, '-s', 'overlayfs', '--reference', NAME, '-o', 'json'])
+    expect(planned.stdout).toEqual(straight.stdout)
+    const file = join(directory, 'plan.json')
+    await writeFile(file, planned.stdout)
+    expect(JSON.parse((await run(['apply', file, '-o', 'json'])).stdout.toString())).toMatchObject({
+      plan: digestOf(planned.stdout),
+      ready: false,
+    })
+    expect((await run(['unpack', NAME, '-s', 'overlayfs'])).stdout.toString()).toContain('it was ready before')
+  })
+
+  test('lists, draws and removes snapshots', async () => {
+    await unpacked()
+    const tree = (await run(['snapshot', 'tree', '--usage'])).stdout.toString().split('\n')
+    expect(tree[0]).toBe('overlayfs')
+    expect(tree.slice(1, 4).map((line) => /sha256:\w+/u.exec(line)?.[0])).toEqual(image.chainIDs)
+    const [, middle = ''] = image.chainIDs
+    expect(errorOf(await run(['snapshot', 'rm', '-s', 'overlayfs', middle, '-o', 'json'])).code).toBe(
+      'FAILED_PRECONDITION',
+    )
+    expect((await run(['snapshot', 'rm', '-s', 'overlayfs', '-r', middle])).status).toBe(0)
+    const left = JSON.parse((await run(['snapshot', 'ls', '-o', 'json'])).stdout.toString()) as { name: string }[]
+    expect(left.map(({ name }) => name)).toEqual(image.chainIDs.slice(0, 1))
+
+    expect((await run(['verify', NAME, '-s', 'overlayfs'])).status).toBe(5)
+    expect((await run(['unpack', NAME, '-s', 'overlayfs'])).status).toBe(0)
+    expect((await run(['verify', NAME, '-s', 'overlayfs'])).status).toBe(0)
+  })
+
+  test('a layer that is not what the config says leaves nothing that is half done', async () => {
+    const wrong = withWrongDiffID(image, 1)
+    await writeOciLayout(wrong, join(directory, 'wrong'))
+    const ran = await run(['unpack', `oci:${join(directory, 'wrong')}`, '-s', 'overlayfs', '-o', 'json'])
+    expect([ran.status, errorOf(ran).code]).toEqual([5, 'DIFF_ID_MISMATCH'])
+    const { snapshots, leases } = (await nodeState()) as { snapshots: { kind: string }[]; leases: unknown[] }
+    expect([leases, snapshots.filter(({ kind }) => kind !== 'committed')]).toEqual([[], []])
+  })
+
+  test('a blob that was changed on its way is refused, and nothing is kept of it', async () => {
+    const bent = join(directory, 'bent')
+    await cp(join(directory, 'layout'), bent, { recursive: true })
+    const [, layer] = image.layers
+    const blob = join(bent, 'blobs', (layer?.digest ?? '').replace(':', '/'))
+    const bytes = await readFile(blob)
+    bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1
+    await writeFile(blob, bytes)
+    const ran = await run(['unpack', `oci:${bent}`, '-s', 'overlayfs', '-o', 'json'])
+    expect([ran.status, errorOf(ran).code]).toEqual([5, 'DIGEST_MISMATCH'])
+    expect(await nodeState()).toMatchObject({ snapshots: [], images: [], leases: [] })
+  })
+
+  test.each([
+    ['an image that cannot be planned', ['unpack', NAME, '-s', 'a/b'], 'IMAGE_NOT_FOUND', 3],
+    ['a name that is none', ['unpack', 'A//B', '-s', 'overlayfs'], 'REFERENCE_INVALID', 2],
+    [
+      'a platform that the image is not for',
+      ['unpack', 'SOURCE', '-s', 'overlayfs', '--platform', 'windows/amd64'],
+      'PLATFORM_MISMATCH',
+      2,
+    ],
+    ['a snapshotter that is not there', ['unpack', 'SOURCE', '-s', 'native'], 'SNAPSHOTTER_NOT_FOUND', 3],
+    ['a snapshotter that is none', ['unpack', 'SOURCE', '-s', 'a/b'], 'SNAPSHOTTER_INVALID', 2],
+    ['a profile that is none', ['unpack', 'SOURCE', '-s', 'overlayfs', '--profile', 'x'], 'PROFILE_UNKNOWN', 3],
+    ['a source that is not there', ['unpack', 'oci-archive:/nowhere', '-s', 'overlayfs'], 'FILE_NOT_FOUND', 3],
+  ])('%s changes nothing', async (_, args, code, status) => {
+    const ran = await run([...args.map((arg) => (arg === 'SOURCE' ? source : arg)), '-o', 'json'])
+    expect([ran.status, errorOf(ran).code, ran.stdout.length]).toEqual([status, code, 0])
+    expect(await nodeState()).toEqual(EMPTY)
+  })
+
+  test('two at once on one image both end well', async () => {
+    const both = await Promise.all([1, 2].map(() => run(['unpack', source, '-s', 'overlayfs', '--reference', NAME])))
+    expect(both.map(({ status, stderr }) => [status, stderr])).toEqual([
+      [0, ''],
+      [0, ''],
+    ])
+    expect((await run(['verify', NAME, '-s', 'overlayfs'])).status).toBe(0)
+    expect(await nodeState()).toMatchObject({ leases: [] })
+  })
+
+  test('one that was killed is taken up by the next', async () => {
+    const child = start(['unpack', source, '-s', 'overlayfs', '--reference', NAME, '--verbose', '--root', root])
+    child.stdin.end()
+    const ended = new Promise((resolve) => {
+      child.on('close', resolve)
+    })
+    await new Promise((resolve) => {
+      child.stderr.on('data', (chunk: Buffer) => {
+        if (chunk.includes('layer 1')) resolve(undefined)
+      })
+    })
+    child.kill('SIGKILL')
+    await ended
+    await unpacked()
+    expect((await run(['verify', NAME, '-s', 'overlayfs'])).status).toBe(0)
+    expect(await nodeState()).toMatchObject({ leases: [] })
+    expect(await readdir(join(root, 'trash'))).toEqual([])
+  })
+})
