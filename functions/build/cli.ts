@@ -1,13 +1,12 @@
 import { build } from 'esbuild'
-import { join } from 'node:path'
-import { dist, root } from './places.ts'
+import { root } from './places.ts'
 
 /** The CLI: one small entry, and a chunk per thing that a verb loads when it runs, so that `--help` loads none of them. */
-export async function buildCLI(): Promise<void> {
+export async function buildCLI(directory: string): Promise<void> {
   await build({
     absWorkingDir: root,
     entryPoints: ['functions/cli/main.ts'],
-    outdir: join(dist, 'cli'),
+    outdir: directory,
     bundle: true,
     splitting: true,
     format: 'esm',

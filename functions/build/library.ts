@@ -1,6 +1,6 @@
 import { build, type BuildOptions } from 'esbuild'
 import { join } from 'node:path'
-import { dist, root } from './places.ts'
+import { root } from './places.ts'
 
 const shared: BuildOptions = {
   absWorkingDir: root,
@@ -12,12 +12,12 @@ const shared: BuildOptions = {
 }
 
 /** The library, `import { plan } from 'layercast'`: one file for Node, one for Workers, which import the WASM as a module. */
-export async function buildLibrary(): Promise<void> {
+export async function buildLibrary(directory: string): Promise<void> {
   await Promise.all([
-    build({ ...shared, outfile: join(dist, 'index.js'), platform: 'node', packages: 'external' }),
+    build({ ...shared, outfile: join(directory, 'index.js'), platform: 'node', packages: 'external' }),
     build({
       ...shared,
-      outfile: join(dist, 'index.workerd.js'),
+      outfile: join(directory, 'index.workerd.js'),
       platform: 'neutral',
       conditions: ['workerd', 'worker', 'browser'],
       mainFields: ['module', 'main'],

@@ -3,7 +3,7 @@
  * published package carries; `npm ci` leaves them out, because nothing in a checkout reads them.
  */
 import { existsSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { buildCore } from '../../core-wasm/build.ts'
 import { bundleWorker } from '../serve/bundle.ts'
@@ -15,13 +15,26 @@ import { buildTypes } from './types.ts'
 // The first `npx layercast` in a checkout links it into npx's cache, which runs `prepare` again. What is built stays then:
 // a server that was started from it may still be running.
 const calledByNpx = process.env['npm_command'] === 'exec' && existsSync(join(dist, 'cli', 'main.js'))
-if (!calledByNpx) await buildAll()
+try {
+  if (!calledByNpx) await buildAll()
+} catch (error) {
+  // What is wrong with the code is said by now, or in the message; where in the bundler it was noticed helps nobody.
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+  process.exitCode = 1
+}
 
 async function buildAll(): Promise<void> {
   const started = performance.now()
+  // Made beside and moved into place when it is whole, so that a build that fails leaves the last good one.
+  const made = join(dist, '.made')
+  await rm(made, { recursive: true, force: true })
   await buildCore()
-  await rm(dist, { recursive: true, force: true })
-  await Promise.all([buildLibrary(), buildCLI(), bundleWorker(join(dist, 'worker'))])
-  if (process.argv.includes('--types')) await buildTypes()
+  await Promise.all([buildLibrary(made), buildCLI(join(made, 'cli')), bundleWorker(join(made, 'worker'))])
+  if (process.argv.includes('--types')) await buildTypes(join(made, 'types'))
+  for (const name of await readdir(made)) {
+    await rm(join(dist, name), { recursive: true, force: true })
+    await rename(join(made, name), join(dist, name))
+  }
+  await rm(made, { recursive: true })
   process.stderr.write(`built dist/ in ${((performance.now() - started) / 1000).toFixed(1)} s\n`)
 }

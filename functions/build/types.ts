@@ -1,26 +1,27 @@
 import { execFile } from 'node:child_process'
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { dist, root } from './places.ts'
+import { root } from './places.ts'
 
-/** The library's declarations, in dist/types. Fails with the compiler's own words where the types do not hold. */
-export async function buildTypes(): Promise<void> {
-  const config = join(dist, 'tsconfig.types.json')
-  await mkdir(dist, { recursive: true })
+/** The library's declarations, in a directory. Fails with the compiler's own words where the types do not hold. */
+export async function buildTypes(directory: string): Promise<void> {
+  // A configuration is the only way to give the compiler this project's options and another set of files.
+  const place = await mkdtemp(join(root, 'node_modules', '.layercast-types-'))
+  const config = join(place, 'tsconfig.json')
   await writeFile(
     config,
     JSON.stringify({
-      extends: '../tsconfig.json',
+      extends: join(root, 'tsconfig.json'),
       compilerOptions: {
         noEmit: false,
         declaration: true,
         emitDeclarationOnly: true,
-        rootDir: '..',
-        outDir: './types',
+        rootDir: root,
+        outDir: directory,
       },
       include: [],
-      files: ['../functions/index.ts'],
+      files: [join(root, 'functions', 'index.ts')],
     }),
   )
   try {
@@ -28,6 +29,6 @@ export async function buildTypes(): Promise<void> {
   } catch (error) {
     throw new Error(`the declarations do not build: ${(error as { stdout?: string }).stdout ?? ''}`, { cause: error })
   } finally {
-    await rm(config, { force: true })
+    await rm(place, { recursive: true, force: true })
   }
 }

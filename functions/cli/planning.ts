@@ -1,5 +1,5 @@
 /** From an image as the user names it to its plan: what `plan`, `unpack`, `verify` and `assign` share. */
-import type { UploadRequest } from '../contract/client.ts'
+import type { Client } from '../contract/client.ts'
 import { LayercastError } from '../image/errors.ts'
 import type { Planned } from '../plan/document.ts'
 import type { PlanInput } from '../plan/plan.ts'
@@ -83,13 +83,8 @@ export async function planHere(input: PlanInput): Promise<Planned> {
 }
 
 /** The same input as a server takes it: a platform goes as text, and what is not given is not sent. */
-export function planRequest({
-  platform,
-  profile,
-  labels,
-  mediaType,
-  ...needed
-}: PlanInput): UploadRequest & { snapshotter: string } {
+export function planRequest(input: PlanInput): Parameters<Client['plan']>[0] {
+  const { platform, profile, labels, mediaType, ...needed } = input
   return {
     ...needed,
     ...(typeof platform === 'string' && { platform }),

@@ -43,7 +43,7 @@ describe('the package, installed', () => {
   beforeAll(async () => {
     project = await mkdtemp(join(tmpdir(), 'layercast-package-'))
     installed = join(project, 'node_modules', 'layercast')
-    await buildTypes()
+    await buildTypes(join(checkout, 'dist', 'types'))
     await run('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', project], { cwd: checkout })
     await mkdir(installed, { recursive: true })
     await run('tar', [
