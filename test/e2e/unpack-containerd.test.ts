@@ -115,9 +115,13 @@ await describeContainerd('unpack', (version) => {
 
     test('gets its gc label back where only that is missing, and outlives the collector', async () => {
       await unpack({ backend, planned })
+      // A container's snapshot keeps the chain meanwhile.
+      const { id } = await backend.leases.create()
+      await backend.withLease(id).snapshotter('native').prepare('container', planned.plan.chainID, {})
       await backend.content.label(image.config.digest, { 'containerd.io/gc.ref.snapshot.native': '' })
       const result = await unpack({ backend, planned })
       expect(result).toMatchObject({ ready: false })
+      await backend.leases.delete(id, { sync: true })
       expect(result.layers.map((layer) => layer.state)).toEqual(['exists', 'exists', 'exists'])
       // Deleting an image with --sync makes the collector run to its end.
       await containerd.ctr('images', 'tag', REFERENCE, 'example.com/other:1')
