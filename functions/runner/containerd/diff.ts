@@ -1,5 +1,5 @@
 import type { Descriptor } from '../../image/descriptor.ts'
-import type { Applied, Applier, ApplyOptions, Mount } from '../ports.ts'
+import type { Applied, Applier, ApplyOptions, Labels, Mount } from '../ports.ts'
 import type { Connection } from './connection.ts'
 import { fromDescriptor, fromMounts, toDescriptor } from './convert.ts'
 import type { Meaning } from './errors.ts'
@@ -35,6 +35,41 @@ export function containerdApplier(connection: Connection): Applier {
       onProgress?.(layer.size)
       const { digest, size } = toDescriptor(answer.applied)
       return { diffID: digest, size }
+    },
+  }
+}
+
+/** Writes what a tree changes in another as a layer, into the content store. */
+export interface Differ {
+  /**
+   * The changes from `lower` to `upper` as a layer of this media type, which is no other's blob: its order and times are
+   * the differ's own. CONTAINERD_FAILED where the daemon cannot make the mounts; ABORTED.
+   */
+  diff(lower: readonly Mount[], upper: readonly Mount[], options: DiffOptions): Promise<Descriptor>
+}
+
+export interface DiffOptions {
+  mediaType: string
+  /** Of the blob that is written. */
+  labels?: Labels
+  signal?: AbortSignal
+}
+
+/** The daemon's diff service, the other way round. */
+export function containerdDiffer(connection: Connection): Differ {
+  const client = connection.client(Diff)
+  return {
+    async diff(lower, upper, { mediaType, labels = {}, signal }): Promise<Descriptor> {
+      const answer = await connection.call(
+        'compare two snapshots',
+        () =>
+          client.diff(
+            { left: fromMounts(lower), right: fromMounts(upper), mediaType, labels },
+            signal === undefined ? {} : { signal },
+          ),
+        { signal },
+      )
+      return toDescriptor(answer.diff)
     },
   }
 }

@@ -7,15 +7,15 @@ import type { Backend } from '../ports.ts'
 import { Connection, DEFAULT_ADDRESS, DEFAULT_NAMESPACE } from './connection.ts'
 import { containers, type ContainerRecord } from './containers.ts'
 import { containerdContent } from './content.ts'
-import { containerdApplier } from './diff.ts'
+import { containerdApplier, containerdDiffer, type Differ } from './diff.ts'
 import { containerdImages } from './images.ts'
 import { answered, unreachable } from './errors.ts'
-import { plugins, snapshotters, type Plugin } from './introspection.ts'
+import { daemonProcess, plugins, snapshotters, type DaemonProcess, type Plugin } from './introspection.ts'
 import { containerdLeases } from './leases.ts'
 import { Version } from './proto/gen/version_pb.js'
 import { containerdSnapshotter } from './snapshotter.ts'
 
-export type { Plugin } from './introspection.ts'
+export type { DaemonProcess, Plugin } from './introspection.ts'
 
 export interface ContainerdOptions {
   /** The daemon's socket; CONTAINERD_ADDRESS, else containerd's default, where it is left out. */
@@ -33,6 +33,10 @@ export interface ContainerdBackend extends Backend {
   containers(): AsyncIterable<ContainerRecord>
   /** The daemon's plugins of a type such as `io.containerd.differ.v1`, or all. */
   plugins(type?: string): Promise<Plugin[]>
+  /** The daemon's process; undefined before 1.7. */
+  daemonProcess(): Promise<DaemonProcess | undefined>
+  /** Makes layers out of snapshots. */
+  readonly differ: Differ
   withLease(id: string): ContainerdBackend
 }
 
@@ -82,6 +86,8 @@ function backend(connection: Connection, version: string, close: () => void): Co
     applier: containerdApplier(connection),
     containers: () => containers(connection),
     plugins: (type) => plugins(connection, type),
+    daemonProcess: () => daemonProcess(connection),
+    differ: containerdDiffer(connection),
     withLease: (id) => backend(connection.withLease(id), version, () => {}),
     close: async () => close(),
   }
