@@ -13,6 +13,13 @@ export interface Plugin {
   error?: string
 }
 
+/** The daemon's own process, in the numbers of its PID namespace. */
+export interface DaemonProcess {
+  pid: number
+  /** The namespace's inode, as /proc/self/ns/pid shows it. */
+  pidNamespace: number
+}
+
 const SNAPSHOTTER = 'io.containerd.snapshotter.v1'
 
 /** The daemon's plugins, of one type or all. */
@@ -36,4 +43,11 @@ export async function snapshotters(connection: Connection): Promise<SnapshotterP
     if (error !== undefined) snapshotter.error = error
     return snapshotter
   })
+}
+
+/** The process that answers; undefined before containerd 1.7, which does not say it. */
+export async function daemonProcess(connection: Connection): Promise<DaemonProcess | undefined> {
+  const client = connection.client(Introspection)
+  const { pid, pidns } = await connection.call('ask containerd for its process', () => client.server({}))
+  return pid === 0n ? undefined : { pid: Number(pid), pidNamespace: Number(pidns) }
 }
