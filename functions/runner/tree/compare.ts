@@ -2,7 +2,7 @@
 import { fromByteString } from '../system/bytes.ts'
 import type { FileKind, WalkEntry } from '../system/walk.ts'
 import { hiddenBelow } from './fold.ts'
-import type { Dir, Leaf, Owned, TreeNode } from './node.ts'
+import { CAPABILITY, type Dir, type Leaf, type Owned, type TreeNode } from './node.ts'
 
 /** One thing that is not as the layers describe it. Paths and values are for people: bytes that are no UTF-8 are replaced. */
 export type TreeDifference =
@@ -175,8 +175,6 @@ function hex(value: string | undefined): string | null {
 function namespaceOf(name: string): string {
   return name === CAPABILITY ? name : name.slice(0, name.indexOf('.'))
 }
-
-const CAPABILITY = 'security.capability'
 
 // Security modules and overlay file systems set others by themselves, and ACLs show in the mode.
 function isCompared(name: string): boolean {

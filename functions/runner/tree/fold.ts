@@ -96,24 +96,28 @@ export class Fold {
     }
     describeNode(leaf, entry.metadata)
     const slot = this.#put(parent, name, leaf)
-    // The character device 0:0 is overlayfs's own sign that nothing is there: there is no such file under it.
-    slot.optional = leaf.kind === 'char' && leaf.major === 0 && leaf.minor === 0
+    slot.optional = isNothing(slot)
     if (leaf.kind === 'file' && this.#contents) this.#file = { leaf, hash: createHash('sha256'), end: 0 }
   }
 
   #link(entry: Content & { kind: 'link' }, parent: Dir, name: string): void {
     const target = fromByteString(entry.target.join('/'))
     const above = this.#find(entry.target.slice(0, -1), false)
-    const slot = above?.children.get(entry.target.at(-1) ?? '')
-    if (slot === undefined) throw corrupt(`the hard link's target ${JSON.stringify(target)} is not there`, { target })
+    const last = entry.target.at(-1) ?? ''
+    const slot = above?.children.get(last)
+    const there = parent.children.get(name)
+    // What stands at the name is taken away first: a target that is in it, or is it, goes too.
+    const gone = slot !== undefined && there !== undefined && (slot === there || isWithin(above, there.node))
+    if (slot === undefined || gone) {
+      throw corrupt(`the hard link's target ${JSON.stringify(target)} is not there`, { target })
+    }
     if (slot.node.kind === 'directory') {
       throw corrupt(`the hard link's target ${JSON.stringify(target)} is a directory`, { target })
     }
     const leaf = this.#leafOf(slot, slot.node)
     describeNode(leaf, { ...entry.metadata, mode: leaf.kind === 'symlink' ? leaf.mode : entry.metadata.mode })
-    if (parent.children.get(name)?.node === leaf) return
-    this.#put(parent, name, leaf)
     leaf.names++
+    this.#put(parent, name, leaf)
   }
 
   // A file of the layers below that has several names: overlayfs takes these apart when one of them is written to.
@@ -220,7 +224,8 @@ export class Fold {
         directory = directory.parent ?? directory
         continue
       }
-      const there = directory.children.get(step)?.node
+      const slot = directory.children.get(step)
+      const there = isNothing(slot) ? undefined : slot?.node
       if (there?.kind === 'directory') directory = there
       else if (there?.kind === 'symlink') {
         if (++links > LINKS) throw unsafe(`the path leads through more than ${LINKS} symbolic links`)
@@ -240,6 +245,17 @@ export function hiddenBelow(before: Dir['before'], name: string): NonNullable<Di
   if (before?.node.kind !== 'directory') return undefined
   const slot = before.node.children.get(name)
   return slot === undefined ? undefined : { layer: before.layer, node: slot.node }
+}
+
+/** The character device 0:0 is overlayfs's own sign that nothing is there: under it there is no such file. */
+function isNothing(slot: Slot | undefined): boolean {
+  const node = slot?.node
+  return node?.kind === 'char' && node.major === 0 && node.minor === 0
+}
+
+function isWithin(directory: Dir | undefined, node: Leaf | Dir): boolean {
+  for (let at = directory; at !== undefined; at = at.parent) if (at === node) return true
+  return false
 }
 
 function nodeKind(type: number): LeafKind {

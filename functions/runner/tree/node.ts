@@ -67,6 +67,8 @@ export interface Hidden {
   node: TreeNode
 }
 
+export const CAPABILITY = 'security.capability'
+
 export function newDirectory(parent: Dir | undefined): Dir {
   return {
     kind: 'directory',
@@ -87,7 +89,11 @@ export function describeNode(node: TreeNode, { mode, uid, gid, xattrs }: Metadat
   node.mode = mode
   node.uid = uid
   node.gid = gid
-  for (const attribute of node.xattrs.values()) attribute.sure = false
+  for (const [name, attribute] of node.xattrs) {
+    // A directory that a layer describes again without it: a stack of layers drops it, one merged tree keeps it. And a
+    // file that a hard link describes again without it: the kernel takes capabilities away at a change of owner.
+    if (node.kind === 'directory' || name === CAPABILITY) attribute.sure = false
+  }
   for (const [name, value] of xattrs) {
     if (!name.startsWith('trusted.')) node.xattrs.set(name, { value, sure: true })
   }
