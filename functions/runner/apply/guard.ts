@@ -14,7 +14,7 @@ export interface Limits {
 
 const GIB = 2 ** 30
 
-export const DEFAULT_LIMITS: Limits = { entries: 10_000_000, size: 256 * GIB, ratio: 5000, ratioFrom: 4 * GIB }
+const DEFAULT_LIMITS: Limits = { entries: 10_000_000, size: 256 * GIB, ratio: 5000, ratioFrom: 4 * GIB }
 
 /** Linux: the longest path that a call takes, without its NUL; the longest name; an attribute's longest name and value. */
 const PATH = 4095

@@ -46,7 +46,7 @@ export function createApplier(options: ApplierOptions): Applier {
       const source = boundSource(mounts)
       if (source !== undefined) return applyTo(source, 'remove', layer, options, applying)
       return withMounted(
-        mounts,
+        mounts.map(withoutMetacopy),
         (directory) => applyTo(directory, 'remove', layer, options, applying),
         options.directory === undefined ? {} : { directory: options.directory },
       )
@@ -60,10 +60,26 @@ function bareUpper(mounts: readonly Mount[]): string | undefined {
   return optionValue(mount.options, 'lowerdir') === undefined ? optionValue(mount.options, 'upperdir') : undefined
 }
 
+// Where overlayfs copies metadata alone by default, a file could come to depend on how the layer is mounted later.
+function withoutMetacopy(mount: Mount): Mount {
+  if (mount.type !== 'overlay' || optionValue(mount.options, 'metacopy') !== undefined) return mount
+  return copiesMetadataAlone() ? { ...mount, options: [...mount.options, 'metacopy=off'] } : mount
+}
+
+function copiesMetadataAlone(): boolean {
+  try {
+    return readFileSync('/sys/module/overlay/parameters/metacopy', 'latin1').startsWith('Y')
+  } catch (error) {
+    // Kernels before 4.19 know no such thing.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+    throw error
+  }
+}
+
 // A writable bind mount alone is its source, and needs no mounting.
 function boundSource(mounts: readonly Mount[]): string | undefined {
   const [mount, ...more] = mounts
-  if (mount === undefined || mount.target !== '' || more.length > 0) return undefined
+  if (mount === undefined || mount.target !== '' || more.length > 0 || mount.type.includes('/')) return undefined
   const { flags, data, loop } = parseMountOptions(mount.options)
   const plain = (flags & MS_BIND) !== 0 && (flags & MS_RDONLY) === 0 && data.length === 0 && !loop
   return plain ? mount.source : undefined

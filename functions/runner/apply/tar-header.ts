@@ -39,7 +39,7 @@ export function isZero(block: Buffer): boolean {
 const ZERO = Buffer.alloc(BLOCK)
 
 /** A field up to its first NUL. */
-export function readString(block: Buffer, start: number, length: number): string {
+function readString(block: Buffer, start: number, length: number): string {
   const end = block.indexOf(0, start)
   return block.toString('latin1', start, end === -1 || end > start + length ? start + length : end)
 }
