@@ -48,6 +48,7 @@ export const errno = koffi.os.errno as Readonly<Record<string, number>> & {
       | 'ENODATA'
       | 'ENOENT'
       | 'ENOSYS'
+      | 'ENOTBLK'
       | 'ENOTDIR'
       | 'ENOTSUP'
       | 'EBUSY'
@@ -63,7 +64,7 @@ const names = new Map<number, string>()
 for (const [name, number] of Object.entries(errno)) if (!names.has(number)) names.set(number, name)
 
 /** The name of an error number, given as a call answers it (negative) or as errno holds it. */
-export function errnoName(result: number): string {
+function errnoName(result: number): string {
   return names.get(Math.abs(result)) ?? `errno ${Math.abs(result)}`
 }
 

@@ -3,11 +3,12 @@
  * options of an overlay are too long for mount(2), which takes one page.
  */
 import { closeSync, readlinkSync } from 'node:fs'
-import { LayercastError } from '../../image/errors.ts'
+import type { LayercastError } from '../../image/errors.ts'
 import type { Mount } from '../ports.ts'
 import { AT_FDCWD, O_DIRECTORY, O_PATH, openAt, RESOLVE_IN_ROOT } from './at.ts'
 import { toByteString } from './bytes.ts'
 import { bind, errno, must, systemError } from './libc.ts'
+import { withLoopDevice } from './loop.ts'
 import { lowerDirectories, MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT, parseMountOptions } from './mount-options.ts'
 import type { ParsedOptions } from './mount-options.ts'
 
@@ -41,7 +42,7 @@ export type Unmount = () => Promise<void>
 /**
  * Mounts a list of mounts one over the other at `target`, an existing directory; a mount's own `target` says where
  * below it. When one fails, those before it are unmounted.
- * Errors: SYSTEM_CALL_FAILED, FAILED_PRECONDITION (an option for containerd's mount manager, or a loop device).
+ * Errors: SYSTEM_CALL_FAILED, FAILED_PRECONDITION (an option for containerd's mount manager).
  */
 export async function mountAll(mounts: readonly Mount[], target: string): Promise<Unmount> {
   const mounted: string[] = []
@@ -86,11 +87,6 @@ export function detachAll(path: string): number {
 
 function mountOne(mount: Mount, target: string): string {
   const options = parseMountOptions(mount.options)
-  if (options.loop) {
-    throw new LayercastError('FAILED_PRECONDITION', `the mount of ${mount.source} needs a loop device`, {
-      fix: 'apply the layer with containerd (--applier containerd)',
-    })
-  }
   if (mount.target === '') {
     mountAt(mount, options, target, target)
     return target
@@ -121,7 +117,9 @@ function insideOf<T>(root: string, below: string, fn: (path: string, real: strin
 function mountAt(mount: Mount, options: ParsedOptions, target: string, shown: string): void {
   const data = options.data.join(',')
   if ((options.flags & MS_REMOUNT) === 0 || data !== '') {
-    if (mount.type === 'overlay' && Buffer.byteLength(data) >= PAGE) mountLongOverlay(mount, options, target, shown)
+    if (options.loop) mountFiles(mount, options, target, shown)
+    else if (mount.type === 'overlay' && Buffer.byteLength(data) >= PAGE)
+      mountLongOverlay(mount, options, target, shown)
     else call(mount, options.flags, data, target, shown)
   }
   if (options.propagation !== 0) {
@@ -134,9 +132,37 @@ function mountAt(mount: Mount, options: ParsedOptions, target: string, shown: st
   }
 }
 
-function call(mount: Mount, flags: number, data: string, target: string, shown: string): void {
-  const result = calls.mount(mount.source, target, mount.type, flags, data === '' ? null : data)
+function call(mount: Mount, flags: number, data: string, target: string, shown: string, source = mount.source): void {
+  const result = calls.mount(source, target, mount.type, flags, data === '' ? null : data)
   if (result < 0) throw mountError('mount', result, mount, shown)
+}
+
+/** Mounts files as devices: the source, and those that erofs is told of by `device=`. */
+function mountFiles(mount: Mount, options: ParsedOptions, target: string, shown: string): void {
+  const { flags, data } = options
+  if (mount.type === 'erofs') {
+    // Linux 6.12 mounts the files themselves.
+    const result = calls.mount(mount.source, target, mount.type, flags, data.length === 0 ? null : data.join(','))
+    if (result >= 0) return
+    if (result !== -errno.ENOTBLK) throw mountError('mount', result, mount, shown)
+  }
+  const readOnly = (flags & MS_RDONLY) !== 0
+  const given: string[] = []
+  const mountFrom = (index: number): void => {
+    const option = data[index]
+    if (option === undefined) {
+      withLoopDevice(mount.source, readOnly, (device) => call(mount, flags, given.join(','), target, shown, device))
+    } else if (option.startsWith('device=')) {
+      withLoopDevice(option.slice('device='.length), readOnly, (device) => {
+        given.push(`device=${device}`)
+        mountFrom(index + 1)
+      })
+    } else {
+      given.push(option)
+      mountFrom(index + 1)
+    }
+  }
+  mountFrom(0)
 }
 
 function mountError(name: string, result: number, mount: Mount, shown: string): LayercastError {

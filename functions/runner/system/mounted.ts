@@ -3,17 +3,20 @@
  * the next one can tell those of a runner that was killed, and unmount and remove them.
  */
 import { randomBytes } from 'node:crypto'
-import { closeSync, lstatSync, mkdirSync, openSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs'
+import { closeSync, existsSync, lstatSync, mkdirSync, openSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { LayercastError } from '../../image/errors.ts'
 import type { Mount } from '../ports.ts'
 import { bind, errno, must } from './libc.ts'
-import { detachAll, mountAll } from './mount.ts'
+import { detachAll } from './mount.ts'
 import type { Unmount } from './mount.ts'
+import { mountResolved } from './mount-manager.ts'
 
 const flock = bind('int flock(int fd, int operation)')
 const LOCK = { exclusive: 2, now: 4 }
+/** Where the mounts lie that the one at the root is made of. */
+const BELOW = 'below'
 
 export interface MountedOptions {
   /** Where the private directories are made; by default one under /run for root, under the temporary directory else. */
@@ -22,7 +25,7 @@ export interface MountedOptions {
 
 /**
  * Mounts the list in a new private directory, runs `fn` with its path, and unmounts and removes it, whatever happens.
- * Errors: those of `fn` and of `mountAll`; SYSTEM_CALL_FAILED when the unmounting fails, with both causes when `fn` did too.
+ * Errors: those of `fn` and of `mountResolved`; SYSTEM_CALL_FAILED when the unmounting fails, with both causes when `fn` did too.
  */
 export async function withMounted<T>(
   mounts: readonly Mount[],
@@ -34,7 +37,7 @@ export async function withMounted<T>(
   const place = makePlace(base)
   let unmount: Unmount
   try {
-    unmount = await mountAll(mounts.map(withoutVolatile), place.root)
+    unmount = await mountResolved(mounts.map(withoutVolatile), place.root, join(place.path, BELOW))
   } catch (error) {
     dropPlace(place)
     throw error
@@ -73,6 +76,7 @@ export function recoverMounts(directory: string = defaultDirectory()): number {
       if (free) {
         detachAll(join(place, 'root'))
         removeEmpty(join(place, 'root'))
+        detachBelow(join(place, BELOW))
         unlinkSync(join(place, 'lock'))
         rmdirSync(place)
         count++
@@ -110,6 +114,15 @@ function dropPlace(place: Place): void {
   } finally {
     closeSync(place.lock)
   }
+}
+
+function detachBelow(path: string): void {
+  if (!existsSync(path)) return
+  for (const name of readdirSync(path)) {
+    detachAll(join(path, name))
+    rmdirSync(join(path, name))
+  }
+  rmdirSync(path)
 }
 
 function removeEmpty(path: string): void {
