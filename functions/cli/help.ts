@@ -14,7 +14,7 @@ export class ProgramHelp extends Help {
     const sections = [
       ['Usage: layercast VERB [options]'],
       [helper.boxWrap(command.description(), helper.helpWidth ?? 80)],
-      ...VERB_GROUPS.map((group) => [`${group}:`].concat(terms.filter((term) => term[2] === group).map(item))),
+      ...VERB_GROUPS.map((group) => [`${group}:`].concat(terms.filter((term) => term[2] === `${group}:`).map(item))),
       ['Options:', ...options.map(item)],
       ["Run 'layercast VERB --help' for what a verb takes, with examples."],
     ]

@@ -51,7 +51,8 @@ export function parse(argv: readonly string[], options: ParseOptions): Parsed {
     })
   }
   try {
-    program.parse([...argv], { from: 'user' })
+    // `layercast help image ls` is what some type for `layercast image ls --help`.
+    program.parse(argv[0] === 'help' ? [...argv.slice(1), '--help'] : [...argv], { from: 'user' })
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
     if (error.exitCode === 0) return { print: printed }
@@ -91,7 +92,7 @@ function buildProgram(options: ParseOptions, onVerb: (verb: Verb, command: Comma
     const command = parent
       .command(second ?? first)
       .summary(verb.summary)
-      .helpGroup(verb.group)
+      .helpGroup(`${verb.group}:`)
     command.description(
       verb.description === undefined ? `${sentence(verb.summary)}` : `${sentence(verb.summary)}\n\n${verb.description}`,
     )

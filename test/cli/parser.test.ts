@@ -129,6 +129,12 @@ describe('help', () => {
     for (const group of VERB_GROUPS) expect(text).toContain(`${group}:`)
   })
 
+  test('may be asked for with help too, of all, of a group and of a verb', () => {
+    expect(printed(['help'])).toBe(printed(['--help']))
+    expect(printed(['help', 'image'])).toContain('Usage: layercast image VERB')
+    expect(printed(['help', 'image', 'ls'])).toBe(printed(['image', 'ls', '--help']))
+  })
+
   test.each(VERBS.map((each) => [each.path.join(' '), each] as const))('of %s shows its examples', (_, each) => {
     const text = printed([...each.path, '--help'])
     expect(each.examples.length).toBeGreaterThan(0)
