@@ -5,7 +5,6 @@ import { bind, errno } from './libc.ts'
 const calls = {
   fsetxattr: bind('int fsetxattr(int fd, const void *name, const void *value, size_t size, int flags)'),
   lsetxattr: bind('int lsetxattr(const void *path, const void *name, const void *value, size_t size, int flags)'),
-  lremovexattr: bind('int lremovexattr(const void *path, const void *name)'),
   lgetxattr: bind('int64_t lgetxattr(const void *path, const void *name, _Out_ uint8_t *value, size_t size)'),
   llistxattr: bind('int64_t llistxattr(const void *path, _Out_ uint8_t *list, size_t size)'),
 }
@@ -32,10 +31,6 @@ export function setXattr(fd: number, name: string, value: string): number {
 export function setXattrAt(dirfd: number, path: string, name: string, value: string): number {
   if (name.includes('\0') || path.includes('\0')) return -errno.EINVAL
   return calls.lsetxattr(pathAt(dirfd, path), bytes(name), Buffer.from(value, 'latin1'), value.length, 0)
-}
-
-export function removeXattrAt(dirfd: number, path: string, name: string): number {
-  return calls.lremovexattr(pathAt(dirfd, path), bytes(name))
 }
 
 /** The value of an attribute as a byte string, or a negative error number. The name may be empty for `dirfd` itself. */
