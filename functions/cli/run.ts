@@ -88,5 +88,5 @@ function wantsJSON(argv: readonly string[]): boolean {
 }
 
 function columnsOf({ stdout }: Streams): number {
-  return Math.min(stdout.columns ?? 100, 120)
+  return Math.min(stdout.columns || 100, 120)
 }

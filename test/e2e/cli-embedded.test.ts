@@ -1,9 +1,11 @@
+import { execFile } from 'node:child_process'
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { openEmbedded } from '../../functions/runner/embedded/index.ts'
-import { errorOf, layercast, start, type Ran, type RunOptions } from '../cli/run.ts'
+import { errorOf, LAUNCHER, layercast, start, type Ran, type RunOptions } from '../cli/run.ts'
 import { smallImage, withWrongDiffID } from '../runner/unpack/support/images.ts'
 import { all } from '../support/containerd/index.ts'
 import { digestOf, writeDockerArchive, writeOciArchive, writeOciLayout } from '../support/images/index.ts'
@@ -171,5 +173,19 @@ describe.skipIf(!isRoot)('layercast with no containerd (as root)', () => {
     expect((await run(['verify', NAME, '-s', 'overlayfs'])).status).toBe(0)
     expect(await nodeState()).toMatchObject({ leases: [] })
     expect(await readdir(join(root, 'trash'))).toEqual([])
+  })
+
+  test('draws bars on a terminal, and ends a plan there with a newline', async () => {
+    // script(1) gives the program a terminal, and its file what the program wrote there.
+    const onTerminal = async (args: string): Promise<string> => {
+      const file = join(directory, 'typescript')
+      await promisify(execFile)('script', ['-qefc', `${LAUNCHER} ${args} --root ${root}`, file])
+      return readFile(file, 'utf8')
+    }
+    const drawn = await onTerminal(`unpack ${source} -s overlayfs --reference ${NAME}`)
+    expect(drawn).toMatch(/layer 3\/3 \w{12} +applied +█{24}/u)
+    expect(drawn).toContain('imported')
+    const planned = await onTerminal(`plan ${NAME} -s overlayfs -o json`)
+    expect(planned).toMatch(/"warnings":\[\]\}\r?\n/u)
   })
 })

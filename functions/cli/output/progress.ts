@@ -30,9 +30,10 @@ export function createProgress({ stderr }: Streams): Progress {
 
   const draw = (): void => {
     timer = undefined
-    const columns = Math.max(20, stderr.columns ?? 80) - 1
+    // A terminal may not know its size, and then says 0.
+    const columns = Math.max(20, stderr.columns || 80) - 1
     // More lines than the terminal is high could not be drawn over again: those that are done scroll away first.
-    const text = fit([...lines.values()], (stderr.rows ?? 24) - 2).map((line) => render(line).slice(0, columns))
+    const text = fit([...lines.values()], (stderr.rows || 24) - 2).map((line) => render(line).slice(0, columns))
     const up = drawn > 0 ? `\u001B[${drawn}A` : ''
     stderr.write(`${up}\u001B[0J${text.map((line) => `${line}\n`).join('')}`)
     drawn = text.length
