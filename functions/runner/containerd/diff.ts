@@ -12,6 +12,7 @@ const MEANING: Meaning = {
   fix: 'Pull the image again, or name a source that has this blob.',
   words: [
     [/no processor for media-type|unsupported diff media type|not implemented/, 'LAYER_UNSUPPORTED'],
+    [/fstype: format\//, 'CONTAINERD_FAILED', 'The diff service of 2.2 cannot mount these: say --applier own.'],
     [CORRUPT, 'LAYER_CORRUPT', 'Fetch the blob again: what containerd has of it cannot be unpacked.'],
   ],
 }

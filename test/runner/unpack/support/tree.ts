@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto'
-import { mkdtemp, readdir, readFile, readlink, lstat, rmdir } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile, readlink, lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Backend } from '../../../../functions/runner/ports.ts'
-import { mountAll } from '../../../../functions/runner/system/mount.ts'
+import { withMounted } from '../../../../functions/runner/system/mounted.ts'
 
 /** Every path of the tree that a committed snapshot shows: kind, mode, owner, time, size, link target, content. */
 export async function treeOf(backend: Backend, snapshotter: string, chainID: string): Promise<Record<string, string>> {
@@ -11,17 +10,9 @@ export async function treeOf(backend: Backend, snapshotter: string, chainID: str
   const port = backend.snapshotter(snapshotter)
   const lease = await backend.leases.create()
   const leased = backend.withLease(lease.id).snapshotter(snapshotter)
-  const mounts = await leased.view(key, chainID, {})
-  const directory = await mkdtemp(join(tmpdir(), 'layercast-tree-'))
   try {
-    const unmount = await mountAll(mounts, directory)
-    try {
-      return await walk(directory)
-    } finally {
-      await unmount()
-    }
+    return await withMounted(await leased.view(key, chainID, {}), (directory) => walk(directory))
   } finally {
-    await rmdir(directory)
     await port.remove(key)
     await backend.leases.delete(lease.id)
   }
