@@ -1,17 +1,14 @@
 /** Makes a chain that is there, in whatever state, what its plan says. */
 import { hasCode, LayercastError } from '../../image/errors.ts'
-import type { Digest } from '../../image/digest.ts'
-import type { PlanLayer } from '../../plan/document.ts'
 import type { Backend } from '../ports.ts'
 import { compareTree, lowestDamage } from '../tree/chain.ts'
 import { checkAborted } from '../unpack/abort.ts'
-import { blobsNotFound } from '../unpack/context.ts'
 import { unpack } from '../unpack/index.ts'
 import { underLease } from '../unpack/lease.ts'
 import { retry } from '../unpack/retry.ts'
-import { hasBlob } from '../unpack/supply.ts'
 import type { UnpackEvent } from '../unpack/types.ts'
 import { verifyChain } from '../verify/index.ts'
+import { bringBlobs, findBlobs, withWays } from './blobs.ts'
 import { decide, isNothing } from './decide.ts'
 import { withRepairLock } from './lock.ts'
 import { removeUpper } from './rebuild.ts'
@@ -31,8 +28,10 @@ interface Looked extends RepairLook {
 /** What a repair would do, and who or what would have it refused. Changes nothing. Errors as `verifyChain`, `compareTree`. */
 export async function dryRunRepair(options: RepairOptions): Promise<RepairDryRun> {
   const look = await lookAt(options)
-  const blobs = options.provide ? [] : await missingBlobs(options, look)
-  return { ...look, missing: blobs.map((layer) => layer.descriptor.digest) }
+  return await withWays(options, async (ways) => {
+    const { missing } = await findBlobs(options, look, ways)
+    return { ...look, missing, problems: ways.problems() }
+  })
 }
 
 /**
@@ -60,12 +59,8 @@ export async function repairChain(options: RepairOptions): Promise<RepairResult>
     }
     const { decision, leftovers } = look
     if (users.length > 0) throw inUse(plan, decision.remove.length, users)
-    const missing = await missingBlobs(options, look)
-    const { provide } = options
-    if (missing.length > 0 && !provide) throw blobsNotFound(missing.map((layer) => layer.descriptor.digest))
-
     const unpacked = await underLease(backend, { purpose: 'repair', signal, emit: emitUnpack }, async (leased) => {
-      for (const { descriptor } of provide ? missing : []) await provide?.(descriptor, leased, signal)
+      await withWays(options, (ways) => bringBlobs(options, look, ways, leased))
       for (const update of decision.update) {
         checkAborted(signal)
         if (await updateLabels(leased, plan.snapshotter, update.chainID, update.labels, signal)) {
@@ -80,7 +75,8 @@ export async function repairChain(options: RepairOptions): Promise<RepairResult>
         signal,
         onEvent: emit,
         ...(options.applier === undefined ? {} : { applier: options.applier }),
-        ...(provide === undefined ? {} : { provide }),
+        ...(options.blobs === undefined ? {} : { blobs: options.blobs }),
+        ...(options.provide === undefined ? {} : { provide: options.provide }),
       })
     })
     const after = await verifyChain({ backend, plan })
@@ -130,20 +126,6 @@ async function updateLabels(
     if (hasCode(error, 'SNAPSHOT_NOT_FOUND')) return false
     throw error
   }
-}
-
-/** The layers to be unpacked that need a blob which is not there; and the config, on which the gc label is written. */
-async function missingBlobs({ backend, planned }: RepairOptions, look: RepairLook): Promise<PlanLayer[]> {
-  const { plan } = planned
-  if (look.before.config.problems.some(({ code }) => code === 'CONFIG_MISSING'))
-    throw blobsNotFound([plan.config.digest])
-  const missing = new Map<Digest, PlanLayer>()
-  for (const index of look.decision.make) {
-    const layer = plan.layers[index]
-    if (layer?.blob !== 'required' || missing.has(layer.descriptor.digest)) continue
-    if (!(await hasBlob(backend, layer.descriptor.digest))) missing.set(layer.descriptor.digest, layer)
-  }
-  return [...missing.values()]
 }
 
 function checkRequiredLabels({ planned: { plan } }: RepairOptions): void {

@@ -2,7 +2,8 @@ import type { Digest } from '../../image/digest.ts'
 import type { Planned } from '../../plan/document.ts'
 import type { Applier, Backend } from '../ports.ts'
 import type { TreeReport } from '../tree/chain.ts'
-import type { ApplierChoice, Provide, UnpackEvent, UnpackResult } from '../unpack/index.ts'
+import type { BlobWays, Provide } from '../supply/index.ts'
+import type { ApplierChoice, UnpackEvent, UnpackResult } from '../unpack/index.ts'
 import type { VerifyReport } from '../verify/index.ts'
 import type { Decision, LabelUpdate, Removal } from './decide.ts'
 import type { SnapshotUser } from './users.ts'
@@ -16,7 +17,8 @@ export interface RepairOptions {
   contents?: boolean
   /** Of what is unpacked again; the backend's own where absent. */
   applier?: ApplierChoice | Applier
-  /** Where missing blobs come from. They are brought before anything is removed. */
+  /** Where missing blobs may come from, as `unpack` takes it. They are brought before anything is removed. */
+  blobs?: BlobWays
   provide?: Provide
   signal?: AbortSignal
   onEvent?: (event: RepairEvent) => void
@@ -52,6 +54,8 @@ export interface RepairDryRun extends RepairLook {
   users: SnapshotUser[]
   /** Blobs without which it is refused too. */
   missing: Digest[]
+  /** Why ways to them that were named do not help. */
+  problems: string[]
 }
 
 export interface RepairResult extends RepairLook {

@@ -1,0 +1,67 @@
+/** The blobs that a repair takes, which must be there before anything is removed. */
+import type { Digest } from '../../image/digest.ts'
+import type { Backend } from '../ports.ts'
+import { createWays, type Placed, type Ways } from '../supply/index.ts'
+import { checkAborted } from '../unpack/abort.ts'
+import { blobsNotFound } from '../unpack/context.ts'
+import { hasBlob } from '../unpack/supply.ts'
+import type { RepairLook, RepairOptions } from './types.ts'
+
+/** Runs `work` with the ways to missing blobs that the user allows, and closes them. */
+export async function withWays<T>(options: RepairOptions, work: (ways: Ways) => Promise<T>): Promise<T> {
+  const { backend, planned, blobs, provide, signal = new AbortController().signal } = options
+  const ways = createWays({ backend, plan: planned.plan, blobs, provide, signal })
+  try {
+    return await work(ways)
+  } finally {
+    await ways.close()
+  }
+}
+
+/**
+ * The layers to be unpacked whose blobs are required, not there, and to be had; and the digests of those that are not.
+ * The config is one of them, because the gc label is written on it.
+ */
+export async function findBlobs(
+  { backend, planned }: RepairOptions,
+  { before, decision }: RepairLook,
+  ways: Ways,
+): Promise<{ toBring: Placed[]; missing: Digest[] }> {
+  const { plan } = planned
+  const missing = new Set<Digest>()
+  if (before.config.problems.some(({ code }) => code === 'CONFIG_MISSING')) missing.add(plan.config.digest)
+  const toBring: Placed[] = []
+  for (const index of decision.make) {
+    const layer = plan.layers[index]
+    if (layer?.blob !== 'required' || (await hasBlob(backend, layer.descriptor.digest))) continue
+    const placed = { index, layer }
+    if (await ways.current(placed)) toBring.push(placed)
+    else missing.add(layer.descriptor.digest)
+  }
+  return { toBring, missing: [...missing] }
+}
+
+/** Brings what is missing into the content store, held by the lease. BLOB_NOT_FOUND, and what the last way fails with. */
+export async function bringBlobs(options: RepairOptions, look: RepairLook, ways: Ways, leased: Backend): Promise<void> {
+  const { signal = new AbortController().signal } = options
+  const { toBring, missing } = await findBlobs(options, look, ways)
+  if (missing.length > 0) throw blobsNotFound(missing, { problems: ways.problems() })
+  for (const placed of toBring) {
+    checkAborted(signal)
+    await bringOne(placed, ways, leased, signal)
+  }
+}
+
+async function bringOne(placed: Placed, ways: Ways, leased: Backend, signal: AbortSignal): Promise<void> {
+  for (let way = await ways.current(placed); way !== undefined;) {
+    // What is made again out of another snapshotter is made when its turn comes: it has no digest to be known by.
+    if (way.blob === undefined) return
+    try {
+      await way.bring(leased, signal)
+      return
+    } catch (error) {
+      way = await ways.next(placed)
+      if (way === undefined) throw error
+    }
+  }
+}
