@@ -1,0 +1,122 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { ContainerdBackend } from '../../functions/runner/containerd/index.ts'
+import type { SnapshotInfo } from '../../functions/runner/ports.ts'
+import { unpack } from '../../functions/runner/unpack/index.ts'
+import { verifyChain } from '../../functions/runner/verify/index.ts'
+import { errorOf, layercast, type Ran } from '../cli/run.ts'
+import { smallImage } from '../runner/unpack/support/images.ts'
+import { intercept } from '../runner/unpack/support/intercept.ts'
+import { planOf } from '../runner/unpack/support/plans.ts'
+import { leftovers } from '../runner/unpack/support/stores.ts'
+import { all, nydusProgram, programs, startContainerd, type TestContainerd } from '../support/containerd/index.ts'
+import { writeOciArchive, type BuiltImage } from '../support/images/index.ts'
+
+const [containerd23, nydus] = [await programs('2.3'), await nydusProgram()]
+const missing = [containerd23, nydus].flatMap((found) => ('missing' in found ? [found.missing] : []))
+const reason = missing.length === 0 ? '' : ` (skipped: ${missing.join('; ')})`
+const PREFIX = 'containerd.io/snapshot/'
+
+describe.skipIf(missing.length > 0)(`nydus in proxy mode, end to end${reason}`, () => {
+  let containerd: TestContainerd
+  let backend: ContainerdBackend
+  let directory: string
+  let image: BuiltImage
+  let name: string
+  let count = 0
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'layercast-nydus-'))
+    containerd = await startContainerd({ version: '2.3', nydus: true, namespace: 'k8s.io' })
+    backend = await containerd.connect()
+  })
+  afterAll(async () => {
+    await containerd?.stop()
+    await rm(directory, { recursive: true, force: true })
+  })
+
+  // Each test has an image of its own, there for overlayfs.
+  beforeEach(async () => {
+    const base = `example.com/nydus-${++count}`
+    image = smallImage(base)
+    name = await bring(image, base)
+  })
+
+  async function bring(built: BuiltImage, base: string): Promise<string> {
+    const archive = join(directory, 'image.tar')
+    await writeOciArchive(built, archive, { ref: '1' })
+    await containerd.importArchive(archive, { baseName: base, snapshotter: 'overlayfs' })
+    return `${base}:1`
+  }
+  const run = (...args: string[]): Promise<Ran> => layercast(args, { env: containerd.env })
+  const snapshots = async (): Promise<SnapshotInfo[]> => all(backend.snapshotter('nydus').list())
+  const removeLayers = async (): Promise<void> => {
+    for (const { digest } of image.layers) await backend.content.remove(digest)
+  }
+
+  test('every chain ID is there with its labels, and no blob was needed or read', async () => {
+    await removeLayers()
+    const calls: string[] = []
+    const watched = intercept(backend, async (call, goOn) => {
+      calls.push(call.name)
+      return goOn()
+    })
+    const planned = planOf(image, { snapshotter: 'nydus', reference: name })
+    const result = await unpack({ backend: watched, planned })
+    expect(result.layers.map(({ state, bytes }) => [state, bytes])).toEqual(image.layers.map(() => ['taken', 0]))
+    expect(calls.filter((call) => /^applier|content\.(write|read)|snapshotter\.commit/.test(call))).toEqual([])
+    expect(result.warnings).toEqual(planned.plan.warnings)
+
+    for (const [index, layer] of image.layers.entries()) {
+      expect(await backend.snapshotter('nydus').stat(image.chainIDs[index] ?? '')).toMatchObject({
+        kind: 'committed',
+        parent: image.chainIDs[index - 1] ?? '',
+        labels: {
+          'containerd.io/snapshot.ref': image.chainIDs[index],
+          [`${PREFIX}cri.image-ref`]: name,
+          [`${PREFIX}cri.manifest-digest`]: image.manifest.digest,
+          [`${PREFIX}cri.layer-digest`]: layer.digest,
+          [`${PREFIX}cri.image-layers`]: image.layers
+            .slice(index)
+            .map(({ digest }) => digest)
+            .join(','),
+        },
+      })
+    }
+    expect(await leftovers(backend, 'nydus')).toEqual([])
+    // The snapshotter's own label beside them is no difference.
+    const again = await unpack({ backend, planned })
+    expect([again.ready, again.warnings]).toEqual([true, planned.plan.warnings])
+    expect(await verifyChain({ backend, plan: planned.plan })).toMatchObject({ ok: true })
+  })
+
+  test('through the program, with the blobs gone too', async () => {
+    await removeLayers()
+    const ran = await run('unpack', name, '-s', 'nydus', '-o', 'json')
+    expect([ran.status, ran.stderr]).toEqual([0, ''])
+    const report = JSON.parse(ran.stdout.toString()) as { layers: { state: string }[]; ms: number }
+    expect(report.layers.map(({ state }) => state)).toEqual(image.layers.map(() => 'taken'))
+    const verified = await run('verify', name, '-s', 'nydus')
+    expect([verified.status, verified.stderr]).toEqual([0, ''])
+  })
+
+  test('labels off is refused before anything is touched', async () => {
+    const before = [await snapshots(), await all(backend.leases.list())]
+    const ran = await run('unpack', name, '-s', 'nydus', '--labels', 'off', '-o', 'json')
+    expect([ran.status, errorOf(ran).code]).toEqual([2, 'PLAN_LABEL_REQUIRED'])
+    expect([await snapshots(), await all(backend.leases.list())]).toEqual(before)
+  })
+
+  test('what `ctr image mount` leaves is no obstacle: it fails by itself, and the unpack makes the chain', async () => {
+    const failed = await containerd
+      .ctr('image', 'mount', '--snapshotter', 'nydus', name, join(directory, 'mnt'))
+      .then(() => '', String)
+    expect(failed).toMatch(/fuse/)
+    await removeLayers()
+    const ran = await run('unpack', name, '-s', 'nydus')
+    expect([ran.status, ran.stderr]).toEqual([0, ''])
+    expect((await run('verify', name, '-s', 'nydus')).status).toBe(0)
+  })
+})
