@@ -1,16 +1,15 @@
 import { hasCode } from '../../image/errors.ts'
+import { UNCOMPRESSED_LABEL } from '../supply/index.ts'
 import { asAborted, checkAborted } from './abort.ts'
 import { tell, type LayerContext, type Placed } from './context.ts'
 import { removeIfThere } from './snapshots.ts'
 import { discard, type TopHalf } from './top.ts'
 import type { LayerState } from './types.ts'
 
-/** Tells a blob's reader, and whoever looks for a missing blob, what the blob uncompresses to. */
-const UNCOMPRESSED_LABEL = 'containerd.io/uncompressed'
-
 /**
  * The second half of a layer, CONTAINERD-FACTS section 2, steps 6 and 7: Commit with the labels again, because they
- * replace those of Prepare; then the blob's label. Someone else being first is as good as done.
+ * replace those of Prepare; then the blob's label, on the very blob that was applied. Someone else being first is as good
+ * as done.
  */
 export async function bottomHalf(context: LayerContext, placed: Placed, top: TopHalf): Promise<LayerState> {
   if (top.state === 'taken') return 'taken'
@@ -19,9 +18,14 @@ export async function bottomHalf(context: LayerContext, placed: Placed, top: Top
   const first = await commitLayer(context, placed, top.key)
   tell(context, placed, 'committed')
   if (!first) return 'taken'
-  if (top.state === 'applied') {
-    await context.backend.content.label(layer.descriptor.digest, { [UNCOMPRESSED_LABEL]: layer.diffID })
+  if (top.state !== 'applied') return top.state
+  const { blob, origin } = top.supplied
+  if (origin.from !== 'snapshotter') {
+    await context.backend.content.label(blob.digest, { [UNCOMPRESSED_LABEL]: layer.diffID })
     tell(context, placed, 'labelled')
+  } else if (!top.proven) {
+    const detail = `layer ${layer.descriptor.digest} was made again out of ${origin.name}: its diff ID cannot be checked`
+    context.emit({ type: 'warning', code: 'DIFF_ID_UNCHECKED', detail })
   }
   return top.state
 }

@@ -1,7 +1,7 @@
 import { LayercastError } from '../../image/errors.ts'
 import type { Digest } from '../../image/digest.ts'
-import type { PlanLayer } from '../../plan/document.ts'
 import type { Applier, Backend, Snapshotter } from '../ports.ts'
+import type { Placed } from '../supply/types.ts'
 import type { Supply } from './supply.ts'
 import type { Emit, LayerState, LayerStep } from './types.ts'
 
@@ -16,11 +16,7 @@ export interface LayerContext {
   emit: Emit
 }
 
-/** A layer of the plan and its place in it. */
-export interface Placed {
-  index: number
-  layer: PlanLayer
-}
+export type { Placed } from '../supply/types.ts'
 
 /** Tells what step of a layer is reached. */
 export function tell(context: LayerContext, placed: Placed, step: LayerStep, state?: LayerState): void {
@@ -35,13 +31,27 @@ export function tell(context: LayerContext, placed: Placed, step: LayerStep, sta
   })
 }
 
-/** BLOB_NOT_FOUND for everything that is missing, named in one error. */
-export function blobsNotFound(digests: readonly Digest[], why?: string): LayercastError {
+/** How a user has a missing blob brought: for everyone who says that one is missing. */
+export const BLOB_FIX =
+  'Name a source that has them (--source oci:DIR, oci-archive:FILE, docker-archive:FILE or docker://NAME; --source registry ' +
+  'for where the image came from), or a snapshotter under which the image is unpacked (--from-snapshotter NAME); or pull ' +
+  'or import the image again.'
+
+/** BLOB_NOT_FOUND for everything that is missing, named in one error, with why ways that were named do not help. */
+export function blobsNotFound(
+  digests: readonly Digest[],
+  { why, problems = [] }: { why?: string; problems?: readonly string[] } = {},
+): LayercastError {
   const names = [...new Set(digests)]
   const what = names.length === 1 ? `blob ${names[0]} is` : `${names.length} blobs are`
   const list = names.length === 1 ? '' : `: ${names.join(', ')}`
-  return new LayercastError('BLOB_NOT_FOUND', `${what} not in the content store${why ? ` (${why})` : ''}${list}`, {
-    fix: 'Pull or import the image again so that its blobs are there, or name a source that has them.',
-    detail: { digests: names },
-  })
+  const also = problems.map((problem) => `; ${problem}`).join('')
+  return new LayercastError(
+    'BLOB_NOT_FOUND',
+    `${what} not in the content store${why ? ` (${why})` : ''}${list}${also}`,
+    {
+      fix: BLOB_FIX,
+      detail: { digests: names, ...(problems.length > 0 ? { problems } : {}) },
+    },
+  )
 }

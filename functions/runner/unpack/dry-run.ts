@@ -1,6 +1,7 @@
 import type { Digest } from '../../image/digest.ts'
 import type { BlobNeed, Plan } from '../../plan/document.ts'
 import type { Backend } from '../ports.ts'
+import { createWays, type BlobOrigin, type BlobWays, type Ways } from '../supply/index.ts'
 import { hasGcLabel } from '../verify/gc-label.ts'
 import { compareLabels, isSame, type LabelDifference } from '../verify/labels.ts'
 import { statOrNone } from './snapshots.ts'
@@ -14,7 +15,8 @@ export interface DryRunLayer {
   snapshot: 'exists' | 'differs' | 'missing'
   /** What differs; only where `snapshot` is `differs`. */
   difference?: LabelDifference
-  blob: { need: BlobNeed; there: boolean }
+  /** `from` is absent where the blob is not there, and not needed or not to be had. */
+  blob: { need: BlobNeed; there: boolean; from?: BlobOrigin }
 }
 
 export interface DryRun {
@@ -25,40 +27,60 @@ export interface DryRun {
   ready: boolean
   /** Blobs without which the unpack would be refused. */
   missing: Digest[]
+  /** Why ways that were named do not help. */
+  problems: string[]
 }
 
-/** What an unpack of the plan would meet. Touches nothing. SNAPSHOTTER_NOT_FOUND, CONTAINERD_*. */
-export async function dryRun({ backend, plan }: { backend: Backend; plan: Plan }): Promise<DryRun> {
-  const layers: DryRunLayer[] = []
-  for (const index of plan.layers.keys()) layers.push(await lookAt(backend, plan, index))
-  const configThere = await hasBlob(backend, plan.config.digest)
-  const gcThere = configThere && hasGcLabel(await backend.content.info(plan.config.digest), plan)
-  const lacking = layers.filter(
-    ({ snapshot, blob }) => snapshot === 'missing' && blob.need === 'required' && !blob.there,
-  )
-  const missing = new Set(lacking.map((layer) => layer.digest))
-  if (!configThere && plan.layers.length > 0) missing.add(plan.config.digest)
-  return {
-    layers,
-    config: { digest: plan.config.digest, there: configThere, gcLabel: gcThere },
-    ready: layers.every((layer) => layer.snapshot !== 'missing') && (gcThere || layers.length === 0),
-    missing: [...missing],
+export interface DryRunOptions {
+  backend: Backend
+  plan: Plan
+  /** As `unpack` takes them; sources are asked what they have. */
+  blobs?: BlobWays
+  signal?: AbortSignal
+}
+
+/** What an unpack of the plan would meet. Touches nothing. SNAPSHOTTER_NOT_FOUND, SOURCE_INVALID, CONTAINERD_*. */
+export async function dryRun(options: DryRunOptions): Promise<DryRun> {
+  const { backend, plan, blobs, signal = new AbortController().signal } = options
+  const ways = createWays({ backend, plan, blobs, signal })
+  try {
+    const layers: DryRunLayer[] = []
+    for (const index of plan.layers.keys()) layers.push(await lookAt(backend, plan, index, ways))
+    const configThere = await hasBlob(backend, plan.config.digest)
+    const gcThere = configThere && hasGcLabel(await backend.content.info(plan.config.digest), plan)
+    const lacking = layers.filter(
+      ({ snapshot, blob }) => snapshot === 'missing' && blob.need === 'required' && blob.from === undefined,
+    )
+    const missing = new Set(lacking.map((layer) => layer.digest))
+    if (!configThere && plan.layers.length > 0) missing.add(plan.config.digest)
+    return {
+      layers,
+      config: { digest: plan.config.digest, there: configThere, gcLabel: gcThere },
+      ready: layers.every((layer) => layer.snapshot !== 'missing') && (gcThere || layers.length === 0),
+      missing: [...missing],
+      problems: ways.problems(),
+    }
+  } finally {
+    await ways.close()
   }
 }
 
-async function lookAt(backend: Backend, plan: Plan, index: number): Promise<DryRunLayer> {
+async function lookAt(backend: Backend, plan: Plan, index: number, ways: Ways): Promise<DryRunLayer> {
   const layer = plan.layers[index]
   if (layer === undefined) throw new RangeError(`the plan has no layer ${index}`)
   const { digest } = layer.descriptor
   const info = await statOrNone(backend.snapshotter(plan.snapshotter), layer.chainID)
   const difference = info && compareLabels(layer.labels, info.labels)
   const same = difference && isSame(difference)
+  const there = await hasBlob(backend, digest)
+  const wanted = info === undefined && layer.blob === 'required'
+  const from = there ? ({ from: 'here' } as const) : wanted ? (await ways.current({ index, layer }))?.origin : undefined
   return {
     index,
     digest,
     chainID: layer.chainID,
     snapshot: same === undefined ? 'missing' : same ? 'exists' : 'differs',
     ...(difference && !same ? { difference } : {}),
-    blob: { need: layer.blob, there: await hasBlob(backend, digest) },
+    blob: { need: layer.blob, there, ...(from === undefined ? {} : { from }) },
   }
 }

@@ -1,6 +1,7 @@
 import { hasCode } from '../../image/errors.ts'
 import type { Plan } from '../../plan/document.ts'
 import type { Backend } from '../ports.ts'
+import type { BlobOrigin } from '../supply/types.ts'
 import { bottomHalf } from './bottom.ts'
 import { withChainLock } from './chain-lock.ts'
 import { tell, type LayerContext, type Placed } from './context.ts'
@@ -52,21 +53,24 @@ async function unpackLayer(context: LayerContext, lockOwner: Backend, placed: Pl
   const { snapshotter, signal, emit } = context
   const { index, layer } = placed
   const started = performance.now()
-  const finished = (state: LayerState, bytes: number): UnpackedLayer => {
+  const finished = (state: LayerState, bytes: number, blob?: BlobOrigin): UnpackedLayer => {
     tell(context, placed, 'done', state)
     const { digest } = layer.descriptor
-    return { index, digest, chainID: layer.chainID, state, ms: performance.now() - started, bytes }
+    const ms = performance.now() - started
+    return { index, digest, chainID: layer.chainID, state, ms, bytes, ...(blob === undefined ? {} : { blob }) }
   }
   return await withChainLock(lockOwner, snapshotter.name, layer.chainID, signal, async (waited) => {
     if (waited && (await statOrNone(snapshotter, layer.chainID))) return finished('taken', 0)
-    const [state, bytes] = await retry(
+    const [state, bytes, blob] = await retry(
       async () => {
         const top = await topHalf(context, placed)
         const came = await bottomHalf(context, placed, top)
-        return [came, came === 'applied' && top.state === 'applied' ? top.bytes : 0] as const
+        return came === 'applied' && top.state === 'applied'
+          ? ([came, top.bytes, top.supplied.origin] as const)
+          : ([came, 0] as const)
       },
       { what: `unpack layer ${layer.descriptor.digest}`, signal, emit },
     )
-    return finished(state, bytes)
+    return finished(state, bytes, blob)
   })
 }

@@ -1,8 +1,9 @@
 import type { Digest } from '../../image/digest.ts'
 import { hasCode, LayercastError } from '../../image/errors.ts'
-import type { Plan, PlanLayer } from '../../plan/document.ts'
+import type { Plan } from '../../plan/document.ts'
 import type { Backend, ContentInfo, SnapshotInfo } from '../ports.ts'
-import { blobsNotFound } from './context.ts'
+import type { Candidate, Ways } from '../supply/index.ts'
+import { blobsNotFound, type Placed } from './context.ts'
 import { chainIDsOf, countPresent } from './snapshots.ts'
 import { hasBlob } from './supply.ts'
 
@@ -12,26 +13,30 @@ interface Preflight {
   /** The highest layer that is there. */
   top: SnapshotInfo | undefined
   config: ContentInfo
-  /** Layers whose blobs are required and are to be fetched. */
-  toFetch: PlanLayer[]
+  /** Layers whose blobs are required and not there, and the way by which each will come. */
+  toFetch: { placed: Placed; candidate: Candidate }[]
 }
 
 /**
  * Everything that can be known to be wrong before anything is touched. PLAN_LABEL_REQUIRED; SNAPSHOTTER_NOT_FOUND;
- * BLOB_NOT_FOUND naming every blob that is missing, the config's among them, because the gc label is written on it.
+ * BLOB_NOT_FOUND naming every blob that is missing and that no way leads to, the config's among them, because the gc label
+ * is written on it.
  */
-export async function preflight(backend: Backend, plan: Plan, canFetch: boolean): Promise<Preflight> {
+export async function preflight(backend: Backend, plan: Plan, ways: Ways): Promise<Preflight> {
   checkRequiredLabels(plan)
   const snapshotter = backend.snapshotter(plan.snapshotter)
   const { present, top } = await countPresent(snapshotter, chainIDsOf(plan))
   const config = await infoOrNone(backend, plan.config.digest)
-  const missing = await missingBlobs(backend, plan.layers.slice(present))
-  const absent: Digest[] = [
-    ...(config === undefined ? [plan.config.digest] : []),
-    ...(canFetch ? [] : missing.map((layer) => layer.descriptor.digest)),
-  ]
-  if (config === undefined || absent.length > 0) throw blobsNotFound(absent)
-  return { present, top, config, toFetch: missing }
+  const missing = await missingBlobs(backend, plan, present)
+  const found = await Promise.all(missing.map(async (placed) => ({ placed, candidate: await ways.current(placed) })))
+  const absent: Digest[] = config === undefined ? [plan.config.digest] : []
+  const toFetch: Preflight['toFetch'] = []
+  for (const { placed, candidate } of found) {
+    if (candidate === undefined) absent.push(placed.layer.descriptor.digest)
+    else toFetch.push({ placed, candidate })
+  }
+  if (config === undefined || absent.length > 0) throw blobsNotFound(absent, { problems: ways.problems() })
+  return { present, top, config, toFetch }
 }
 
 function checkRequiredLabels(plan: Plan): void {
@@ -47,16 +52,18 @@ function checkRequiredLabels(plan: Plan): void {
   )
 }
 
-/** The layers that cannot be made without their blob, and whose blob is not there. */
-async function missingBlobs(backend: Backend, layers: readonly PlanLayer[]): Promise<PlanLayer[]> {
+/** The layers from `present` up that cannot be made without their blob, and whose blob is not there. */
+async function missingBlobs(backend: Backend, plan: Plan, present: number): Promise<Placed[]> {
   const known = new Map<Digest, Promise<boolean>>()
   const there = (digest: Digest) => {
     const asked = known.get(digest) ?? hasBlob(backend, digest)
     known.set(digest, asked)
     return asked
   }
-  const required = layers.filter((layer) => layer.blob === 'required')
-  const found = await Promise.all(required.map((layer) => there(layer.descriptor.digest)))
+  const required = plan.layers
+    .map((layer, index) => ({ index, layer }))
+    .filter(({ index, layer }) => index >= present && layer.blob === 'required')
+  const found = await Promise.all(required.map(({ layer }) => there(layer.descriptor.digest)))
   return required.filter((_, index) => !found[index])
 }
 

@@ -1,36 +1,62 @@
-import type { Digest } from '../../image/digest.ts'
-import { hasCode } from '../../image/errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
+import type { Digest } from '../../image/digest.ts'
+import { hasCode, LayercastError, type Code } from '../../image/errors.ts'
 import type { Backend } from '../ports.ts'
+import type { BlobOrigin, Candidate, Placed, Ways } from '../supply/index.ts'
+import { originText } from '../supply/text.ts'
+import { messageOf } from './cleanup.ts'
 import { blobsNotFound } from './context.ts'
 import { retry } from './retry.ts'
-import type { Emit, Provide } from './types.ts'
+import type { Emit } from './types.ts'
 
 export interface SupplyOptions {
   /** Under the lease. */
   backend: Backend
-  provide: Provide | undefined
+  ways: Ways
   /** How many blobs are fetched at once. */
   concurrency: number
   signal: AbortSignal
   emit: Emit
 }
 
-/** Sees to it that a layer's blob is there when its turn comes. */
+/** What a layer is written from. */
+export interface Supplied {
+  /** In the content store. */
+  blob: Descriptor
+  origin: BlobOrigin
+}
+
+/** Sees to it that a layer's content is there when its turn comes. */
 export interface Supply {
   /** Begins to fetch these, in this order, ahead of their turn. */
-  ahead(layers: readonly Descriptor[]): void
-  /** Returns once the blob is in the content store. BLOB_NOT_FOUND where it is not and nothing provides it. */
-  ensure(layer: Descriptor): Promise<void>
+  ahead(layers: readonly Placed[]): void
+  /**
+   * Returns once the layer's blob, or another that does for it, is in the content store. BLOB_NOT_FOUND where it is not and
+   * no way leads to it; else what the last way failed with.
+   */
+  ensure(placed: Placed): Promise<Supplied>
+  /** Whether, what was supplied having turned out to be something else, there is another way; `ensure` then goes it. */
+  another(placed: Placed, supplied: Supplied, error: unknown): Promise<boolean>
   /** Stops what is under way and waits for its end. */
   close(): Promise<void>
 }
 
-/** A supply over the content store and, for what is missing there, `provide`. Each blob is fetched once. */
-export function createSupply({ backend, provide, concurrency, signal, emit }: SupplyOptions): Supply {
+/** What a blob under another digest than the layer's can be wrong with. */
+const CONTENT_FAULTS: readonly Code[] = [
+  'DIFF_ID_MISMATCH',
+  'DIGEST_MISMATCH',
+  'LAYER_CORRUPT',
+  'LAYER_TOO_LARGE',
+  'LAYER_UNSAFE',
+  'LAYER_UNSUPPORTED',
+]
+
+/** A supply over the content store and, for what is missing there, the ways to it. Each blob is fetched once. */
+export function createSupply({ backend, ways, concurrency, signal, emit }: SupplyOptions): Supply {
   const stop = new AbortController()
   const either = AbortSignal.any([signal, stop.signal])
-  const started = new Map<Digest, Promise<void>>()
+  const started = new Map<Digest, Promise<Supplied>>()
+  const fetching = new Map<Digest, Promise<Descriptor>>()
   const waiting: (() => void)[] = []
   let running = 0
 
@@ -45,41 +71,104 @@ export function createSupply({ backend, provide, concurrency, signal, emit }: Su
     else running--
   }
 
-  async function fetchOne(layer: Descriptor, from: Provide): Promise<void> {
+  async function fetchOne({ origin, bring }: Candidate, { layer }: Placed): Promise<Descriptor> {
     await slot()
     try {
-      await retry(() => from(layer, backend, either), { what: `fetch ${layer.digest}`, signal: either, emit })
+      const what = `fetch ${layer.descriptor.digest} from ${originText(origin)}`
+      return await retry(() => bring(backend, either), { what, signal: either, emit })
     } finally {
       free()
     }
   }
 
-  function begin(layer: Descriptor, from: Provide): Promise<void> {
-    const under = started.get(layer.digest)
+  /** Two layers of one blob have it fetched once; what is made again is of one place in the chain. */
+  async function fetchOnce(candidate: Candidate, placed: Placed): Promise<Descriptor> {
+    if (candidate.blob === undefined) return await fetchOne(candidate, placed)
+    const { digest } = candidate.blob
+    const under = fetching.get(digest)
+    if (under) return await under
+    const fetched = fetchOne(candidate, placed)
+    fetching.set(digest, fetched)
+    try {
+      return await fetched
+    } catch (error) {
+      fetching.delete(digest)
+      throw error
+    }
+  }
+
+  async function supply(placed: Placed): Promise<Supplied> {
+    let candidate = await ways.current(placed)
+    for (;;) {
+      if (candidate === undefined) throw nothingLeft(placed)
+      try {
+        return { blob: await fetchOnce(candidate, placed), origin: candidate.origin }
+      } catch (error) {
+        if (either.aborted || !isItsOwn(error)) throw error
+        candidate = await ways.next(placed)
+        if (candidate === undefined) throw error
+        told(placed, candidate.origin, error)
+      }
+    }
+  }
+
+  function told(placed: Placed, origin: BlobOrigin, error: unknown): void {
+    emit({ type: 'warning', code: 'ORIGIN_REFUSED', detail: `${messageOf(error)}; now from ${originText(origin)}` })
+    tellOrigin(placed, origin, emit)
+  }
+
+  function nothingLeft({ layer }: Placed): LayercastError {
+    const why = layer.blob === 'required' ? {} : { why: 'the snapshotter did not take the layer, so it is needed' }
+    return blobsNotFound([layer.descriptor.digest], { ...why, problems: ways.problems() })
+  }
+
+  function begin(placed: Placed): Promise<Supplied> {
+    const { chainID } = placed.layer
+    const under = started.get(chainID)
     if (under) return under
-    const fetching = fetchOne(layer, from)
-    started.set(layer.digest, fetching)
+    const supplying = supply(placed)
+    started.set(chainID, supplying)
     // Whoever needs the blob meets the error at its turn; until then nobody awaits it, which must not end the process.
-    fetching.catch(() => started.delete(layer.digest))
-    return fetching
+    supplying.catch(() => started.delete(chainID))
+    return supplying
   }
 
   return {
     ahead(layers) {
-      if (provide) for (const layer of layers) void begin(layer, provide)
+      for (const placed of layers) void begin(placed)
     },
-    async ensure(layer) {
-      const under = started.get(layer.digest)
-      if (under) return under
-      if (await hasBlob(backend, layer.digest)) return
-      if (!provide) throw blobsNotFound([layer.digest], 'the snapshotter did not take the layer, so it is needed')
-      await begin(layer, provide)
+    async ensure(placed) {
+      const { descriptor, chainID } = placed.layer
+      const under = started.get(chainID)
+      if (under) return await under
+      if (await hasBlob(backend, descriptor.digest)) return { blob: descriptor, origin: { from: 'here' } }
+      return await begin(placed)
+    },
+    async another(placed, { blob, origin }, error) {
+      const { digest, chainID } = { ...placed.layer.descriptor, ...placed.layer }
+      if (origin.from === 'here' || blob.digest === digest || !hasCode(error, ...CONTENT_FAULTS)) return false
+      const next = await ways.next(placed)
+      if (next === undefined) return false
+      started.delete(chainID)
+      told(placed, next.origin, error)
+      return true
     },
     async close() {
       stop.abort(new Error('the unpack has ended'))
       await Promise.allSettled(started.values())
     },
   }
+}
+
+/** Tells where a layer will come from. */
+export function tellOrigin({ index, layer }: Placed, origin: BlobOrigin, emit: Emit): void {
+  const { chainID, descriptor } = layer
+  emit({ type: 'origin', index, chainID, digest: descriptor.digest, origin })
+}
+
+/** Whether the failure is one of that way, so that another may do better; the node's own are not. */
+function isItsOwn(error: unknown): boolean {
+  return error instanceof LayercastError && !hasCode(error, 'ABORTED', 'CONTAINERD_UNREACHABLE', 'INTERNAL')
 }
 
 /** Whether the content store has the blob. */

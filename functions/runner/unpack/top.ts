@@ -1,8 +1,12 @@
+import type { Descriptor } from '../../image/descriptor.ts'
+import type { Digest } from '../../image/digest.ts'
 import { hasCode, LayercastError } from '../../image/errors.ts'
 import type { Applied, Mount } from '../ports.ts'
+import { UNCOMPRESSED_LABEL } from '../supply/index.ts'
 import { asAborted, checkAborted } from './abort.ts'
 import { cleanUp } from './cleanup.ts'
 import { tell, type LayerContext, type Placed } from './context.ts'
+import type { Supplied } from './supply.ts'
 import { extractKey, removeIfThere, statOrNone } from './snapshots.ts'
 
 /** AlreadyExists without a snapshot behind it is answered by another key, three keys in all. */
@@ -11,26 +15,35 @@ const KEYS = 3
 /** What the top half leaves to the bottom half: nothing (`taken`), or an active snapshot to commit. */
 export type TopHalf =
   | { state: 'taken' }
-  | { state: 'applied'; key: string; bytes: number }
+  | { state: 'applied'; key: string; bytes: number; supplied: Supplied; proven: boolean }
   | { state: 'staged'; key: string }
 
 /**
  * The first half of a layer, CONTAINERD-FACTS section 2, steps 4 and 5: Prepare, the blob, Apply, the diff ID. After a
- * failure the active snapshot is removed. DIFF_ID_MISMATCH, BLOB_NOT_FOUND, SNAPSHOT_WITHOUT_MOUNTS, and whatever
- * the backend and the applier say.
+ * failure the active snapshot is removed. A blob that stood in for the layer's own, and is something else, is given up for
+ * the next way to the layer. DIFF_ID_MISMATCH, BLOB_NOT_FOUND, SNAPSHOT_WITHOUT_MOUNTS, and whatever the backend and the
+ * applier say.
  */
 export async function topHalf(context: LayerContext, placed: Placed): Promise<TopHalf> {
-  tell(context, placed, 'preparing')
-  const prepared = await prepareLayer(context, placed)
-  if (prepared === undefined) return { state: 'taken' }
-  const { key, mounts } = prepared
-  try {
-    tell(context, placed, 'prepared')
-    if (isReadOnly(mounts.at(-1))) return { state: 'staged', key }
-    const applied = await applyLayer(context, placed, mounts)
-    return { state: 'applied', key, bytes: applied.size }
-  } catch (error) {
-    throw await discard(context, key, asAborted(error, context.signal))
+  for (;;) {
+    tell(context, placed, 'preparing')
+    const prepared = await prepareLayer(context, placed)
+    if (prepared === undefined) return { state: 'taken' }
+    const { key, mounts } = prepared
+    let supplied: Supplied | undefined
+    try {
+      tell(context, placed, 'prepared')
+      if (isReadOnly(mounts.at(-1))) return { state: 'staged', key }
+      tell(context, placed, 'fetching')
+      supplied = await context.supply.ensure(placed)
+      const applied = await applyLayer(context, placed, mounts, supplied)
+      const proven = applied.diffID === placed.layer.diffID
+      return { state: 'applied', key, bytes: applied.size, supplied, proven }
+    } catch (error) {
+      const failure = await discard(context, key, asAborted(error, context.signal))
+      if (failure !== error || supplied === undefined) throw failure
+      if (!(await context.supply.another(placed, supplied, failure))) throw failure
+    }
   }
 }
 
@@ -67,32 +80,43 @@ async function prepareLayer(
   )
 }
 
-async function applyLayer(context: LayerContext, placed: Placed, mounts: readonly Mount[]): Promise<Applied> {
-  const { supply, applier, signal, emit } = context
+async function applyLayer(
+  context: LayerContext,
+  placed: Placed,
+  mounts: readonly Mount[],
+  { blob, origin }: Supplied,
+): Promise<Applied> {
+  const { applier, signal, emit } = context
   const { index, layer } = placed
-  const { descriptor, chainID } = layer
-  tell(context, placed, 'fetching')
-  await supply.ensure(descriptor)
+  const { chainID, descriptor } = layer
   checkAborted(signal)
   tell(context, placed, 'applying')
-  const applied = await applier.apply(descriptor, mounts, {
+  const applied = await applier.apply(blob, mounts, {
     signal,
     onProgress: (bytes) =>
-      emit({ type: 'progress', index, chainID, digest: descriptor.digest, bytes, total: descriptor.size }),
+      emit({ type: 'progress', index, chainID, digest: descriptor.digest, bytes, total: blob.size }),
   })
-  if (applied.diffID !== layer.diffID) {
-    throw new LayercastError(
-      'DIFF_ID_MISMATCH',
-      `layer ${descriptor.digest} uncompresses to ${applied.diffID}, and the image's config says ${layer.diffID}`,
-      {
-        fix: 'The blob or the config is not what was built: pull the image again, or rebuild it.',
-        detail: { layer: descriptor.digest, expected: layer.diffID, actual: applied.diffID },
-      },
-    )
-  }
+  // What was made again is an uncompressed archive, of which all that can be said is that it is itself.
+  const expected = origin.from === 'snapshotter' ? blob.digest : layer.diffID
+  if (applied.diffID !== expected) throw mismatch(placed, blob, expected, applied)
   checkAborted(signal)
   tell(context, placed, 'applied')
   return applied
+}
+
+function mismatch({ layer }: Placed, { digest }: Descriptor, expected: Digest, { diffID }: Applied): LayercastError {
+  const own = digest === layer.descriptor.digest
+  const what = own ? `layer ${digest}` : `blob ${digest}, in the place of layer ${layer.descriptor.digest},`
+  return new LayercastError(
+    'DIFF_ID_MISMATCH',
+    `${what} uncompresses to ${diffID}, and the image's config says ${expected}`,
+    {
+      fix: own
+        ? 'The blob or the config is not what was built: pull the image again, or rebuild it.'
+        : `The blob's ${UNCOMPRESSED_LABEL} label, or the source that has it, is wrong: name a source of the layer itself (--source).`,
+      detail: { layer: layer.descriptor.digest, expected, actual: diffID, ...(own ? {} : { blob: digest }) },
+    },
+  )
 }
 
 /** containerd 2.4: a last mount that is read-only means that the snapshotter has staged the content itself. */

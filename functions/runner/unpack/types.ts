@@ -1,7 +1,7 @@
-import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
 import type { PlanWarning, Planned } from '../../plan/document.ts'
 import type { Applier, Backend } from '../ports.ts'
+import type { BlobOrigin, BlobWays, Provide } from '../supply/types.ts'
 
 /** Who writes the layers: the backend's own service (containerd's diff), or layercast's applier straight into the mounts. */
 export type ApplierChoice = 'containerd' | 'own'
@@ -29,14 +29,13 @@ export type UnpackEvent =
   | { type: 'started'; layers: number; present: number }
   | { type: 'lease'; id: string; step: 'created' | 'deleted' }
   | { type: 'layer'; index: number; chainID: Digest; digest: Digest; step: LayerStep; state?: LayerState }
+  /** Where the blob of a layer comes from that has none here: said once it is decided, and again when that did not do. */
+  | { type: 'origin'; index: number; chainID: Digest; digest: Digest; origin: BlobOrigin }
   /** Compressed bytes read of `total`. */
   | { type: 'progress'; index: number; chainID: Digest; digest: Digest; bytes: number; total: number }
   | { type: 'retry'; what: string; attempt: number; waitMs: number; error: unknown }
   | { type: 'chain'; step: 'checked' | 'labelled' }
   | { type: 'warning'; code: string; detail: string }
-
-/** Brings a blob that is not there into the content store that it is given, or throws. */
-export type Provide = (layer: Descriptor, into: Backend, signal: AbortSignal) => Promise<void>
 
 export interface UnpackOptions {
   backend: Backend
@@ -45,7 +44,12 @@ export interface UnpackOptions {
   applier?: ApplierChoice | Applier
   /** How many layers may be in flight: one is written, the blobs of the others are fetched ahead. 3, as CRI allows. */
   concurrency?: number
-  /** Where missing blobs come from. Without it a missing blob that is required is an error before anything is touched. */
+  /**
+   * Where missing blobs may come from, besides other blobs of the same content on the node. A blob that is required and
+   * that none of these ways leads to is an error before anything is touched.
+   */
+  blobs?: BlobWays
+  /** One more way to a missing blob, tried after the sources of `blobs`. */
   provide?: Provide
   signal?: AbortSignal
   onEvent?: (event: UnpackEvent) => void
@@ -59,6 +63,8 @@ export interface UnpackedLayer {
   ms: number
   /** Bytes of the uncompressed tar that was written; 0 when nothing was. */
   bytes: number
+  /** Where the content came from; only where it was written here. */
+  blob?: BlobOrigin
 }
 
 export interface UnpackResult {
@@ -70,7 +76,7 @@ export interface UnpackResult {
   /** Nothing had to be done: the chain and its gc label were there. */
   ready: boolean
   layers: UnpackedLayer[]
-  /** The plan's warnings and those of the run: LABELS_DIFFER, LEASE_LEFT. */
+  /** The plan's warnings and those of the run: LABELS_DIFFER, LEASE_LEFT, ORIGIN_REFUSED, DIFF_ID_UNCHECKED. */
   warnings: PlanWarning[]
   ms: number
 }

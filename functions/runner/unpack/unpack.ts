@@ -1,4 +1,5 @@
 import type { Plan, PlanWarning } from '../../plan/document.ts'
+import { createWays, type Ways } from '../supply/index.ts'
 import { hasGcLabel } from '../verify/gc-label.ts'
 import { checkAborted } from './abort.ts'
 import { chooseApplier } from './applier.ts'
@@ -10,7 +11,7 @@ import { dropLeftBehind, underLease } from './lease.ts'
 import { preflight } from './preflight.ts'
 import { retry } from './retry.ts'
 import { chainIDsOf, countPresent } from './snapshots.ts'
-import { createSupply } from './supply.ts'
+import { createSupply, tellOrigin } from './supply.ts'
 import { holdTop } from './hold-top.ts'
 import type { Emit, UnpackedLayer, UnpackEvent, UnpackOptions, UnpackResult } from './types.ts'
 
@@ -20,11 +21,22 @@ const LAYERS_IN_FLIGHT = 3
  * Carries out a plan: CONTAINERD-FACTS section 2. Safe to stop or kill at any instruction and to run again, and safe
  * beside another unpacker of the same chain. Existing snapshots keep the labels they have (a LABELS_DIFFER warning says
  * so). Before anything is touched: PLAN_LABEL_REQUIRED, SNAPSHOTTER_NOT_FOUND, BLOB_NOT_FOUND with all of
- * `detail.digests`. Later, with everything prepared removed: DIFF_ID_MISMATCH, SNAPSHOT_WITHOUT_MOUNTS, LAYER_*,
- * CHAIN_INCOMPLETE, ABORTED, CONTAINERD_*.
+ * `detail.digests`; of the ways in `blobs`, SOURCE_INVALID, USAGE and TREE_NOT_ON_NODE. Later, with everything prepared
+ * removed: DIFF_ID_MISMATCH, SNAPSHOT_WITHOUT_MOUNTS, LAYER_*, CHAIN_INCOMPLETE, ABORTED, CONTAINERD_*, and what the last
+ * way to a blob failed with.
  */
 export async function unpack(options: UnpackOptions): Promise<UnpackResult> {
-  const { backend, planned, provide, signal = new AbortController().signal } = options
+  const { backend, planned, blobs, provide, signal = new AbortController().signal } = options
+  const ways = createWays({ backend, plan: planned.plan, blobs, provide, signal })
+  try {
+    return await carryOut({ ...options, signal }, ways)
+  } finally {
+    await ways.close()
+  }
+}
+
+async function carryOut(options: UnpackOptions & { signal: AbortSignal }, ways: Ways): Promise<UnpackResult> {
+  const { backend, planned, signal } = options
   const { plan } = planned
   const started = performance.now()
   const warnings: PlanWarning[] = [...plan.warnings]
@@ -48,13 +60,11 @@ export async function unpack(options: UnpackOptions): Promise<UnpackResult> {
 
   checkAborted(signal)
   if (plan.layers.length === 0) return result(true, new Map())
-  const applier = await chooseApplier(backend, options.applier)
-  const look = await retry(() => preflight(backend, plan, provide !== undefined), {
-    what: 'look at the node',
-    signal,
-    emit,
-  })
+  const applier = await chooseApplier(backend, options.applier, plan)
+  const look = await retry(() => preflight(backend, plan, ways), { what: 'look at the node', signal, emit })
   emit({ type: 'started', layers: plan.layers.length, present: look.present })
+  for (const { placed, candidate } of look.toFetch) tellOrigin(placed, candidate.origin, emit)
+  for (const detail of ways.problems()) emit({ type: 'warning', code: 'ORIGIN_REFUSED', detail })
   if (look.present === plan.layers.length && hasGcLabel(look.config, plan)) {
     await lookForDifferences(backend, plan, look.top, emit)
     await dropLeftBehind(backend, emit)
@@ -63,18 +73,18 @@ export async function unpack(options: UnpackOptions): Promise<UnpackResult> {
 
   const done = await underLease(backend, { purpose: 'unpack', signal, emit, untidy: () => untidy }, async (leased) => {
     const concurrency = options.concurrency ?? LAYERS_IN_FLIGHT
-    const supply = createSupply({ backend: leased, provide, concurrency, signal, emit })
+    const supply = createSupply({ backend: leased, ways, concurrency, signal, emit })
     const snapshotter = leased.snapshotter(plan.snapshotter)
     const context: LayerContext = {
       backend: leased,
       snapshotter,
-      applier: options.applier === undefined || applier === backend.applier ? leased.applier : applier,
+      applier: applier === backend.applier ? leased.applier : applier,
       supply,
       signal,
       emit,
     }
     try {
-      supply.ahead(look.toFetch.map((layer) => layer.descriptor))
+      supply.ahead(look.toFetch.map(({ placed }) => placed))
       const held = look.present < plan.layers.length || (await holdTop(context, plan))
       const present = held ? look.present : (await countPresent(snapshotter, chainIDsOf(plan))).present
       const made = await unpackLayers(context, backend, plan, present)
