@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { ContainerdBackend } from '../../functions/runner/containerd/index.ts'
 import type { SnapshotInfo } from '../../functions/runner/ports.ts'
 import { unpack } from '../../functions/runner/unpack/index.ts'
@@ -42,6 +42,10 @@ describe.skipIf(missing.length > 0)(`nydus in proxy mode, end to end${reason}`, 
     const base = `example.com/nydus-${++count}`
     image = smallImage(base)
     name = await bring(image, base)
+  })
+
+  afterEach(async () => {
+    for (const { id } of await all(backend.leases.list())) await backend.leases.delete(id)
   })
 
   async function bring(built: BuiltImage, base: string): Promise<string> {
@@ -118,5 +122,59 @@ describe.skipIf(missing.length > 0)(`nydus in proxy mode, end to end${reason}`, 
     const ran = await run('unpack', name, '-s', 'nydus')
     expect([ran.status, ran.stderr]).toEqual([0, ''])
     expect((await run('verify', name, '-s', 'nydus')).status).toBe(0)
+  })
+
+  /** A chain as an unpacker without CRI's labels leaves it: the layers are named, and the guest is told of no image. */
+  async function makeHalf(layers: number, more: Record<string, string> = {}): Promise<void> {
+    const snapshotter = backend.snapshotter('nydus')
+    const { id } = await backend.leases.create({ id: `half-${count}` })
+    const leased = backend.withLease(id).snapshotter('nydus')
+    for (const [index, layer] of image.layers.slice(0, layers).entries()) {
+      const chainID = image.chainIDs[index] ?? ''
+      const labels = { 'containerd.io/snapshot.ref': chainID, [`${PREFIX}cri.layer-digest`]: layer.digest, ...more }
+      await expect(leased.prepare(`half ${chainID}`, image.chainIDs[index - 1] ?? '', labels)).rejects.toMatchObject({
+        code: 'ALREADY_EXISTS',
+      })
+      expect((await snapshotter.stat(chainID)).labels).toMatchObject(labels)
+    }
+  }
+
+  test.each([1, 3])('a chain of which %i layers were made without labels is told of, and repaired', async (layers) => {
+    await makeHalf(layers)
+    const before = await snapshots()
+    const found = await run('verify', name, '-s', 'nydus')
+    expect([found.status, found.stdout.toString()]).toEqual([5, expect.stringContaining('cri.image-ref')])
+    const dry = await run('repair', name, '-s', 'nydus', '--dry-run')
+    expect([dry.status, dry.stderr]).toEqual([0, ''])
+    expect(dry.stdout.toString()).toContain('made again: decided at Prepare by its labels')
+    expect(await snapshots()).toEqual(before)
+
+    await removeLayers()
+    const repaired = await run('repair', name, '-s', 'nydus')
+    expect([repaired.status, repaired.stderr]).toEqual([0, ''])
+    expect((await run('verify', name, '-s', 'nydus')).status).toBe(0)
+    const { plan } = planOf(image, { snapshotter: 'nydus', reference: name })
+    for (const layer of plan.layers) {
+      expect((await backend.snapshotter('nydus').stat(layer.chainID)).labels).toMatchObject(layer.labels)
+    }
+    expect(await leftovers(backend, 'nydus')).toEqual([`lease half-${count}`])
+  })
+
+  // ctr makes no container here: it mounts what only a guest can. What CRI prepares for one is a snapshot as this.
+  test('a chain that a container’s own layer stands on is left alone, and that layer is named', async () => {
+    // With no name of an image at all nydus would refuse the layer.
+    await makeHalf(3, { [`${PREFIX}cri.image-ref`]: 'example.com/another:1' })
+    const leased = backend.withLease(`half-${count}`).snapshotter('nydus')
+    const [mount] = await leased.prepare('standing', image.chainIDs.at(-1) ?? '', {})
+    expect(mount?.type).toBe('fuse.nydus-overlayfs')
+    const before = await snapshots()
+    const refused = await run('repair', name, '-s', 'nydus', '-o', 'json')
+    expect([refused.status, errorOf(refused).code]).toEqual([1, 'SNAPSHOT_IN_USE'])
+    expect(errorOf(refused).message).toContain('standing')
+    expect(await snapshots()).toEqual(before)
+
+    await leased.remove('standing')
+    const repaired = await run('repair', name, '-s', 'nydus')
+    expect([repaired.status, repaired.stderr]).toEqual([0, ''])
   })
 })
