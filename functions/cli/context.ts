@@ -1,3 +1,4 @@
+import type { BackendOptions } from '../runner/backend.ts'
 import type { Backend } from '../runner/ports.ts'
 import type { Streams } from './output/console.ts'
 import { write } from './output/console.ts'
@@ -20,8 +21,11 @@ export interface Context {
   note(line: string): void
   /** A line for the person who asked for `--verbose`. */
   detail(line: string): void
-  /** The node's parts, connected at the first call and closed when the verb ends. */
-  backend(): Promise<Backend>
+  /**
+   * The node's parts, connected at the first call and closed when the verb ends.
+   * @param unnamed what the verb takes where the user names no backend or namespace; of the first call only
+   */
+  backend(unnamed?: Pick<BackendOptions, 'backend' | 'namespace'>): Promise<Backend>
   /** Runs when the verb ends, however it ends; the last one first. */
   defer(cleanup: () => Promise<void>): void
 }
@@ -47,7 +51,7 @@ export function createContext(options: {
     detail: (line) => {
       if (globals.verbose) context.note(line)
     },
-    backend: () => (backend ??= openBackendOf(context)),
+    backend: (unnamed = {}) => (backend ??= openBackendOf(context, unnamed)),
     defer: (cleanup) => void cleanups.push(cleanup),
   }
   return {
@@ -64,8 +68,13 @@ export function createContext(options: {
   }
 }
 
-async function openBackendOf(context: Context): Promise<Backend> {
-  const { backend: kind, root, address, namespace } = context.globals
+async function openBackendOf(
+  context: Context,
+  unnamed: Pick<BackendOptions, 'backend' | 'namespace'>,
+): Promise<Backend> {
+  const { root, address } = context.globals
+  const kind = context.globals.backend ?? unnamed.backend
+  const namespace = context.globals.namespace ?? (context.env['CONTAINERD_NAMESPACE'] || unnamed.namespace)
   const { openBackend } = await import('../runner/backend.ts')
   const backend = await openBackend({
     ...(kind === undefined ? {} : { backend: kind as Backend['kind'] }),

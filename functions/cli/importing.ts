@@ -7,7 +7,7 @@ import { shortDigest } from './output/text.ts'
 export async function importImage(
   context: Context,
   source: string,
-  options: { platform: string | undefined; reference: string | undefined },
+  options: { platform?: string | undefined; reference?: string | undefined },
 ): Promise<NodeImage> {
   const { resolve } = await import('../runner/image/index.ts')
   const progress = createProgress(context.streams)

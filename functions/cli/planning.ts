@@ -67,7 +67,11 @@ export function inputOf(image: NodeImage, options: PlanningOptions): PlanInput {
 }
 
 /** An image by its name on the node, or in a source; neither node nor source is changed. */
-export async function lookUp(context: Context, image: string, options: PlanningOptions): Promise<NodeImage> {
+export async function lookUp(
+  context: Context,
+  image: string,
+  options: Pick<PlanningOptions, 'platform' | 'reference'>,
+): Promise<NodeImage> {
   const { inspect, isSpec, resolve } = await import('../runner/image/index.ts')
   const where = { ...(options.platform !== undefined && { platform: options.platform }), signal: context.signal }
   if (isSpec(image)) {

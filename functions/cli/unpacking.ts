@@ -1,4 +1,5 @@
 /** Carrying out a plan before the user's eyes: what `unpack` and `apply` share. */
+import type { Digest } from '../image/digest.ts'
 import { LayercastError } from '../image/errors.ts'
 import type { Planned } from '../plan/document.ts'
 import type { ApplierChoice, DryRun, UnpackEvent, UnpackResult } from '../runner/unpack/index.ts'
@@ -7,17 +8,22 @@ import { dryRunText, unpackText } from './output/unpack.ts'
 import { createProgress } from './output/progress.ts'
 import { shortDigest } from './output/text.ts'
 
+export interface UnpackingOptions {
+  applier?: string | undefined
+}
+
 /** Unpacks, drawing bars on a terminal, and prints what became of each layer. Errors as `unpack` of the runner. */
-export async function unpackPlan(
-  context: Context,
-  planned: Planned,
-  options: { applier: string | undefined },
-): Promise<void> {
+export async function unpackPlan(context: Context, planned: Planned, options: UnpackingOptions): Promise<void> {
+  const result = await runUnpack(context, planned, options)
+  await context.show(result, () => unpackText(planned, result))
+}
+
+/** The same without printing the result. */
+export async function runUnpack(context: Context, planned: Planned, options: UnpackingOptions): Promise<UnpackResult> {
   const { unpack } = await import('../runner/unpack/index.ts')
   const progress = createProgress(context.streams)
-  let result: UnpackResult
   try {
-    result = await unpack({
+    return await unpack({
       backend: await context.backend(),
       planned,
       signal: context.signal,
@@ -28,7 +34,12 @@ export async function unpackPlan(
   } finally {
     progress.end()
   }
-  await context.show(result, () => unpackText(planned, result))
+}
+
+/** What a dry run found. */
+export interface DryRunReport extends DryRun {
+  /** Blobs that an unpack would import first. */
+  toImport: readonly Digest[]
 }
 
 /**
@@ -38,22 +49,34 @@ export async function unpackPlan(
  * @throws LayercastError BLOB_NOT_FOUND after the report, where the unpack would be refused
  */
 export async function dryRunPlan(context: Context, planned: Planned, options: { fromSource: boolean }): Promise<void> {
-  const { dryRun } = await import('../runner/unpack/index.ts')
-  const found = await dryRun({ backend: await context.backend(), plan: planned.plan })
-  const report: DryRun & { toImport: readonly string[] } = options.fromSource
-    ? { ...found, missing: [], toImport: found.missing }
-    : { ...found, toImport: [] }
+  const report = await runDryRun(context, planned, options)
   await context.show({ plan: planned.digest, ...report }, () => dryRunText(planned, report))
-  if (report.missing.length > 0) {
-    throw new LayercastError(
-      'BLOB_NOT_FOUND',
-      `an unpack would be refused: the node does not have ${report.missing.join(', ')}`,
-      {
-        fix: 'Bring them back first: pull the image again, or unpack it from a source (oci:DIR, docker-archive:FILE, docker://NAME).',
-        detail: { digests: report.missing },
-      },
-    )
-  }
+  const refused = refusalOf(report)
+  if (refused !== undefined) throw refused
+}
+
+/** The same without printing the report. */
+export async function runDryRun(
+  context: Context,
+  { plan }: Planned,
+  { fromSource }: { fromSource: boolean },
+): Promise<DryRunReport> {
+  const { dryRun } = await import('../runner/unpack/index.ts')
+  const found = await dryRun({ backend: await context.backend(), plan })
+  return fromSource ? { ...found, missing: [], toImport: found.missing } : { ...found, toImport: [] }
+}
+
+/** Why an unpack would be refused; undefined where it would not. */
+export function refusalOf({ missing }: DryRunReport): LayercastError | undefined {
+  if (missing.length === 0) return undefined
+  return new LayercastError(
+    'BLOB_NOT_FOUND',
+    `an unpack would be refused: the node does not have ${missing.join(', ')}`,
+    {
+      fix: 'Bring them back first: pull the image again, or unpack it from a source (oci:DIR, docker-archive:FILE, docker://NAME).',
+      detail: { digests: missing },
+    },
+  )
 }
 
 function show(

@@ -60,6 +60,8 @@ export const CODES = {
   BLOB_NOT_FOUND: 'notFound',
   SNAPSHOT_NOT_FOUND: 'notFound',
   SNAPSHOTTER_NOT_FOUND: 'notFound',
+  SNAPSHOTTER_NOT_READY: 'failed',
+  HANDLER_NOT_FOUND: 'notFound',
   SNAPSHOT_WITHOUT_MOUNTS: 'failed',
   SNAPSHOT_IN_USE: 'conflict',
   TREE_NOT_ON_NODE: 'failed',

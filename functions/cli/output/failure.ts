@@ -11,11 +11,15 @@ export function asLayercastError(error: unknown): LayercastError {
   })
 }
 
+/** An error as data, the same on stderr and inside a report. */
+export function errorData({ code, message, fix, detail, exit }: LayercastError): object {
+  return { code, message, ...(fix ? { fix } : {}), detail, exit }
+}
+
 /** An error as the user meets it on stderr: text with what to do, or one line of JSON. Ends in a newline. */
 export function renderError(error: LayercastError, options: { json: boolean; verbose: boolean }): string {
   if (options.json) {
-    const { code, message, fix, detail, exit } = error
-    return `${JSON.stringify({ error: { code, message, ...(fix ? { fix } : {}), detail, exit } }, jsonSafe)}\n`
+    return `${JSON.stringify({ error: errorData(error) }, jsonSafe)}\n`
   }
   const lines = [`layercast: ${printable(error.message).replaceAll('\n', '\n  ')} (${error.code})`]
   if (error.fix !== undefined) lines.push(`  fix: ${printable(error.fix)}`)

@@ -1,7 +1,7 @@
-import type { Finding } from '../../runner/doctor/index.ts'
-import type { ContainerdBackend } from '../../runner/containerd/index.ts'
+import type { Finding, NodeFacts } from '../../runner/doctor/index.ts'
 import { LayercastError } from '../../image/errors.ts'
-import { count } from '../output/text.ts'
+import { containerdOf } from '../handlers.ts'
+import { count, printable } from '../output/text.ts'
 import { verb } from '../verb.ts'
 import { CONTAINERD_CONFIG } from './options.ts'
 
@@ -19,18 +19,13 @@ export const doctorVerb = verb({
     { command: "doctor -o json | jq -r '.findings[].code'", summary: 'the codes, for a script' },
   ],
   async run(context, { options }) {
-    const backend = await context.backend()
-    if (backend.kind !== 'containerd') {
-      throw new LayercastError('CONTAINERD_UNREACHABLE', 'doctor looks at a containerd, and none answers here', {
-        fix: 'Name its socket with --address.',
-      })
-    }
+    const backend = await containerdOf(context)
     const { diagnose, gatherFacts } = await import('../../runner/doctor/index.ts')
     const configPath = options.containerdConfig
-    const facts = await gatherFacts(backend as ContainerdBackend, configPath === undefined ? {} : { configPath })
+    const facts = await gatherFacts(backend, configPath === undefined ? {} : { configPath })
     const findings = diagnose(facts)
     const files = facts.config.files.map(({ path, version }) => ({ path, version }))
-    await context.show({ containerd: facts.version, files, findings }, () => findingsText(facts.version, findings))
+    await context.show({ containerd: facts.version, files, findings }, () => findingsText(facts, findings))
     const errors = findings.filter(({ severity }) => severity === 'error').length
     if (errors === 0) return
     throw new LayercastError('VERIFICATION_FAILED', `${count(errors, 'finding')} will stop pods on this node`, {
@@ -40,9 +35,11 @@ export const doctorVerb = verb({
   },
 })
 
-function findingsText(version: string, findings: readonly Finding[]): string {
-  if (findings.length === 0) return `containerd ${version}: nothing found\n`
-  return findings
-    .map(({ severity, code, what, fix }) => `${severity.padEnd(7)}  ${code}\n         ${what}\n         fix: ${fix}\n`)
-    .join('\n')
+function findingsText({ version, config }: NodeFacts, findings: readonly Finding[]): string {
+  const from = config.files.map(({ path, version: written }) => `${path} (version ${written})`)
+  const head = `containerd ${version}, ${from.length > 0 ? `configured by ${from.join(', ')}` : 'with its built-in settings'}`
+  const list = findings.map(
+    ({ severity, code, what, fix }) => `${severity.padEnd(7)}  ${code}\n         ${what}\n         fix: ${fix}\n`,
+  )
+  return printable([`${head}\n`, ...(list.length > 0 ? list : ['nothing found\n'])].join('\n'))
 }

@@ -9,6 +9,26 @@ export const SNAPSHOTTER = {
   summary: 'the snapshotter to make it ready under',
 } as const satisfies OptionSpec
 
+/** The same where runtime handlers may be named instead. */
+export const SNAPSHOTTER_OR_HANDLER = {
+  short: 's',
+  value: 'NAME',
+  env: 'CONTAINERD_SNAPSHOTTER',
+  summary: 'the snapshotter to make it ready under; or name runtime handlers',
+} as const satisfies OptionSpec
+
+export const RUNTIME_HANDLER = {
+  value: 'NAME',
+  many: true,
+  summary:
+    "the snapshotter of this runtime handler, by containerd's configuration; in namespace k8s.io unless one is named",
+} as const satisfies OptionSpec
+
+export const ALL_HANDLERS = {
+  summary:
+    'the snapshotters of all runtime handlers, and the pause image under each; in namespace k8s.io unless one is named',
+} as const satisfies OptionSpec
+
 export const PLATFORM = {
   value: 'OS/ARCH',
   summary: "which of the image's platforms (default: this machine's)",
@@ -60,5 +80,5 @@ export const IMAGE = {
 
 export const CONTAINERD_CONFIG = {
   value: 'FILE',
-  summary: "containerd's configuration (default: /etc/containerd/config.toml)",
+  summary: "containerd's configuration (default: the file that the daemon was started with)",
 } as const satisfies OptionSpec

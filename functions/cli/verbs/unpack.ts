@@ -1,8 +1,23 @@
+import type { Context } from '../context.ts'
+import { chooseSnapshotter } from '../handlers.ts'
 import { importImage } from '../importing.ts'
-import { inputOf, lookUp, planHere } from '../planning.ts'
-import { dryRunPlan, unpackPlan } from '../unpacking.ts'
+import { inputOf, lookUp, planHere, type PlanningOptions } from '../planning.ts'
+import { dryRunPlan, runDryRun, unpackPlan, type UnpackingOptions } from '../unpacking.ts'
+import { unpackForHandlers } from '../unpacking-handlers.ts'
 import { verb } from '../verb.ts'
-import { APPLIER, DRY_RUN, IMAGE, LABELS, PLATFORM, PROFILE, REFERENCE, SNAPSHOTTER } from './options.ts'
+import {
+  ALL_HANDLERS,
+  APPLIER,
+  CONTAINERD_CONFIG,
+  DRY_RUN,
+  IMAGE,
+  LABELS,
+  PLATFORM,
+  PROFILE,
+  REFERENCE,
+  RUNTIME_HANDLER,
+  SNAPSHOTTER_OR_HANDLER,
+} from './options.ts'
 
 export const unpackVerb = verb({
   path: ['unpack'],
@@ -10,10 +25,14 @@ export const unpackVerb = verb({
   summary: 'make an image ready under a snapshotter',
   description:
     'An image that the node has is taken as it is, without a pull; one from a source is imported first. ' +
-    'Layers that are there stay. It may be stopped at any time and run again, and several may run at once.',
+    'Layers that are there stay. It may be stopped at any time and run again, and several may run at once. ' +
+    'For runtime handlers the result is a list, one entry for each snapshotter and image.',
   arguments: [IMAGE],
   options: {
-    snapshotter: SNAPSHOTTER,
+    snapshotter: SNAPSHOTTER_OR_HANDLER,
+    runtimeHandler: RUNTIME_HANDLER,
+    allHandlers: ALL_HANDLERS,
+    containerdConfig: CONTAINERD_CONFIG,
     platform: PLATFORM,
     profile: PROFILE,
     labels: LABELS,
@@ -24,20 +43,34 @@ export const unpackVerb = verb({
   examples: [
     { command: 'unpack nginx:1.29 --snapshotter native', summary: 'an image that is there for overlayfs' },
     { command: 'unpack nginx:1.29 -s nydus -n k8s.io --dry-run', summary: "the kubelet's, only looked at" },
+    { command: 'unpack nginx:1.29 --runtime-handler kata', summary: 'what pods of a runtime class need' },
+    {
+      command: 'unpack nginx:1.29 --all-handlers',
+      summary: 'what pods of any runtime class need, pause image included',
+    },
     { command: 'unpack docker-archive:nginx.tar -s overlayfs --root ./node', summary: 'with no containerd' },
   ],
   async run(context, { args, options }) {
-    const { isSpec } = await import('../../runner/image/index.ts')
-    const fromSource = isSpec(args.IMAGE)
-    // The plan comes first and alone, so that an image that cannot be planned changes nothing on the node.
-    const planned = await planHere(inputOf(await lookUp(context, args.IMAGE, options), options))
-    if (options.dryRun) return dryRunPlan(context, planned, { fromSource })
-    if (fromSource) {
-      // Before the first blob comes in: a snapshotter that is not there is a reason to bring none.
-      const { dryRun } = await import('../../runner/unpack/index.ts')
-      await dryRun({ backend: await context.backend(), plan: planned.plan })
-      await importImage(context, args.IMAGE, options)
-    }
-    await unpackPlan(context, planned, options)
+    const chosen = chooseSnapshotter(context, options)
+    if ('handlers' in chosen) return unpackForHandlers(context, args.IMAGE, chosen.handlers, options)
+    await unpackOne(context, args.IMAGE, { ...options, ...chosen })
   },
 })
+
+async function unpackOne(
+  context: Context,
+  image: string,
+  options: PlanningOptions & UnpackingOptions & { dryRun: boolean },
+): Promise<void> {
+  const { isSpec } = await import('../../runner/image/index.ts')
+  const fromSource = isSpec(image)
+  // The plan comes first and alone, so that an image that cannot be planned changes nothing on the node.
+  const planned = await planHere(inputOf(await lookUp(context, image, options), options))
+  if (options.dryRun) return dryRunPlan(context, planned, { fromSource })
+  if (fromSource) {
+    // Before the first blob comes in: a snapshotter that is not there is a reason to bring none.
+    await runDryRun(context, planned, { fromSource })
+    await importImage(context, image, options)
+  }
+  await unpackPlan(context, planned, options)
+}

@@ -1,6 +1,8 @@
+import { statSync } from 'node:fs'
 import { connect } from 'node:net'
 import type { ContainerdBackend, Plugin } from '../containerd/index.ts'
-import { readNodeConfig, type DaemonVersion, type NodeConfig, type ProxyPlugin } from '../node-config/index.ts'
+import type { ProxyPlugin } from '../node-config/index.ts'
+import { readRunningConfig, type RunningConfig } from '../node-config/running.ts'
 
 /** A proxy plugin of the configuration, and why nobody answers at its socket; absent where somebody does. */
 export interface ProxyState extends ProxyPlugin {
@@ -8,19 +10,11 @@ export interface ProxyState extends ProxyPlugin {
 }
 
 /** All that the checks look at, gathered once. */
-export interface NodeFacts {
-  /** As the daemon says it, such as `v2.3.4`. */
-  version: string
-  daemon: DaemonVersion & { patch: number }
-  config: NodeConfig
+export interface NodeFacts extends RunningConfig {
+  /** Files of the configuration that were changed after the daemon was started from them. */
+  changedFiles: readonly string[]
   plugins: readonly Plugin[]
   proxies: readonly ProxyState[]
-}
-
-/** The numbers of a daemon's version (`v2.3.4`, `1.6.20~ds1`); zeros where it says none. */
-export function parseDaemonVersion(text: string): DaemonVersion & { patch: number } {
-  const [, major = '0', minor = '0', patch = '0'] = /^v?(\d+)\.(\d+)(?:\.(\d+))?/.exec(text) ?? []
-  return { major: Number(major), minor: Number(minor), patch: Number(patch) }
 }
 
 const DIAL_MS = 2_000
@@ -39,24 +33,31 @@ async function dial(address: string): Promise<string | undefined> {
   })
 }
 
+// The kernel says a process's start in hundredths of a second, and a file may be written just before it.
+const START_SLACK_MS = 2_000
+
+/** What the daemon cannot have read, as it was started before. */
+function changedFiles({ process, config }: RunningConfig): string[] {
+  if (process === undefined) return []
+  const started = process.startedAt.getTime() + START_SLACK_MS
+  return config.files.map(({ path }) => path).filter((path) => statSync(path).mtimeMs > started)
+}
+
 /**
  * Reads the daemon and its configuration.
- * @param options.configPath the file that the daemon was started with; containerd's default where it is left out
+ * @param options.configPath the file that the daemon was started with; as `readRunningConfig` finds it where it is left out
  * @throws CONTAINERD_UNREACHABLE, FILE_NOT_FOUND, NODE_CONFIG_INVALID
  */
 export async function gatherFacts(
-  backend: Pick<ContainerdBackend, 'version' | 'plugins'>,
+  backend: Pick<ContainerdBackend, 'address' | 'daemonProcess' | 'version' | 'plugins'>,
   options: { configPath?: string },
 ): Promise<NodeFacts> {
-  const version = await backend.version()
-  const daemon = parseDaemonVersion(version)
-  const path = options.configPath
-  const config = readNodeConfig({ daemon, ...(path === undefined ? {} : { path }) })
+  const running = await readRunningConfig(backend, options.configPath)
   const proxies = await Promise.all(
-    config.proxyPlugins.map(async (proxy): Promise<ProxyState> => {
+    running.config.proxyPlugins.map(async (proxy): Promise<ProxyState> => {
       const error = await dial(proxy.address)
       return error === undefined ? proxy : { ...proxy, error }
     }),
   )
-  return { version, daemon, config, plugins: await backend.plugins(), proxies }
+  return { ...running, changedFiles: changedFiles(running), plugins: await backend.plugins(), proxies }
 }

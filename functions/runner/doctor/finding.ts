@@ -17,6 +17,25 @@ export interface Finding {
 /** One thing that is looked at. */
 export type Check = (facts: NodeFacts) => Finding[]
 
+type Numbers = readonly [major: number, minor: number, patch: number]
+
+/** How the daemon's version stands to another: below zero, zero, or above. */
+export function compareVersion({ daemon }: Pick<NodeFacts, 'daemon'>, [major, minor, patch]: Numbers): number {
+  return daemon.major - major || daemon.minor - minor || daemon.patch - patch
+}
+
+/**
+ * Who of the daemon unpacks in parallel mode, for a sentence; undefined where nobody does. Pulls do from 2.2 on and only
+ * where the transfer service is told to; CreateContainer always does since it sends labels (2.2.2).
+ */
+export function parallelUnpackers(facts: NodeFacts): string | undefined {
+  if (compareVersion(facts, [2, 2, 0]) < 0) return undefined
+  const { maxConcurrentUnpacks: unpacks, useLocalImagePull } = facts.config
+  const pulls = unpacks > 1 && !useLocalImagePull ? [`pulls (max_concurrent_unpacks = ${unpacks})`] : []
+  const create = compareVersion(facts, [2, 2, 2]) >= 0 ? ['CreateContainer, for an image that is not unpacked yet'] : []
+  return [...pulls, ...create].join(' and ') || undefined
+}
+
 const SNAPSHOTTER = 'io.containerd.snapshotter.v1'
 
 /** The snapshotters that CRI uses here: the default one and the handlers'. */

@@ -2,6 +2,7 @@
 import type { NodeFacts } from './facts.ts'
 import type { Check, Finding, Severity } from './finding.ts'
 import * as config from './checks/config.ts'
+import * as files from './checks/files.ts'
 import * as snapshotters from './checks/snapshotters.ts'
 import * as versions from './checks/versions.ts'
 
@@ -9,6 +10,12 @@ export { gatherFacts, type NodeFacts } from './facts.ts'
 export type { Finding, Severity } from './finding.ts'
 
 const CHECKS: readonly Check[] = [
+  files.configAssumed,
+  files.changedSinceStart,
+  files.importMissing,
+  files.versionTooNew,
+  files.importTooNew,
+  snapshotters.criNotReady,
   snapshotters.snapshotterMissing,
   snapshotters.snapshotterNotReady,
   snapshotters.proxySocketDead,
@@ -16,6 +23,7 @@ const CHECKS: readonly Check[] = [
   config.criDisabled,
   config.settingsLostByMigration,
   config.handlerLostByMigration,
+  config.handlerIgnored,
   config.sectionReplaced,
   config.unpackPlatformMissing,
   config.annotationsOff,

@@ -1,9 +1,12 @@
-import { globSync, readFileSync } from 'node:fs'
+import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, isAbsolute, join, normalize } from 'node:path'
 import { parse, TomlError } from 'smol-toml'
 import { LayercastError } from '../../image/errors.ts'
 import { mergeConfig, tableAt, type Table } from './merge.ts'
 import { migrateToV3 } from './migrate.ts'
+
+/** Where containerd looks without `--config`. */
+export const DEFAULT_CONFIG_PATH = '/etc/containerd/config.toml'
 
 /** One file that took part. */
 export interface ConfigFile {
@@ -16,8 +19,15 @@ export interface ConfigFile {
   replaced: string[]
 }
 
+/** A file that another one imports by its name and that is not there: the daemon would not start again. */
+export interface MissingImport {
+  path: string
+  importedBy: string
+}
+
 export interface LoadedConfig {
   files: ConfigFile[]
+  missingImports: MissingImport[]
   /** All files merged, in the daemon's order and by the daemon's rules. */
   merged: Table
 }
@@ -62,16 +72,22 @@ function resolveImports(parent: string, imports: unknown, daemonMajor: number): 
  * Loads containerd's configuration from a file and all that it imports, breadth first, each file once, later files winning.
  * @param path the main file
  * @param daemonMajor the daemon's major version: containerd 2 migrates each file to version 3 before it merges it
- * @throws FILE_NOT_FOUND, NODE_CONFIG_INVALID
+ * @throws FILE_NOT_FOUND for the main file, NODE_CONFIG_INVALID
  */
 export function loadConfigFiles(path: string, daemonMajor: number): LoadedConfig {
   const files: ConfigFile[] = []
+  const missingImports: MissingImport[] = []
   const merged: Table = { plugins: {}, proxy_plugins: {} }
   const seen = new Set<string>()
-  const pending = [path]
-  for (let next = pending.shift(); next !== undefined; next = pending.shift()) {
+  const pending = [{ path, importedBy: '' }]
+  for (let item = pending.shift(); item !== undefined; item = pending.shift()) {
+    const next = item.path
     if (seen.has(next)) continue
     seen.add(next)
+    if (item.importedBy !== '' && !existsSync(next)) {
+      missingImports.push(item)
+      continue
+    }
     const config = readToml(next)
     const stated = Number(config['version'] ?? 0)
     const version = Number.isSafeInteger(stated) && stated > 0 ? stated : 1
@@ -80,7 +96,8 @@ export function loadConfigFiles(path: string, daemonMajor: number): LoadedConfig
     const replaced = daemonMajor >= 2 ? [] : Object.keys(tableAt(config, 'plugins') ?? {}).filter((id) => id in earlier)
     mergeConfig(merged, config, daemonMajor)
     files.push({ path: next, version, lost, replaced: replaced.toSorted() })
-    pending.push(...resolveImports(next, config['imports'], daemonMajor))
+    const imports = resolveImports(next, config['imports'], daemonMajor)
+    pending.push(...imports.map((imported) => ({ path: imported, importedBy: next })))
   }
-  return { files, merged }
+  return { files, missingImports, merged }
 }

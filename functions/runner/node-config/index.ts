@@ -1,9 +1,13 @@
 import { existsSync } from 'node:fs'
-import { loadConfigFiles, type ConfigFile } from './files.ts'
+import {
+  DEFAULT_CONFIG_PATH,
+  loadConfigFiles,
+  type ConfigFile,
+  type LoadedConfig,
+  type MissingImport,
+} from './files.ts'
+import { pullsLocally } from './local-pull.ts'
 import { booleanAt, stringAt, table, tableAt, type Table } from './merge.ts'
-
-/** Where containerd looks without `--config`. */
-export const DEFAULT_CONFIG_PATH = '/etc/containerd/config.toml'
 
 /** The daemon that reads the files; its rules differ by version. */
 export interface DaemonVersion {
@@ -20,6 +24,8 @@ export interface RuntimeHandler {
   pullSnapshotter: string
   /** Whether the handler's own section names the snapshotter. */
   own: boolean
+  /** What the handler's section names and the daemon passes over: containerd 1.6 has one snapshotter for all. */
+  ignored?: string
 }
 
 export interface ProxyPlugin {
@@ -38,6 +44,8 @@ export interface UnpackPlatform {
 /** What of containerd's configuration decides over unpacking, as the daemon of this major version reads it. */
 export interface NodeConfig {
   files: ConfigFile[]
+  /** What is read is not all that the daemon had, where this is not empty. */
+  missingImports: MissingImport[]
   /** CRI's default snapshotter. */
   snapshotter: string
   defaultHandler: string
@@ -47,10 +55,14 @@ export interface NodeConfig {
   handlers: RuntimeHandler[]
   /** The pause image that is configured; absent where the daemon's built-in one applies. */
   sandboxImage: string | undefined
+  /** Images that are pinned for other reasons than being the pause image; sorted. */
+  otherPinnedImages: string[]
   proxyPlugins: ProxyPlugin[]
   disabledPlugins: string[]
-  /** Whether CRI pulls by itself and not through the transfer service (containerd 2.1 on). */
+  /** Whether CRI pulls by itself: always before containerd 2.1, and then only where settings ask for it or need it. */
   useLocalImagePull: boolean
+  /** How many layers the transfer service unpacks at once; more than one is containerd 2.2's parallel mode. */
+  maxConcurrentUnpacks: number
   /** Undefined where the file leaves it to the daemon's defaults. */
   unpackPlatforms: UnpackPlatform[] | undefined
   /** The diff service's order of differs; undefined where the file leaves it to the daemon. */
@@ -63,6 +75,7 @@ interface CriSections {
   /** Holds default_runtime_name and runtimes. */
   runtime: Table | undefined
   sandboxImage: string | undefined
+  pinned: Table | undefined
   /** Which snapshotter a pull for a runtime uses; containerd 1 has no such table. */
   platforms: Table | undefined
 }
@@ -76,14 +89,17 @@ function criSections(merged: Table, daemonMajor: number): CriSections {
       image: containerd,
       runtime: containerd,
       sandboxImage: stringAt(cri, 'sandbox_image'),
+      pinned: undefined,
       platforms: undefined,
     }
   }
   const image = table(plugins?.['io.containerd.cri.v1.images'])
+  const pinned = table(image?.['pinned_images'])
   return {
     image,
     runtime: tableAt(plugins, 'io.containerd.cri.v1.runtime', 'containerd'),
-    sandboxImage: stringAt(table(image?.['pinned_images']), 'sandbox'),
+    sandboxImage: stringAt(pinned, 'sandbox'),
+    pinned,
     platforms: table(image?.['runtime_platforms']),
   }
 }
@@ -93,12 +109,15 @@ function readHandlers(sections: CriSections, fallback: string, daemon: DaemonVer
   return Object.entries(runtimes)
     .map(([name, value]) => {
       // containerd 1.6 knows no snapshotter of a runtime and passes the key over.
-      const own = daemon.major > 1 || daemon.minor > 6 ? stringAt(table(value), 'snapshotter') : undefined
+      const named = stringAt(table(value), 'snapshotter')
+      const own = daemon.major > 1 || daemon.minor > 6 ? named : undefined
       const snapshotter = own ?? fallback
       const pulled = stringAt(table(sections.platforms?.[name]), 'snapshotter')
       // containerd 1.7 has one place for both; containerd 2 asks runtime_platforms at a pull.
       const pullSnapshotter = daemon.major < 2 ? snapshotter : (pulled ?? fallback)
-      return { name, snapshotter, pullSnapshotter, own: own !== undefined }
+      const handler: RuntimeHandler = { name, snapshotter, pullSnapshotter, own: own !== undefined }
+      if (named !== undefined && named !== snapshotter) handler.ignored = named
+      return handler
     })
     .toSorted((a, b) => (a.name < b.name ? -1 : 1))
 }
@@ -113,8 +132,8 @@ function readProxies(merged: Table): ProxyPlugin[] {
     .toSorted((a, b) => (a.name < b.name ? -1 : 1))
 }
 
-function readUnpackPlatforms(merged: Table): UnpackPlatform[] | undefined {
-  const rows = tableAt(merged, 'plugins', 'io.containerd.transfer.v1.local')?.['unpack_config']
+function readUnpackPlatforms(transfer: Table | undefined): UnpackPlatform[] | undefined {
+  const rows = transfer?.['unpack_config']
   if (!Array.isArray(rows)) return undefined
   return rows.map((row: unknown) => ({
     platform: stringAt(table(row), 'platform') ?? '',
@@ -131,27 +150,36 @@ function readDiffers(merged: Table): string[] | undefined {
 /**
  * Reads containerd's configuration as the daemon does: version 2, 3 and 4 files, imports and drop-ins, merged and migrated by the rules
  * of the daemon's major version (CONTAINERD-FACTS section 8). A missing default file means the daemon's defaults.
+ * @param options.path the main file; containerd's default one where it is left out
  * @param options.daemon the version of the daemon that runs from these files
  * @throws FILE_NOT_FOUND where a named file is missing, NODE_CONFIG_INVALID
  */
 export function readNodeConfig(options: { path?: string; daemon: DaemonVersion }): NodeConfig {
   const { path = DEFAULT_CONFIG_PATH, daemon } = options
   const absent = options.path === undefined && !existsSync(path)
-  const { files, merged } = absent ? { files: [], merged: {} } : loadConfigFiles(path, daemon.major)
+  const nothing: LoadedConfig = { files: [], missingImports: [], merged: {} }
+  const { files, missingImports, merged } = absent ? nothing : loadConfigFiles(path, daemon.major)
   const sections = criSections(merged, daemon.major)
   const snapshotter = stringAt(sections.image, 'snapshotter') ?? 'overlayfs'
+  const transfer = tableAt(merged, 'plugins', 'io.containerd.transfer.v1.local')
+  const unpacks = transfer?.['max_concurrent_unpacks']
+  const hasTransfer = daemon.major > 2 || (daemon.major === 2 && daemon.minor > 0)
+  const pinned = Object.entries(sections.pinned ?? {}).filter(([key]) => key !== 'sandbox')
   return {
     files,
+    missingImports,
     snapshotter,
     defaultHandler: stringAt(sections.runtime, 'default_runtime_name') ?? 'runc',
     disableSnapshotAnnotations: booleanAt(sections.image, 'disable_snapshot_annotations') ?? true,
     discardUnpackedLayers: booleanAt(sections.image, 'discard_unpacked_layers') ?? false,
     handlers: readHandlers(sections, snapshotter, daemon),
     sandboxImage: sections.sandboxImage,
+    otherPinnedImages: pinned.flatMap(([, name]) => (typeof name === 'string' ? [name] : [])).toSorted(),
     proxyPlugins: readProxies(merged),
     disabledPlugins: (merged['disabled_plugins'] as string[] | undefined) ?? [],
-    useLocalImagePull: booleanAt(sections.image, 'use_local_image_pull') ?? false,
-    unpackPlatforms: readUnpackPlatforms(merged),
+    useLocalImagePull: !hasTransfer || pullsLocally(sections.image),
+    maxConcurrentUnpacks: typeof unpacks === 'number' ? unpacks : 1,
+    unpackPlatforms: readUnpackPlatforms(transfer),
     differs: readDiffers(merged),
   }
 }

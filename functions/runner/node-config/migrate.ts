@@ -7,6 +7,9 @@ const RUNTIME = 'io.containerd.cri.v1.runtime'
 /** What of the old section's `containerd` table went to the image service's section. */
 const IMAGE_KEYS = ['snapshotter', 'disable_snapshot_annotations', 'discard_unpacked_layers']
 
+/** What of the old section itself went there, as far as it decides over pulls. */
+const PULL_KEYS = ['registry', 'max_concurrent_downloads', 'image_pull_with_sync_fs']
+
 /** How version 1 files call the plugin that version 2 calls by its full name. */
 function migrateNames(plugins: Table): void {
   if (plugins['cri'] !== undefined && plugins[OLD_CRI] === undefined) {
@@ -20,6 +23,7 @@ function migrateImages(cri: Table, images: Table): string[] {
   const pinned = table(images['pinned_images']) ?? {}
   if (cri['sandbox_image'] !== undefined) pinned['sandbox'] = cri['sandbox_image']
   if (Object.keys(pinned).length > 0) images['pinned_images'] = pinned
+  for (const key of PULL_KEYS) if (cri[key] !== undefined) images[key] = cri[key]
   const containerd = table(cri['containerd'])
   const runtimes = table(containerd?.['runtimes'])
   // containerd returns here, so that without runtimes its own defaults replace the three keys below.

@@ -25,15 +25,18 @@ const daemon = (major: number, minor: number, patch: number) => ({
 
 const CONFIG: NodeConfig = {
   files: [{ path: '/etc/containerd/config.toml', version: 3, lost: [], replaced: [] }],
+  missingImports: [],
   snapshotter: 'overlayfs',
   defaultHandler: 'runc',
   disableSnapshotAnnotations: false,
   discardUnpackedLayers: false,
   handlers: [handler('kata', 'nydus'), { ...handler('runc', 'overlayfs'), own: false }],
   sandboxImage: undefined,
+  otherPinnedImages: [],
   proxyPlugins: [],
   disabledPlugins: [],
   useLocalImagePull: true,
+  maxConcurrentUnpacks: 1,
   unpackPlatforms: undefined,
   differs: undefined,
 }
@@ -42,6 +45,9 @@ const CONFIG: NodeConfig = {
 const HEALTHY: NodeFacts = {
   ...daemon(2, 4, 0),
   config: CONFIG,
+  process: { pid: 1, startedAt: new Date(), configPath: undefined },
+  configFrom: 'process',
+  changedFiles: [],
   plugins: [plugin('overlayfs'), plugin('nydus')],
   proxies: [],
 }
@@ -75,6 +81,17 @@ describe('each fault has its own finding, and no other', () => {
     ['HANDLER_PULLS_ELSEWHERE', {}, { handlers: [handler('kata', 'nydus', 'overlayfs')] }],
     ['CRI_SECTION_REPLACED', {}, { files: [file, { ...file, replaced: ['io.containerd.grpc.v1.cri'] }] }],
     ['UNPACK_PLATFORM_MISSING', {}, { useLocalImagePull: false }],
+    ['HANDLER_SNAPSHOTTER_IGNORED', {}, { handlers: [{ ...handler('kata', 'overlayfs'), ignored: 'nydus' }] }],
+    ['IMPORT_MISSING', {}, { missingImports: [{ path: '/etc/gone.toml', importedBy: file.path }] }],
+    ['CONFIG_VERSION_TOO_NEW', {}, { files: [{ ...file, version: 5 }] }],
+    ['IMPORT_VERSION_TOO_NEW', {}, { files: [file, { ...file, path: '/etc/containerd/conf.d/a.toml', version: 4 }] }],
+    ['CONFIG_CHANGED_SINCE_START', { changedFiles: [file.path] }, {}],
+    ['CONFIG_ASSUMED', { configFrom: 'default' }, {}],
+    [
+      'CRI_NOT_READY',
+      { plugins: [...HEALTHY.plugins, plugin('images', 'failed to find snapshotter', 'io.containerd.cri.v1')] },
+      {},
+    ],
     ['ANNOTATIONS_OFF', {}, { disableSnapshotAnnotations: true }],
     ['DISCARD_ON', {}, { discardUnpackedLayers: true }],
     ['VERSION_SILENT_SUCCESS', daemon(2, 3, 4), {}],
@@ -99,6 +116,62 @@ test('the versions with known faults are told apart to the patch', () => {
   expect(faults(2, 2, 3)).toEqual(['VERSION_SILENT_SUCCESS'])
   expect(faults(2, 3, 4)).toEqual(['VERSION_SILENT_SUCCESS'])
   expect(faults(2, 3, 5)).toEqual([])
+})
+
+describe("the parallel mode's faults bite only where somebody uses that mode", () => {
+  const node = (patch: number, config: Partial<NodeConfig> = {}) =>
+    Object.fromEntries(
+      diagnose({
+        ...HEALTHY,
+        ...daemon(2, 2, patch),
+        plugins: [plugin('overlayfs'), plugin('erofs')],
+        config: { ...CONFIG, handlers: [handler('runc', 'overlayfs'), handler('kata', 'erofs')], ...config },
+      }).map(({ code, severity }) => [code, severity]),
+    )
+  const [off, on] = [
+    { VERSION_LOST_WHITEOUTS: 'note', VERSION_SILENT_SUCCESS: 'note', EROFS_WITHOUT_DIFFER: 'note' },
+    { VERSION_LOST_WHITEOUTS: 'error', VERSION_SILENT_SUCCESS: 'warning', EROFS_WITHOUT_DIFFER: 'error' },
+  ]
+
+  test('nobody does in 2.2.1 as it comes', () => {
+    expect(node(1)).toMatchObject(off)
+  })
+  test('pulls do where the transfer service is told to unpack several layers at once', () => {
+    const config = { maxConcurrentUnpacks: 3, useLocalImagePull: false, unpackPlatforms: [] }
+    expect(node(1, config)).toMatchObject(on)
+  })
+  test('pulls without the transfer service do not', () => {
+    expect(node(1, { maxConcurrentUnpacks: 3, useLocalImagePull: true })).toMatchObject(off)
+  })
+  test('CreateContainer does from 2.2.2 on', () => {
+    expect(node(2)).toMatchObject(on)
+  })
+})
+
+describe('an unpack platform', () => {
+  const differ = plugin('erofs', undefined, 'io.containerd.differ.v1')
+  const missing = (facts: Partial<NodeFacts>, config: Partial<NodeConfig>) =>
+    diagnose({
+      ...HEALTHY,
+      ...facts,
+      config: { ...CONFIG, useLocalImagePull: false, handlers: [handler('kata', 'erofs')], ...config },
+    })
+      .filter(({ code }) => code === 'UNPACK_PLATFORM_MISSING')
+      .map(({ what }) => /platform for (\w+)/.exec(what)?.[1])
+
+  test('of erofs is built in from 2.3 on, where the differ works', () => {
+    const plugins = [plugin('overlayfs'), plugin('erofs')]
+    expect(missing({ ...daemon(2, 3, 5), plugins: [...plugins, differ] }, {})).toEqual([])
+    expect(missing({ ...daemon(2, 3, 5), plugins }, {})).toEqual(['erofs'])
+    expect(missing({ ...daemon(2, 2, 5), plugins: [...plugins, differ] }, {})).toEqual(['erofs'])
+  })
+  test('that is written replaces what is built in, and one of another system does not count', () => {
+    const row = (snapshotter: string, platform: string) => ({ snapshotter, platform, differ: '' })
+    expect(missing({}, { unpackPlatforms: [row('erofs', 'linux/amd64')] })).toEqual(['overlayfs'])
+    expect(missing({}, { unpackPlatforms: [row('erofs', 'windows/amd64'), row('overlayfs', 'linux')] })).toEqual([
+      'erofs',
+    ])
+  })
 })
 
 test('a snapshotter that a handler needs is an error where one that nobody names is a note', () => {

@@ -32,7 +32,13 @@ test("a version 2 file's per-runtime snapshotter runs containers and is lost for
   const kata = (daemon: typeof V23) => readNodeConfig({ path, daemon }).handlers.find(({ name }) => name === 'kata')
   expect(kata(V23)).toEqual({ name: 'kata', snapshotter: 'nydus', pullSnapshotter: 'overlayfs', own: true })
   expect(kata(V17)).toEqual({ name: 'kata', snapshotter: 'nydus', pullSnapshotter: 'nydus', own: true })
-  expect(kata(V16)).toEqual({ name: 'kata', snapshotter: 'overlayfs', pullSnapshotter: 'overlayfs', own: false })
+  expect(kata(V16)).toEqual({
+    name: 'kata',
+    snapshotter: 'overlayfs',
+    pullSnapshotter: 'overlayfs',
+    own: false,
+    ignored: 'nydus',
+  })
 })
 
 test('settings beside no runtimes are lost by the migration of containerd 2, and that is said', () => {
@@ -57,11 +63,45 @@ test('files that import each other are each read once, relative to the importing
   expect(config.snapshotter).toBe('erofs')
 })
 
-test('an import that is not there is named', () => {
-  const path = write('config.toml', `version = 3\nimports = ["gone.toml"]\n`)
-  expect(() => readNodeConfig({ path, daemon: V23 })).toThrow(
+test('an import that is not there is told, and a pattern that matches nothing is none', () => {
+  const path = write('config.toml', `version = 3\nimports = ["gone.toml", "conf.d/*.toml"]\n`)
+  const gone = join(directory, 'gone.toml')
+  expect(readNodeConfig({ path, daemon: V23 }).missingImports).toEqual([{ path: gone, importedBy: path }])
+  expect(() => readNodeConfig({ path: gone, daemon: V23 })).toThrow(
     expect.objectContaining({ code: 'FILE_NOT_FOUND', message: expect.stringContaining('gone.toml') }),
   )
+})
+
+test.each([
+  ['', false],
+  ['use_local_image_pull = true', true],
+  ['disable_snapshot_annotations = false', true],
+  ['disable_snapshot_annotations = true', false],
+  ['discard_unpacked_layers = true', true],
+  ['max_concurrent_downloads = 3', false],
+  ['max_concurrent_downloads = 5', true],
+  ['image_pull_with_sync_fs = true', true],
+  ['registry.config_path = "/etc/containerd/certs.d"', false],
+  ['registry.mirrors."example.com".endpoint = ["http://127.0.0.1:5000"]', true],
+])('with %s it is %s that containerd 2.1 and later pull without the transfer service', (setting, locally) => {
+  const path = write('config.toml', `version = 3\n[plugins."io.containerd.cri.v1.images"]\n${setting}\n`)
+  expect(readNodeConfig({ path, daemon: V23 }).useLocalImagePull).toBe(locally)
+  expect(readNodeConfig({ path, daemon: { major: 2, minor: 0 } }).useLocalImagePull).toBe(true)
+})
+
+test('a registry mirror of a version 2 file makes pulls local after the migration too', () => {
+  const text = `version = 2\n[plugins."io.containerd.grpc.v1.cri".registry.mirrors.x]\nendpoint = ["http://127.0.0.1"]\n`
+  expect(readNodeConfig({ path: write('config.toml', text), daemon: V23 }).useLocalImagePull).toBe(true)
+})
+
+test('pinned images other than the pause image are told apart from it', () => {
+  const text = `version = 3
+[plugins."io.containerd.cri.v1.images".pinned_images]
+sandbox = "localhost/pause:1"
+proxy = "localhost/proxy:2"
+`
+  const config = readNodeConfig({ path: write('config.toml', text), daemon: V23 })
+  expect([config.sandboxImage, config.otherPinnedImages]).toEqual(['localhost/pause:1', ['localhost/proxy:2']])
 })
 
 test('a file that is no TOML is named with line and column', () => {

@@ -1,11 +1,8 @@
+import { annotationsOffAdvice, handlerIgnoredAdvice } from '../advice.ts'
 import { handlersOf, readsCriLabels, snapshottersInUse, type Check } from '../finding.ts'
-
-const IMAGES = `plugins."io.containerd.cri.v1.images"`
-
-/** The section in which a setting stands, as this daemon reads it. */
-function imageSection(major: number): string {
-  return major < 2 ? `plugins."io.containerd.grpc.v1.cri".containerd` : IMAGES
-}
+import { DIFFER, IMAGES, imageSection } from '../names.ts'
+import type { UnpackPlatform } from '../../node-config/index.ts'
+import type { NodeFacts } from '../facts.ts'
 
 /** A version 2 file's per-runtime snapshotter is not there for pulls once containerd 2 has migrated it (CONTAINERD-FACTS section 8). */
 export const handlerLostByMigration: Check = ({ config, daemon }) => {
@@ -49,13 +46,16 @@ export const sectionReplaced: Check = ({ config }) =>
 export const annotationsOff: Check = (facts) => {
   if (!facts.config.disableSnapshotAnnotations) return []
   const needy = snapshottersInUse(facts).filter((name) => readsCriLabels(name))
-  return needy.map((name) => ({
-    code: 'ANNOTATIONS_OFF',
-    severity: 'warning',
-    what: `disable_snapshot_annotations is true (the default), and ${name} (${handlersOf(facts, name)}) reads the labels that it withholds`,
-    fix: `Set disable_snapshot_annotations = false under [${imageSection(facts.daemon.major)}]; layercast's own unpacks carry the labels either way.`,
-  }))
+  return needy.map((name) =>
+    annotationsOffAdvice({ snapshotter: name, who: handlersOf(facts, name), daemon: facts.daemon }),
+  )
 }
+
+/** containerd 1.6 reads no snapshotter of a runtime. */
+export const handlerIgnored: Check = ({ config, version }) =>
+  config.handlers
+    .filter(({ ignored }) => ignored !== undefined)
+    .map((handler) => handlerIgnoredAdvice(handler, version))
 
 /** With discard on, there is nothing to unpack again from. */
 export const discardOn: Check = (facts) => {
@@ -83,14 +83,12 @@ export const criDisabled: Check = ({ config }) => {
 }
 
 /** From 2.1 on CRI pulls through the transfer service, which unpacks only for what its own table names. */
-export const unpackPlatformMissing: Check = ({ config, daemon }) => {
-  const transfers = daemon.major > 2 || (daemon.major === 2 && daemon.minor >= 1)
-  if (!transfers || config.useLocalImagePull) return []
-  const built = daemon.minor >= 3 || daemon.major > 2 ? ['overlayfs', 'erofs'] : ['overlayfs']
-  const known = config.unpackPlatforms?.map(({ snapshotter }) => snapshotter) ?? built
+export const unpackPlatformMissing: Check = ({ config, daemon, plugins }) => {
+  if (config.useLocalImagePull) return []
   const wanted = new Set([config.snapshotter, ...config.handlers.map(({ pullSnapshotter }) => pullSnapshotter)])
+  const known = config.unpackPlatforms ?? builtInPlatforms(daemon, plugins)
   return [...wanted]
-    .filter((name) => !known.includes(name))
+    .filter((name) => !known.some(({ snapshotter, platform }) => snapshotter === name && /^linux\b/.test(platform)))
     .toSorted()
     .map((name) => ({
       code: 'UNPACK_PLATFORM_MISSING',
@@ -98,4 +96,15 @@ export const unpackPlatformMissing: Check = ({ config, daemon }) => {
       what: `the transfer service has no unpack platform for ${name}: a pull for it fails`,
       fix: `Add [[plugins."io.containerd.transfer.v1.local".unpack_config]] with platform and snapshotter = "${name}" beside those you need, or set use_local_image_pull = true under [${IMAGES}].`,
     }))
+}
+
+/** What the daemon has without an `unpack_config`: erofs from 2.3 on, where its differ works. */
+function builtInPlatforms(
+  { major, minor }: NodeFacts['daemon'],
+  plugins: NodeFacts['plugins'],
+): Pick<UnpackPlatform, 'snapshotter' | 'platform'>[] {
+  const knowsErofs = major > 2 || minor >= 3
+  const differ = plugins.some(({ type, id, error }) => type === DIFFER && id === 'erofs' && error === undefined)
+  const names = ['overlayfs', ...(knowsErofs && differ ? ['erofs'] : [])]
+  return names.map((snapshotter) => ({ snapshotter, platform: 'linux' }))
 }

@@ -1,6 +1,5 @@
-import { handlersOf, snapshotterPlugins, snapshottersInUse, type Check } from '../finding.ts'
-
-const DIFFER = 'io.containerd.differ.v1'
+import { handlersOf, parallelUnpackers, snapshotterPlugins, snapshottersInUse, type Check } from '../finding.ts'
+import { DIFFER } from '../names.ts'
 
 /** A handler's snapshotter that the daemon does not have at all. */
 export const snapshotterMissing: Check = (facts) => {
@@ -47,12 +46,32 @@ export const erofsWithoutDiffer: Check = (facts) => {
   if (!ready) return []
   const differ = facts.plugins.find(({ type, id }) => type === DIFFER && id === 'erofs')
   if (differ !== undefined && differ.error === undefined) return []
+  const who = parallelUnpackers(facts)
+  const bites = who !== undefined && snapshottersInUse(facts).includes('erofs')
   return [
     {
       code: 'EROFS_WITHOUT_DIFFER',
-      severity: snapshottersInUse(facts).includes('erofs') ? 'error' : 'note',
-      what: `the erofs snapshotter is ready and its differ is not${differ?.error === undefined ? '' : ` (${differ.error})`}: containerd's own parallel unpack then loses whiteouts, so files that an upper layer deletes come back`,
-      fix: 'Install erofs-utils 1.8 or later (mkfs.erofs --tar) and restart containerd; find chains already unpacked wrongly with layercast verify --all --snapshotter erofs --deep.',
+      severity: bites ? 'error' : 'note',
+      what:
+        `the erofs snapshotter is ready and its differ is not${differ?.error === undefined ? '' : ` (${differ.error})`}: ` +
+        `containerd's parallel mode then loses whiteouts, so files that an upper layer deletes come back; in that mode unpacks: ${who ?? 'nobody here'}`,
+      fix: bites
+        ? 'Install erofs-utils 1.8 or later (mkfs.erofs --tar) and restart containerd; until then run layercast unpack before pods start. Find chains already unpacked wrongly with layercast verify --all --snapshotter erofs --deep.'
+        : 'Install erofs-utils 1.8 or later (mkfs.erofs --tar) before a runtime handler uses erofs.',
     },
   ]
 }
+
+const CRI = /^io\.containerd\.(grpc\.v1\.cri|cri\.v1\.(images|runtime)|transfer\.v1\.local)$/
+
+/** CRI, or what it stands on, did not start: the kubelet cannot use the daemon. The daemon says why. */
+export const criNotReady: Check = ({ plugins, config }) =>
+  plugins
+    .map(({ type, id, error }) => ({ uri: `${type}.${id}`, error }))
+    .filter(({ uri, error }) => error !== undefined && CRI.test(uri) && !config.disabledPlugins.includes(uri))
+    .map(({ uri, error = '' }) => ({
+      code: 'CRI_NOT_READY',
+      severity: 'error',
+      what: `${uri} did not start: ${error}`,
+      fix: 'Mend what the daemon says in its configuration and restart it.',
+    }))

@@ -1,47 +1,69 @@
-import { handlersOf, readsCriLabels, snapshottersInUse, type Check } from '../finding.ts'
+import {
+  compareVersion,
+  handlersOf,
+  parallelUnpackers,
+  readsCriLabels,
+  snapshottersInUse,
+  type Check,
+  type Severity,
+} from '../finding.ts'
 import type { NodeFacts } from '../facts.ts'
 
-type Numbers = readonly [major: number, minor: number, patch: number]
-
-function compare({ daemon }: NodeFacts, [major, minor, patch]: Numbers): number {
-  return daemon.major - major || daemon.minor - minor || daemon.patch - patch
-}
+type Numbers = Parameters<typeof compareVersion>[1]
 
 /** Whether the daemon's version is between the two, both included. */
 function within(facts: NodeFacts, first: Numbers, last: Numbers): boolean {
-  return compare(facts, first) >= 0 && compare(facts, last) <= 0
+  return compareVersion(facts, first) >= 0 && compareVersion(facts, last) <= 0
+}
+
+const SEQUENTIAL = 'Leave max_concurrent_unpacks under [plugins."io.containerd.transfer.v1.local"] at 1'
+
+/** A fault of the parallel mode: as bad as it is where somebody uses that mode, and else good to know. */
+function ofParallelMode(facts: NodeFacts, severity: Severity): { severity: Severity; who: string; fix: string } {
+  const who = parallelUnpackers(facts)
+  if (who === undefined) return { severity: 'note', who: 'nobody here', fix: `${SEQUENTIAL}.` }
+  return {
+    severity,
+    who,
+    fix: `${SEQUENTIAL}, and make images ready with layercast unpack before their pods start`,
+  }
 }
 
 /** 2.2.0 to 2.3.4 lose an error of a parallel unpack and call the chain ready (CONTAINERD-FACTS section 2.8). */
-export const silentSuccess: Check = (facts) =>
-  within(facts, [2, 2, 0], [2, 3, 4])
-    ? [
-        {
-          code: 'VERSION_SILENT_SUCCESS',
-          severity: 'warning',
-          what: `containerd ${facts.version} can lose an error of a parallel unpack and mark a chain ready that is not there`,
-          fix: 'Set max_concurrent_unpacks = 1 under [plugins."io.containerd.transfer.v1.local"], and check with layercast verify --all.',
-        },
-      ]
-    : []
+export const silentSuccess: Check = (facts) => {
+  if (!within(facts, [2, 2, 0], [2, 3, 4])) return []
+  const { severity, who, fix } = ofParallelMode(facts, 'warning')
+  return [
+    {
+      code: 'VERSION_SILENT_SUCCESS',
+      severity,
+      what: `containerd ${facts.version} can lose an error in its parallel mode and mark a chain ready that is not there; in that mode unpacks: ${who}`,
+      fix: severity === 'note' ? fix : `${fix}; check what is there with layercast verify --all.`,
+    },
+  ]
+}
 
 /** 2.2.0 to 2.2.2 apply a layer's whiteouts to an empty directory under overlayfs. */
-export const lostWhiteouts: Check = (facts) =>
-  within(facts, [2, 2, 0], [2, 2, 2])
-    ? [
-        {
-          code: 'VERSION_LOST_WHITEOUTS',
-          severity: 'error',
-          what: `containerd ${facts.version} loses whiteouts when it unpacks in parallel under overlayfs: deleted files come back`,
-          fix: 'Upgrade to 2.2.3 or later, or set max_concurrent_unpacks = 1; find such chains with layercast verify --all --deep.',
-        },
-      ]
-    : []
+export const lostWhiteouts: Check = (facts) => {
+  if (!within(facts, [2, 2, 0], [2, 2, 2])) return []
+  const { severity, who, fix } = ofParallelMode(facts, 'error')
+  return [
+    {
+      code: 'VERSION_LOST_WHITEOUTS',
+      severity,
+      what: `containerd ${facts.version} loses whiteouts in its parallel mode under overlayfs, so deleted files come back; in that mode unpacks: ${who}`,
+      fix:
+        severity === 'note'
+          ? fix
+          : `Upgrade to 2.2.3 or later. Until then: ${fix}; find such chains with layercast verify --all --deep.`,
+    },
+  ]
+}
 
 /** Before 2.2.2 nothing gives an image's layers their labels under a second snapshotter. */
 export const noSecondUnpack: Check = (facts) => {
   const others = snapshottersInUse(facts).filter((name) => name !== facts.config.snapshotter && readsCriLabels(name))
-  if (compare(facts, [2, 2, 2]) >= 0 || others.length === 0) return []
+  if (compareVersion(facts, [2, 2, 2]) >= 0 || others.length === 0) return []
   return others.map((name) => ({
     code: 'VERSION_NO_LABELS_AFTER_PULL',
     severity: 'warning',

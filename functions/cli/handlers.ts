@@ -1,0 +1,63 @@
+/** Runtime handlers in place of a snapshotter: what the verbs share that take either. */
+import { LayercastError } from '../image/errors.ts'
+import type { ContainerdBackend } from '../runner/containerd/index.ts'
+import type { Context } from './context.ts'
+
+/** The options by which a user says under which snapshotters. */
+export interface SnapshotterOptions {
+  snapshotter?: string | undefined
+  runtimeHandler: readonly string[]
+  allHandlers: boolean
+  containerdConfig?: string | undefined
+}
+
+/**
+ * One snapshotter, or the handlers whose snapshotters are wanted; an option beats the environment's snapshotter.
+ * @throws LayercastError USAGE unless exactly one of the three is given
+ */
+export function chooseSnapshotter(
+  context: Context,
+  options: SnapshotterOptions,
+): { snapshotter: string } | { handlers: readonly string[] | 'all' } {
+  const { snapshotter, runtimeHandler, allHandlers, containerdConfig } = options
+  const byHandler = runtimeHandler.length > 0 || allHandlers
+  if (runtimeHandler.length > 0 && allHandlers) {
+    throw usage('--runtime-handler and --all-handlers are given', 'Give one of them.')
+  }
+  if (byHandler && snapshotter !== undefined && snapshotter !== context.env['CONTAINERD_SNAPSHOTTER']) {
+    throw usage('--snapshotter is given, and runtime handlers too', 'Give the one or the other.')
+  }
+  if (byHandler) return { handlers: allHandlers ? 'all' : runtimeHandler }
+  if (containerdConfig !== undefined) {
+    throw usage(
+      '--containerd-config is given, and no runtime handlers',
+      'Give --runtime-handler or --all-handlers too.',
+    )
+  }
+  if (snapshotter !== undefined) return { snapshotter }
+  throw usage(
+    'none of --snapshotter, --runtime-handler and --all-handlers is given',
+    'Give --snapshotter NAME or --runtime-handler NAME, or set CONTAINERD_SNAPSHOTTER.',
+  )
+}
+
+/**
+ * The containerd that runtime handlers belong to, in CRI's namespace unless the user names another.
+ * @throws LayercastError USAGE where the user names the embedded backend; CONTAINERD_UNREACHABLE
+ */
+export async function containerdOf(context: Context, namespace?: string): Promise<ContainerdBackend> {
+  const { backend: kind, root } = context.globals
+  if (kind === 'embedded' || root !== undefined) {
+    throw usage(
+      `${kind === 'embedded' ? '--backend embedded' : '--root'} is given where only containerd will do`,
+      "Leave it away, and name containerd's socket with --address where it is not in its usual place.",
+    )
+  }
+  const backend = await context.backend({ backend: 'containerd', ...(namespace !== undefined && { namespace }) })
+  // The kind is what was asked for just now.
+  return backend as ContainerdBackend
+}
+
+function usage(message: string, fix: string): LayercastError {
+  return new LayercastError('USAGE', message, { fix })
+}

@@ -1,0 +1,89 @@
+/** What an unpack for runtime handlers did, or would do, under each snapshotter. */
+import { LayercastError } from '../../image/errors.ts'
+import type { PlanWarning, Planned } from '../../plan/document.ts'
+import type { HandlerTarget } from '../../runner/handlers/index.ts'
+import type { UnpackResult } from '../../runner/unpack/index.ts'
+import type { DryRunReport } from '../unpacking.ts'
+import { errorData } from './failure.ts'
+import { warningText } from './plan.ts'
+import { count, printable } from './text.ts'
+import { dryRunText, unpackText } from './unpack.ts'
+
+/** One image under one snapshotter. */
+export interface HandlerEntry {
+  target: HandlerTarget
+  /** The image that was asked for, or the pause image of its pods. */
+  role: 'image' | 'sandbox'
+  reference: string
+  fromSource: boolean
+  /** Undefined where the snapshotter cannot be used. */
+  planned: Planned | undefined
+  /** What the configuration has to do with it; what the plan and the run say comes on top. */
+  warnings: PlanWarning[]
+  result?: UnpackResult
+  dryRun?: DryRunReport
+  error?: LayercastError
+}
+
+/** The entries as data. */
+export function handlersReport(entries: readonly HandlerEntry[]): object[] {
+  return entries.map((entry) => ({
+    snapshotter: entry.target.snapshotter,
+    handlers: entry.target.handlers,
+    role: entry.role,
+    reference: entry.reference,
+    ...(entry.planned !== undefined && { plan: entry.planned.digest }),
+    ...entry.result,
+    ...entry.dryRun,
+    warnings: warningsOf(entry),
+    ...(entry.error !== undefined && { error: errorData(entry.error) }),
+  }))
+}
+
+/** The entries as a person reads them, those of a snapshotter together. */
+export function handlersReportText(entries: readonly HandlerEntry[]): string {
+  return entries
+    .map((entry, index) => {
+      const { snapshotter, handlers } = entry.target
+      const first = entries[index - 1]?.target !== entry.target
+      const head = `${snapshotter}: ${handlers.length === 1 ? 'handler' : 'handlers'} ${handlers.join(', ')}`
+      return `${first ? `${printable(head)}\n\n` : ''}${entryText(entry)}`
+    })
+    .join('\n')
+}
+
+function entryText(entry: HandlerEntry): string {
+  const { planned, result, dryRun, error, reference } = entry
+  const warnings = warningsOf(entry)
+  const failed = error === undefined ? '' : `${printable(`${reference}: ${error.message} (${error.code})`)}\n`
+  if (planned !== undefined && result !== undefined) return unpackText(planned, { ...result, warnings })
+  if (planned !== undefined && dryRun !== undefined) {
+    return `${dryRunText({ ...planned, plan: { ...planned.plan, warnings } }, dryRun)}${failed}`
+  }
+  return `${failed}${warningText(warnings)}`
+}
+
+function warningsOf({ warnings, result, planned }: HandlerEntry): PlanWarning[] {
+  return [...warnings, ...(result?.warnings ?? planned?.plan.warnings ?? [])]
+}
+
+/**
+ * What the program fails with after its report: the one error there is, or the worst of several (the highest exit status)
+ * with all of them in its message; undefined where nothing failed.
+ */
+export function worstOf(entries: readonly HandlerEntry[]): LayercastError | undefined {
+  const errors = [...new Set(entries.flatMap(({ error }) => (error === undefined ? [] : [error])))]
+  const [worst] = errors.toSorted((a, b) => b.exit - a.exit)
+  if (worst === undefined || errors.length === 1) return worst
+  const failed = entries.filter(({ error }) => error !== undefined)
+  const snapshotters = [...new Set(failed.map(({ target }) => target.snapshotter))]
+  return new LayercastError(
+    worst.code,
+    `${failed.length} of ${count(entries.length, 'unpack')} failed, under ${snapshotters.join(', ')}: ${errors.map(({ message }) => message).join('; ')}`,
+    {
+      cause: new AggregateError(errors),
+      ...(worst.fix !== undefined && { fix: worst.fix }),
+      detail: { errors: errors.map((error) => errorData(error)) },
+    },
+  )
+}

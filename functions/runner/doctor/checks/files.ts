@@ -1,0 +1,72 @@
+import type { NodeFacts } from '../facts.ts'
+import type { Check } from '../finding.ts'
+
+/** A named import that is not there keeps the daemon from starting. */
+export const importMissing: Check = ({ config }) =>
+  config.missingImports.map(({ path, importedBy }) => ({
+    code: 'IMPORT_MISSING',
+    severity: 'error',
+    what: `${importedBy} imports ${path}, which is not there: containerd does not start again, and what it had from there is not judged here`,
+    fix: 'Put the file back or take it out of imports; a pattern such as conf.d/*.toml may match nothing.',
+  }))
+
+/** The highest version of a configuration file that a daemon knows. */
+function highestVersion({ daemon: { major, minor } }: NodeFacts): number {
+  if (major < 2) return 2
+  return major === 2 && minor < 3 ? 3 : 4
+}
+
+/** A file of a version that the daemon does not know yet. */
+export const versionTooNew: Check = (facts) => {
+  const { config, daemon, version } = facts
+  const highest = highestVersion(facts)
+  // 1.6 reads on, and finds nothing under the names that it knows.
+  const outcome =
+    daemon.major === 1 && daemon.minor < 7
+      ? 'what it says under newer names does not count'
+      : 'containerd does not start again from it'
+  return config.files
+    .filter((file) => file.version > highest)
+    .map((file) => ({
+      code: 'CONFIG_VERSION_TOO_NEW',
+      severity: 'error',
+      what: `${file.path} is of version ${file.version}, and containerd ${version} knows ${highest} at most: ${outcome}`,
+      fix: `Write it as version ${highest}, or upgrade containerd.`,
+    }))
+}
+
+/** From 2.3 on an imported file may not be of a higher version than the main one. */
+export const importTooNew: Check = (facts) => {
+  const [main, ...imported] = facts.config.files
+  if (main === undefined || highestVersion(facts) < 4) return []
+  return imported
+    .filter((file) => file.version > main.version)
+    .map((file) => ({
+      code: 'IMPORT_VERSION_TOO_NEW',
+      severity: 'error',
+      what: `${file.path} is of version ${file.version}, and ${main.path}, which imports it, of ${main.version}: containerd ${facts.version} does not start again from that`,
+      fix: `Give ${main.path} the higher version: \`containerd config migrate\` writes it anew.`,
+    }))
+}
+
+/** The daemon runs from what the files said when it was started. */
+export const changedSinceStart: Check = ({ changedFiles }) =>
+  changedFiles.map((path) => ({
+    code: 'CONFIG_CHANGED_SINCE_START',
+    severity: 'warning',
+    what: `${path} was changed after containerd was started: the daemon still goes by what it said before`,
+    fix: 'Restart containerd, so that what is said here is what it does.',
+  }))
+
+/** Nobody said which file it is. */
+export const configAssumed: Check = ({ configFrom, config }) =>
+  configFrom === 'default'
+    ? [
+        {
+          code: 'CONFIG_ASSUMED',
+          severity: 'note',
+          what: `containerd's process cannot be seen from here, so ${config.files.length > 0 ? "its configuration is taken from containerd's usual place" : 'it is taken to run with its built-in settings: there is no configuration in the usual place'}`,
+          fix: 'Name the file that it was started with by --containerd-config.',
+        },
+      ]
+    : []
