@@ -1,4 +1,4 @@
-import { access, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { access, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -8,61 +8,16 @@ import { planOf } from '../runner/unpack/support/plans.ts'
 import { leftovers } from '../runner/unpack/support/stores.ts'
 import { treeOf } from '../runner/unpack/support/tree.ts'
 import { describeContainerd, startContainerd, type TestContainerd } from '../support/containerd/index.ts'
-import {
-  buildImage,
-  dir,
-  file,
-  hardlink,
-  opaque,
-  symlink,
-  whiteout,
-  writeOciArchive,
-  type BuiltImage,
-} from '../support/images/index.ts'
+import { writeOciArchive, type BuiltImage } from '../support/images/index.ts'
+import { busybox, LAYERED_FILES, layeredImage } from '../support/images/running.ts'
 
 const mkfs = await access('/usr/bin/mkfs.erofs').then(
   () => true,
   () => false,
 )
-const busybox = await readFile('/bin/busybox').catch(() => undefined)
 const CRI = ['image-ref', 'manifest-digest', 'layer-digest', 'image-layers'].map(
   (key) => `containerd.io/snapshot/cri.${key}`,
 )
-
-/** An image that starts, whose upper layers delete, hide, replace and link to what is below them. */
-function image(seed: string): BuiltImage {
-  return buildImage({
-    layers: [
-      [
-        dir('bin'),
-        file('bin/busybox', busybox ?? '', { mode: 0o755 }),
-        ...['ls', 'cat', 'sh'].map((name) => symlink(`bin/${name}`, 'busybox')),
-        dir('data', { mode: 0o700, uid: 5, gid: 6 }),
-        file('data/kept', `kept ${seed}`, { uid: 7, xattrs: { 'user.kind': 'kept' } }),
-        file('data/deleted', 'a layer above deletes it'),
-        file('data/replaced', 'old'),
-        dir('hidden'),
-        file('hidden/old', 'under an opaque directory'),
-        dir('tree'),
-        dir('tree/inner'),
-        file('tree/inner/file', 'deleted with all its tree'),
-      ],
-      // The directory is not named again: its mode and owner stay as they are below.
-      [whiteout('data/deleted'), file('data/new', 'new')],
-      [
-        dir('hidden'),
-        opaque('hidden'),
-        file('hidden/new', 'in its place'),
-        file('data/replaced', 'replaced', { mode: 0o4755 }),
-        whiteout('tree'),
-        hardlink('data/hard', 'data/replaced', { mode: 0o4755 }),
-      ],
-      [dir('tree'), file('tree/again', 'a tree in the place of the deleted one')],
-    ],
-    compression: ['gzip', 'zstd', 'none', 'gzip'],
-    config: { Cmd: ['/bin/ls', '/data', '/hidden', '/tree'] },
-  })
-}
 
 /** Without the times of directories: that of one which a layer adds to without naming it is nobody's to say. */
 function untimed(tree: Record<string, string>): Record<string, string> {
@@ -99,7 +54,7 @@ await describeContainerd('layercast unpack --snapshotter erofs', (version) => {
   }
 
   test.runIf(here).for(appliers)('applier %s: the tree is the one that the layers describe', async (applier) => {
-    const built = image(applier)
+    const built = layeredImage(applier)
     const name = await bring(built, `example.com/${applier}`)
     const ran = await run('unpack', name, '-s', 'erofs', ...(applier === 'default' ? [] : ['--applier', applier]))
     expect([ran.status, ran.stderr]).toEqual([0, ''])
@@ -116,7 +71,7 @@ await describeContainerd('layercast unpack --snapshotter erofs', (version) => {
     const top = built.chainIDs.at(-1) ?? ''
     const tree = untimed(await treeOf(backend, 'erofs', top))
     expect(tree).toEqual(untimed(await treeOf(backend, 'overlayfs', top)))
-    expect(Object.keys(tree).filter((path) => !path.startsWith('bin'))).toEqual([
+    expect(Object.keys(tree).filter((path) => !/^(bin|seed)/.test(path))).toEqual([
       'data',
       'data/hard',
       'data/kept',
@@ -133,6 +88,6 @@ await describeContainerd('layercast unpack --snapshotter erofs', (version) => {
 
     // A container of it sees the same.
     const shown = await containerd.ctr('run', '--rm', '--snapshotter', 'erofs', name, `c-${applier}`)
-    expect(shown.match(/^[a-z]+$/gm)).toEqual(['hard', 'kept', 'new', 'replaced', 'new', 'again'])
+    expect(shown.match(/^[a-z]+$/gm)).toEqual(LAYERED_FILES)
   })
 })
