@@ -57,3 +57,9 @@ export async function misplace(backend: Backend, plan: Plan, index: number, pare
   await backend.content.label(plan.config.digest, gc)
   await backend.leases.delete(lease.id)
 }
+
+/** Returns when the garbage collector has been through. */
+export async function collect(backend: Backend): Promise<void> {
+  const { id } = await backend.leases.create()
+  await backend.leases.delete(id, { sync: true })
+}
