@@ -14,6 +14,8 @@ export interface ChildTask {
   /** A file with the plan's bytes. */
   plan: string
   applier?: ApplierChoice
+  /** Where missing blobs come from. */
+  sources?: readonly string[]
   /** SIGKILLs itself once this many events have come. */
   killAfter?: number
   /** Waits with the start until this time, in milliseconds since 1970. */
@@ -31,6 +33,7 @@ try {
     backend,
     planned,
     ...(task.applier === undefined ? {} : { applier: task.applier }),
+    ...(task.sources === undefined ? {} : { blobs: { sources: task.sources } }),
     onEvent: (event) => {
       tell({ event })
       if (++events === task.killAfter) process.kill(process.pid, 'SIGKILL')
