@@ -78,7 +78,8 @@ class SourceWay implements Way {
     // An archive of docker's has layers uncompressed; a registry or layout may have the image compressed otherwise.
     this.#others ??= this.#layersOf(source)
     const other = (await this.#others).get(diffID)
-    if (other === undefined) return []
+    if (other === undefined || other.digest === descriptor.digest) return []
+    if ((await this.#try(() => source.has(other.digest))) !== true) return []
     const blob = sniffed(other)
     return [{ origin: { ...from, digest: blob.digest }, blob, bring: this.#bring(source, blob) }]
   }
