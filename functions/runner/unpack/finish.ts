@@ -24,7 +24,7 @@ export async function checkChain(snapshotter: Snapshotter, plan: Plan): Promise<
     'CHAIN_INCOMPLETE',
     `the chain under ${snapshotter.name} is not whole after the unpack: ${problems.join('; ')}`,
     {
-      fix: 'Something else removes snapshots of this chain: see what runs on the node, and run again.',
+      fix: 'Make it again with layercast repair; where it comes back, something else on the node removes or makes snapshots of this chain.',
       detail: { snapshotter: snapshotter.name, problems },
     },
   )

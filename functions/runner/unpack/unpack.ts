@@ -65,7 +65,9 @@ async function carryOut(options: UnpackOptions & { signal: AbortSignal }, ways: 
   emit({ type: 'started', layers: plan.layers.length, present: look.present })
   for (const { placed, candidate } of look.toFetch) tellOrigin(placed, candidate.origin, emit)
   for (const detail of ways.problems()) emit({ type: 'warning', code: 'ORIGIN_REFUSED', detail })
-  if (look.present === plan.layers.length && hasGcLabel(look.config, plan)) {
+  // A top that stands elsewhere (containerd before 2.2 passes over the parent of a Commit) is for the check at the end.
+  const whole = look.present === plan.layers.length && look.top?.parent === plan.layers.at(-1)?.parent
+  if (whole && hasGcLabel(look.config, plan)) {
     await lookForDifferences(backend, plan, look.top, emit)
     await dropLeftBehind(backend, emit)
     return result(true, new Map())

@@ -116,9 +116,13 @@ describe('repair over the embedded backend', () => {
       expect((await madeAt(backend, planned.plan))[0]).toBe(made[0])
     })
 
-    test('a top without its parent, which an unpack takes for ready, is found and mended', async () => {
+    test('a top without its parent is found and mended, and an unpack does not take it for ready', async () => {
       await removeFrom(backend, planned.plan, 2)
       await misplace(backend, planned.plan, 2, '')
+      await expect(unpack({ backend, planned })).rejects.toMatchObject({
+        code: 'CHAIN_INCOMPLETE',
+        fix: expect.stringContaining('layercast repair') as string,
+      })
       expect(await verify()).toMatchObject({ ok: false, state: 'broken' })
       expect((await repairChain({ backend, planned })).decision.remove).toMatchObject([
         { index: 2, why: 'wrong parent' },
