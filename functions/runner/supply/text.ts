@@ -15,3 +15,9 @@ export function originText(origin: BlobOrigin): string {
       return `snapshotter ${origin.name}`
   }
 }
+
+/** How a user has a missing blob brought: for everyone who says that one is missing. */
+export const BLOB_FIX =
+  'Name a source that has them (--source oci:DIR, oci-archive:FILE, docker-archive:FILE or docker://NAME; --source registry ' +
+  'for where the image came from), or a snapshotter under which the image is unpacked (--from-snapshotter NAME); or pull ' +
+  'or import the image again.'

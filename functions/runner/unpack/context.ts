@@ -1,6 +1,7 @@
 import { LayercastError } from '../../image/errors.ts'
 import type { Digest } from '../../image/digest.ts'
 import type { Applier, Backend, Snapshotter } from '../ports.ts'
+import { BLOB_FIX } from '../supply/text.ts'
 import type { Placed } from '../supply/types.ts'
 import type { Supply } from './supply.ts'
 import type { Emit, LayerState, LayerStep } from './types.ts'
@@ -30,12 +31,6 @@ export function tell(context: LayerContext, placed: Placed, step: LayerStep, sta
     ...(state === undefined ? {} : { state }),
   })
 }
-
-/** How a user has a missing blob brought: for everyone who says that one is missing. */
-export const BLOB_FIX =
-  'Name a source that has them (--source oci:DIR, oci-archive:FILE, docker-archive:FILE or docker://NAME; --source registry ' +
-  'for where the image came from), or a snapshotter under which the image is unpacked (--from-snapshotter NAME); or pull ' +
-  'or import the image again.'
 
 /** BLOB_NOT_FOUND for everything that is missing, named in one error, with why ways that were named do not help. */
 export function blobsNotFound(
