@@ -96,7 +96,7 @@ async function carryOut(context: Context, entry: HandlerEntry, options: Options)
   if (planned === undefined) return
   try {
     if (options.dryRun) {
-      entry.dryRun = await runDryRun(context, planned, { fromSource })
+      entry.dryRun = await runDryRun(context, planned, { ...options, fromSource })
       const refusal = refusalOf(entry.dryRun)
       if (refusal !== undefined) entry.error = refusal
     } else {

@@ -2,7 +2,8 @@
 import type { Digest } from '../image/digest.ts'
 import { LayercastError } from '../image/errors.ts'
 import type { Planned } from '../plan/document.ts'
-import type { ApplierChoice, DryRun, UnpackEvent, UnpackResult } from '../runner/unpack/index.ts'
+import type { ApplierChoice, BlobWays, DryRun, UnpackEvent, UnpackResult } from '../runner/unpack/index.ts'
+import { BLOB_FIX, originText } from '../runner/supply/text.ts'
 import type { Context } from './context.ts'
 import { dryRunText, unpackText } from './output/unpack.ts'
 import { createProgress } from './output/progress.ts'
@@ -10,6 +11,17 @@ import { shortDigest } from './output/text.ts'
 
 export interface UnpackingOptions {
   applier?: string | undefined
+  /** Where missing blobs may come from. */
+  source?: readonly string[]
+  fromSnapshotter?: string | undefined
+}
+
+/** The ways to missing blobs, as the options say. */
+export function blobWays({ source, fromSnapshotter }: UnpackingOptions): BlobWays {
+  return {
+    ...(source !== undefined && { sources: source }),
+    ...(fromSnapshotter !== undefined && { fromSnapshotter }),
+  }
 }
 
 /** Unpacks, drawing bars on a terminal, and prints what became of each layer. Errors as `unpack` of the runner. */
@@ -26,6 +38,7 @@ export async function runUnpack(context: Context, planned: Planned, options: Unp
     return await unpack({
       backend: await context.backend(),
       planned,
+      blobs: blobWays(options),
       signal: context.signal,
       onEvent: (event) => show(context, progress.set, planned, event),
       // The parser has checked it against the option's choices.
@@ -42,13 +55,17 @@ export interface DryRunReport extends DryRun {
   toImport: readonly Digest[]
 }
 
+interface DryRunOptions extends UnpackingOptions {
+  /** Whether an unpack would import the image's blobs first, so that none of them is missing. */
+  fromSource: boolean
+}
+
 /**
  * Looks at what an unpack would meet and says what it would do.
  *
- * @param fromSource whether an unpack would import the image's blobs first, so that none of them is missing
  * @throws LayercastError BLOB_NOT_FOUND after the report, where the unpack would be refused
  */
-export async function dryRunPlan(context: Context, planned: Planned, options: { fromSource: boolean }): Promise<void> {
+export async function dryRunPlan(context: Context, planned: Planned, options: DryRunOptions): Promise<void> {
   const report = await runDryRun(context, planned, options)
   await context.show({ plan: planned.digest, ...report }, () => dryRunText(planned, report))
   const refused = refusalOf(report)
@@ -56,26 +73,20 @@ export async function dryRunPlan(context: Context, planned: Planned, options: { 
 }
 
 /** The same without printing the report. */
-export async function runDryRun(
-  context: Context,
-  { plan }: Planned,
-  { fromSource }: { fromSource: boolean },
-): Promise<DryRunReport> {
+export async function runDryRun(context: Context, { plan }: Planned, options: DryRunOptions): Promise<DryRunReport> {
   const { dryRun } = await import('../runner/unpack/index.ts')
-  const found = await dryRun({ backend: await context.backend(), plan })
-  return fromSource ? { ...found, missing: [], toImport: found.missing } : { ...found, toImport: [] }
+  const { signal } = context
+  const found = await dryRun({ backend: await context.backend(), plan, blobs: blobWays(options), signal })
+  return options.fromSource ? { ...found, missing: [], toImport: found.missing } : { ...found, toImport: [] }
 }
 
 /** Why an unpack would be refused; undefined where it would not. */
-export function refusalOf({ missing }: DryRunReport): LayercastError | undefined {
+export function refusalOf({ missing, problems }: DryRunReport): LayercastError | undefined {
   if (missing.length === 0) return undefined
   return new LayercastError(
     'BLOB_NOT_FOUND',
-    `an unpack would be refused: the node does not have ${missing.join(', ')}`,
-    {
-      fix: 'Bring them back first: pull the image again, or unpack it from a source (oci:DIR, docker-archive:FILE, docker://NAME).',
-      detail: { digests: missing },
-    },
+    [`an unpack would be refused: the node does not have ${missing.join(', ')}`, ...problems].join('; '),
+    { fix: BLOB_FIX, detail: { digests: missing, ...(problems.length > 0 && { problems }) } },
   )
 }
 
@@ -95,6 +106,7 @@ function show(
   }
   if (event.type === 'layer')
     context.detail(`layer ${event.index + 1}: ${event.step}${event.state ? ` (${event.state})` : ''}`)
+  if (event.type === 'origin') context.detail(`layer ${event.index + 1}: ${originText(event.origin)}`)
   if (event.type === 'lease') context.detail(`lease ${event.id} ${event.step}`)
   if (event.type === 'retry') context.note(`layercast: ${event.what} failed, trying again in ${event.waitMs} ms`)
 }

@@ -1,9 +1,10 @@
 /** What an unpack did, or would do, as a person reads it. */
 import type { Planned } from '../../plan/document.ts'
-import type { DryRun, DryRunLayer, LayerState, UnpackResult } from '../../runner/unpack/index.ts'
+import { originText } from '../../runner/supply/text.ts'
+import type { BlobOrigin, DryRun, DryRunLayer, LayerState, UnpackResult } from '../../runner/unpack/index.ts'
 import { labelKeys, LAYER_COLUMNS, warningText } from './plan.ts'
 import { fields, table, type Column } from './table.ts'
-import { count, duration } from './text.ts'
+import { count, duration, shortDigest } from './text.ts'
 
 const STATES: Readonly<Record<LayerState, string>> = {
   exists: 'was there',
@@ -15,10 +16,13 @@ const STATES: Readonly<Record<LayerState, string>> = {
 /** Each layer with what became of it and how long that took; then where it all is. */
 export function unpackText({ plan }: Planned, result: UnpackResult): string {
   const rows = plan.layers.map((layer, index) => ({ ...layer, result: result.layers[index] }))
+  // Nearly always all of them are on the node, and the column says nothing.
+  const elsewhere = result.layers.some(({ blob }) => blob !== undefined && blob.from !== 'here')
   const layers = table(rows, [
     ...(LAYER_COLUMNS as readonly Column<(typeof rows)[number]>[]),
     { title: 'LABELS', value: ({ labels }) => labelKeys(labels) },
     { title: 'STATE', value: ({ result: done }) => (done ? STATES[done.state] : '') },
+    ...(elsewhere ? [{ title: 'BLOB', value: ({ result: done }: (typeof rows)[number]) => originOf(done?.blob) }] : []),
     { title: 'TIME', value: ({ result: done }) => (done && done.ms > 0 ? duration(done.ms) : ''), align: 'right' },
   ])
   const end = fields([
@@ -52,7 +56,13 @@ export function dryRunText({ plan }: Planned, found: DryRun & { toImport: readon
 function blobText({ blob, digest }: DryRunLayer, { toImport }: { toImport: readonly string[] }): string {
   if (blob.there) return 'there'
   if (toImport.includes(digest)) return 'to import'
+  if (blob.from !== undefined) return originOf(blob.from)
   return blob.need === 'required' ? 'missing' : 'not there'
+}
+
+function originOf(origin: BlobOrigin | undefined): string {
+  if (origin === undefined) return ''
+  return origin.from === 'stand-in' ? `stand-in ${shortDigest(origin.digest)}` : originText(origin)
 }
 
 function actionText({ snapshot, blob }: DryRunLayer): string {

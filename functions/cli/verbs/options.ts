@@ -60,6 +60,19 @@ export const APPLIER = {
   summary: "who writes the layers: containerd's diff service, or layercast itself (default: the backend's)",
 } as const satisfies OptionSpec
 
+export const SOURCE = {
+  value: 'SOURCE',
+  many: true,
+  summary:
+    'where layers come from whose blobs are missing: oci:DIR, oci-archive:FILE, docker-archive:FILE, docker://NAME, or registry for where the image came from',
+} as const satisfies OptionSpec
+
+export const FROM_SNAPSHOTTER = {
+  value: 'NAME',
+  summary:
+    'the last way to missing layers: make them again out of this snapshotter, where the image is unpacked; they cannot be checked',
+} as const satisfies OptionSpec
+
 export const SERVER = {
   value: 'URL',
   required: true,

@@ -1,6 +1,7 @@
 import { LayercastError } from '../../image/errors.ts'
 import type { Planned } from '../../plan/document.ts'
 import type { RepairDryRun, RepairResult } from '../../runner/repair/index.ts'
+import { BLOB_FIX } from '../../runner/supply/text.ts'
 import { stateText } from '../../runner/verify/state.ts'
 import type { Context } from '../context.ts'
 import { LAYER_COLUMNS, warningText } from '../output/plan.ts'
@@ -9,8 +10,20 @@ import { fields, table, type Column } from '../output/table.ts'
 import { count, shortDigest, shortLabel } from '../output/text.ts'
 import { configText, foundText, treeFields } from '../output/verify.ts'
 import { inputOf, lookUp, planHere } from '../planning.ts'
+import { blobWays, type UnpackingOptions } from '../unpacking.ts'
 import { verb } from '../verb.ts'
-import { APPLIER, DRY_RUN, IMAGE, LABELS, PLATFORM, PROFILE, REFERENCE, SNAPSHOTTER } from './options.ts'
+import {
+  APPLIER,
+  DRY_RUN,
+  FROM_SNAPSHOTTER,
+  IMAGE,
+  LABELS,
+  PLATFORM,
+  PROFILE,
+  REFERENCE,
+  SNAPSHOTTER,
+  SOURCE,
+} from './options.ts'
 
 export const repairVerb = verb({
   path: ['repair'],
@@ -25,6 +38,8 @@ export const repairVerb = verb({
     snapshotter: { ...SNAPSHOTTER, summary: 'the snapshotter that it should be ready under' },
     deep: { summary: 'compare the files with what the layers describe, and make again what differs' },
     contents: { summary: 'with --deep: the content of the files counts too' },
+    source: SOURCE,
+    fromSnapshotter: FROM_SNAPSHOTTER,
     applier: APPLIER,
     dryRun: DRY_RUN,
     platform: PLATFORM,
@@ -52,7 +67,7 @@ export const repairVerb = verb({
 async function repairPlan(
   context: Context,
   planned: Planned,
-  options: { deep: boolean; contents: boolean; applier: string | undefined; dryRun: boolean },
+  options: UnpackingOptions & { deep: boolean; contents: boolean; dryRun: boolean },
 ): Promise<void> {
   const { dryRunRepair, inUse, repairChain } = await import('../../runner/repair/index.ts')
   const progress = createProgress(context.streams)
@@ -61,6 +76,7 @@ async function repairPlan(
     planned,
     deep: options.deep,
     contents: options.contents,
+    blobs: blobWays(options),
     signal: context.signal,
     // The parser has checked it against the option's choices.
     ...(options.applier !== undefined && { applier: options.applier as 'containerd' | 'own' }),
@@ -109,7 +125,7 @@ function missingBlobs({ missing }: RepairDryRun): LayercastError {
     'BLOB_NOT_FOUND',
     `a repair would be refused: the node does not have ${missing.join(', ')}`,
     {
-      fix: 'Bring them back first: pull the image again, or import it from a source.',
+      fix: BLOB_FIX,
       detail: { digests: missing },
     },
   )

@@ -10,6 +10,7 @@ import {
   APPLIER,
   CONTAINERD_CONFIG,
   DRY_RUN,
+  FROM_SNAPSHOTTER,
   IMAGE,
   LABELS,
   PLATFORM,
@@ -17,6 +18,7 @@ import {
   REFERENCE,
   RUNTIME_HANDLER,
   SNAPSHOTTER_OR_HANDLER,
+  SOURCE,
 } from './options.ts'
 
 export const unpackVerb = verb({
@@ -37,6 +39,8 @@ export const unpackVerb = verb({
     profile: PROFILE,
     labels: LABELS,
     reference: REFERENCE,
+    source: SOURCE,
+    fromSnapshotter: FROM_SNAPSHOTTER,
     applier: APPLIER,
     dryRun: DRY_RUN,
   },
@@ -48,6 +52,7 @@ export const unpackVerb = verb({
       command: 'unpack nginx:1.29 --all-handlers',
       summary: 'what pods of any runtime class need, pause image included',
     },
+    { command: 'unpack nginx:1.29 -s native --source registry', summary: 'layers that were discarded after the pull' },
     { command: 'unpack docker-archive:nginx.tar -s overlayfs --root ./node', summary: 'with no containerd' },
   ],
   async run(context, { args, options }) {
@@ -66,10 +71,10 @@ async function unpackOne(
   const fromSource = isSpec(image)
   // The plan comes first and alone, so that an image that cannot be planned changes nothing on the node.
   const planned = await planHere(inputOf(await lookUp(context, image, options), options))
-  if (options.dryRun) return dryRunPlan(context, planned, { fromSource })
+  if (options.dryRun) return dryRunPlan(context, planned, { ...options, fromSource })
   if (fromSource) {
     // Before the first blob comes in: a snapshotter that is not there is a reason to bring none.
-    await runDryRun(context, planned, { fromSource })
+    await runDryRun(context, planned, { ...options, fromSource })
     await importImage(context, image, options)
   }
   await unpackPlan(context, planned, options)
