@@ -1,12 +1,15 @@
 // Building the lookup tables of deflate's Huffman codes (RFC 1951 §3.2.2).
 import { SORTED_SYMBOLS } from './layout'
 
-// An entry, 32 bits, says all that decoding needs:
+// An entry says all that decoding needs:
 //   bits 0-5   bits to consume: the code's (in this table) and the extra bits after it
-//   bits 8-11  the code's bits alone, that is where the extra bits begin
+//   bits 8-12  the code's bits alone, that is where the extra bits begin
 //   bit 13     end of block, bit 14 a second-level table, bit 15 one of these or an unused code
-//   bits 16-30 the literal, the base of the length or distance, or the index of the second-level table
+//   bits 16-24 the literal or the length's base; bits 16-30 the index of a second-level table, whose bits are in 8-12
+//   bits 25-29 a mask of the length's extra bits
 //   bit 31     a literal
+// Distances have entries of 64 bits: their base stands in bits 32-47, the mask of their extra bits in 48-63. A mask that is
+// there costs less than one that is made, for V8 masks the count of each variable shift and moves it to a register first.
 // Symbols come as templates: an entry without the code's bits.
 export const LITERAL: u32 = 0x80000000
 export const EXCEPTION: u32 = 0x8000
@@ -19,8 +22,14 @@ const offsets: usize = memory.data(64)
 
 // @ts-ignore: decorator
 @inline
-function put(table: usize, index: u32, entry: u32): void {
-  store<u32>(table + (<usize>index << 2), entry)
+function put<T>(table: usize, index: u32, entry: T): void {
+  store<T>(table + <usize>index * sizeof<T>(), entry)
+}
+
+// @ts-ignore: decorator
+@inline
+function template<T>(templates: usize, at: usize): T {
+  return load<T>(templates + <usize>load<u16>(at) * sizeof<T>())
 }
 
 /** The next code of `bits` bits, where codes stand with their first bit lowest (as they lie in the stream). */
@@ -36,7 +45,7 @@ function nextCode(code: u32, bits: u32): u32 {
  * `mayBeIncomplete` allows what zlib allows for literals and distances: no code at all, or one code of one bit.
  * Answers false when the lengths are no code.
  */
-export function buildTable(lengths: usize, count: u32, templates: usize, table: usize, tableBits: u32, mayBeIncomplete: bool): bool {
+export function buildTable<T>(lengths: usize, count: u32, templates: usize, table: usize, tableBits: u32, mayBeIncomplete: bool): bool {
   memory.fill(counts, 0, 64)
   for (let i: usize = 0; i < count; i++) {
     const slot = counts + (<usize>load<u8>(lengths + i) << 2)
@@ -69,12 +78,12 @@ export function buildTable(lengths: usize, count: u32, templates: usize, table: 
     if (!mayBeIncomplete || longest > 1) return false
     for (let i: u32 = 0; i < 1 << tableBits; i++) {
       const known = used && !(i & 1)
-      put(table, i, known ? load<u32>(templates + (<usize>load<u16>(SORTED_SYMBOLS) << 2)) + 257 : UNUSED)
+      put<T>(table, i, known ? template<T>(templates, SORTED_SYMBOLS) + <T>257 : <T>UNUSED)
     }
     return true
   }
 
-  fillTable(templates, table, tableBits, used)
+  fillTable<T>(templates, table, tableBits, used)
   return true
 }
 
@@ -82,7 +91,7 @@ export function buildTable(lengths: usize, count: u32, templates: usize, table: 
  * Fills the table of a complete code. Codes come in increasing length; whenever the length grows, the part filled so far
  * is doubled, so that each code is written once and copied, not written with a stride.
  */
-function fillTable(templates: usize, table: usize, tableBits: u32, used: u32): void {
+function fillTable<T>(templates: usize, table: usize, tableBits: u32, used: u32): void {
   let symbol = SORTED_SYMBOLS
   const end = SORTED_SYMBOLS + (<usize>used << 1)
   let code: u32 = 0
@@ -93,27 +102,27 @@ function fillTable(templates: usize, table: usize, tableBits: u32, used: u32): v
   while (symbol < end) {
     while (!left) {
       if (bits == tableBits) {
-        fillSecondLevel(templates, table, tableBits, symbol, end, code)
+        fillSecondLevel<T>(templates, table, tableBits, symbol, end, code)
         return
       }
-      memory.copy(table + (<usize>filled << 2), table, <usize>filled << 2)
+      memory.copy(table + <usize>filled * sizeof<T>(), table, <usize>filled * sizeof<T>())
       filled <<= 1
       bits++
       left = load<u32>(counts + (<usize>bits << 2))
     }
-    put(table, code, load<u32>(templates + (<usize>load<u16>(symbol) << 2)) + bits * 257)
+    put<T>(table, code, template<T>(templates, symbol) + <T>(bits * 257))
     symbol += 2
     left--
     if (code == (1 << bits) - 1) break
     code = nextCode(code, bits)
   }
   while (filled < 1 << tableBits) {
-    memory.copy(table + (<usize>filled << 2), table, <usize>filled << 2)
+    memory.copy(table + <usize>filled * sizeof<T>(), table, <usize>filled * sizeof<T>())
     filled <<= 1
   }
 }
 
-function fillSecondLevel(templates: usize, table: usize, tableBits: u32, symbol: usize, end: usize, code: u32): void {
+function fillSecondLevel<T>(templates: usize, table: usize, tableBits: u32, symbol: usize, end: usize, code: u32): void {
   const mask: u32 = (1 << tableBits) - 1
   let next: u32 = 1 << tableBits
   let start: u32 = 0
@@ -135,11 +144,11 @@ function fillSecondLevel(templates: usize, table: usize, tableBits: u32, symbol:
         room = (room << 1) + load<u32>(counts + (<usize>(tableBits + startBits) << 2))
       }
       next += 1 << startBits
-      put(table, prefix, (start << 16) | EXCEPTION | SECOND_LEVEL | (startBits << 8) | tableBits)
+      put<T>(table, prefix, <T>((start << 16) | EXCEPTION | SECOND_LEVEL | (startBits << 8) | tableBits))
     }
-    const entry = load<u32>(templates + (<usize>load<u16>(symbol) << 2)) + (bits - tableBits) * 257
+    const entry = template<T>(templates, symbol) + <T>((bits - tableBits) * 257)
     const stride: u32 = 1 << (bits - tableBits)
-    for (let i = code >> tableBits; i < 1 << startBits; i += stride) put(table, start + i, entry)
+    for (let i = code >> tableBits; i < 1 << startBits; i += stride) put<T>(table, start + i, entry)
     symbol += 2
     left--
     if (code == (1 << bits) - 1) return

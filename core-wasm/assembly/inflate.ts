@@ -1,6 +1,6 @@
 // Inflate (RFC 1951) into a window of 256 KB that slides: history and output in one buffer, so a match is one copy.
 import {
-  CODE_LENGTHS, DISTANCE_TABLE, DISTANCE_TEMPLATES, LITLEN_TABLE, LITLEN_TEMPLATES, PRECODE_TABLE, SWIZZLES, WINDOW,
+  CODE_LENGTHS, DISTANCE_TABLE, DISTANCE_TEMPLATES, LITLEN_TABLE, LITLEN_TEMPLATES, PERIODS, PRECODE_TABLE, SWIZZLES, WINDOW,
 } from './layout'
 import { END_OF_BLOCK, EXCEPTION, LITERAL, SECOND_LEVEL, buildTable } from './huffman-table'
 import { inputEnd, inputEnded, inputPosition, setInputPosition } from './stream'
@@ -51,7 +51,7 @@ function prepare(): void {
   let base: u32 = 3
   for (let i: u32 = 0; i < 28; i++) {
     const extra: u32 = i < 8 ? 0 : (i >> 2) - 1
-    store<u32>(LITLEN_TEMPLATES + (<usize>(257 + i) << 2), (base << 16) | extra)
+    store<u32>(LITLEN_TEMPLATES + (<usize>(257 + i) << 2), (base << 16) | (((1 << extra) - 1) << 25) | extra)
     base += 1 << extra
   }
   store<u32>(LITLEN_TEMPLATES + (285 << 2), 258 << 16)
@@ -60,14 +60,16 @@ function prepare(): void {
   base = 1
   for (let i: u32 = 0; i < 30; i++) {
     const extra: u32 = i < 4 ? 0 : (i >> 1) - 1
-    store<u32>(DISTANCE_TEMPLATES + (<usize>i << 2), (base << 16) | extra)
+    const mask: u64 = (1 << extra) - 1
+    store<u64>(DISTANCE_TEMPLATES + (<usize>i << 3), (mask << 48) | (<u64>base << 32) | extra)
     base += 1 << extra
   }
-  store<u32>(DISTANCE_TEMPLATES + (30 << 2), EXCEPTION)
-  store<u32>(DISTANCE_TEMPLATES + (31 << 2), EXCEPTION)
+  store<u64>(DISTANCE_TEMPLATES + (30 << 3), EXCEPTION)
+  store<u64>(DISTANCE_TEMPLATES + (31 << 3), EXCEPTION)
   // Index i of the pattern for distance d is i mod d.
   for (let d: u32 = 1; d < 16; d++) {
     for (let i: u32 = 0; i < 16; i++) store<u8>(SWIZZLES + (<usize>d << 4) + i, <u8>(i % d))
+    store<u8>(PERIODS + d, <u8>(16 - (16 % d)))
   }
   prepared = true
 }
@@ -198,9 +200,9 @@ function fixedTables(): void {
   memory.fill(CODE_LENGTHS + 144, 9, 112)
   memory.fill(CODE_LENGTHS + 256, 7, 24)
   memory.fill(CODE_LENGTHS + 280, 8, 8)
-  buildTable(CODE_LENGTHS, 288, LITLEN_TEMPLATES, LITLEN_TABLE, LITLEN_BITS, false)
+  buildTable<u32>(CODE_LENGTHS, 288, LITLEN_TEMPLATES, LITLEN_TABLE, LITLEN_BITS, false)
   memory.fill(CODE_LENGTHS, 5, 32)
-  buildTable(CODE_LENGTHS, 32, DISTANCE_TEMPLATES, DISTANCE_TABLE, DISTANCE_BITS, false)
+  buildTable<u64>(CODE_LENGTHS, 32, DISTANCE_TEMPLATES, DISTANCE_TABLE, DISTANCE_BITS, false)
   tablesAreFixed = true
 }
 
@@ -223,7 +225,7 @@ function dynamicTables(): i32 {
     drop(3)
   }
   // The templates of the first 19 literals serve here: an entry's value is its symbol.
-  if (!buildTable(CODE_LENGTHS, 19, LITLEN_TEMPLATES, PRECODE_TABLE, PRECODE_BITS, false)) return DEFLATE_CODE_LENGTHS
+  if (!buildTable<u32>(CODE_LENGTHS, 19, LITLEN_TEMPLATES, PRECODE_TABLE, PRECODE_BITS, false)) return DEFLATE_CODE_LENGTHS
 
   const count: usize = litlens + distances
   let at: usize = 0
@@ -248,8 +250,8 @@ function dynamicTables(): i32 {
   }
   // Without an end of block the block could not end.
   if (!load<u8>(CODE_LENGTHS, 256)) return DEFLATE_CODE_LENGTHS
-  if (!buildTable(CODE_LENGTHS, litlens, LITLEN_TEMPLATES, LITLEN_TABLE, LITLEN_BITS, true)) return DEFLATE_CODE_LENGTHS
-  if (!buildTable(CODE_LENGTHS + litlens, distances, DISTANCE_TEMPLATES, DISTANCE_TABLE, DISTANCE_BITS, true)) {
+  if (!buildTable<u32>(CODE_LENGTHS, litlens, LITLEN_TEMPLATES, LITLEN_TABLE, LITLEN_BITS, true)) return DEFLATE_CODE_LENGTHS
+  if (!buildTable<u64>(CODE_LENGTHS + litlens, distances, DISTANCE_TEMPLATES, DISTANCE_TABLE, DISTANCE_BITS, true)) {
     return DEFLATE_CODE_LENGTHS
   }
   return CONTINUE
@@ -259,15 +261,28 @@ function dynamicTables(): i32 {
 
 // @ts-ignore: decorator
 @inline
-function lookUp(table: usize, bits: u64, tableBits: u32): u32 {
-  return load<u32>(table + (<usize>(<u32>bits & ((1 << tableBits) - 1)) << 2))
+function lookUp<T>(table: usize, bits: u64, tableBits: u32): T {
+  return load<T>(table + <usize>(<u32>bits & ((1 << tableBits) - 1)) * sizeof<T>())
 }
 
-/** The entry's base and the extra bits that follow its code; `bits` begin with the code. */
+/** The entry in the second-level table that `entry` points to; `bits` are those after the first level's. */
 // @ts-ignore: decorator
 @inline
-function withExtra(entry: u32, bits: u64): u32 {
-  return (entry >> 16) + ((<u32>bits & ~(<u32>-1 << entry)) >> (entry >> 8))
+function secondLevel<T>(table: usize, entry: u32, bits: u64): T {
+  return load<T>(table + <usize>((entry >> 16) + (<u32>bits & ~(<u32>-1 << (entry >> 8)))) * sizeof<T>())
+}
+
+/** The length that an entry and the bits from its code on stand for. */
+// @ts-ignore: decorator
+@inline
+function lengthOf(entry: u32, bits: u64): usize {
+  return ((entry >> 16) & 511) + (<u32>(bits >> ((entry >> 8) & 31)) & (entry >> 25))
+}
+
+// @ts-ignore: decorator
+@inline
+function distanceOf(entry: u64, bits: u64): usize {
+  return <usize>((entry >> 32) & 0xffff) + <usize>((bits >> ((entry >> 8) & 31)) & (entry >> 48))
 }
 
 /**
@@ -292,7 +307,7 @@ function copyMatch(to: usize, distance: usize, length: usize): void {
     }
   } else {
     const pattern = v128.swizzle(v128.load(from), v128.load(SWIZZLES + (distance << 4)))
-    const step: usize = 16 - (<usize>16 % distance)
+    const step: usize = load<u8>(PERIODS + distance)
     do {
       v128.store(to, pattern)
       to += step
@@ -302,102 +317,121 @@ function copyMatch(to: usize, distance: usize, length: usize): void {
 
 /**
  * The loop that nearly all time is spent in. It runs while a turn can neither pass the end of the input nor that of the
- * window, so it checks neither. A 64-bit buffer is refilled by one unaligned load (bits above bitCount are then already
+ * window, so it checks neither. A 64-bit buffer is refilled by one unaligned load (bits above its count are then already
  * the right ones, so ORing the same bytes again does no harm); after a refill there are at least 56 bits.
  */
 function fastCodes(): i32 {
-  if (inputEnd - inputPosition < FAST_INPUT) return CONTINUE
+  if (inputEnd - inputPosition < FAST_INPUT || output >= WINDOW_FULL) return CONTINUE
   const inputStop = inputEnd - FAST_INPUT
+  const start = historyStart
   let input = inputPosition
   let out = output
   let bits = bitBuffer
   let count: u32 = bitCount
   let result: i32 = CONTINUE
-  let saved: u64
+  let n: u32
 
-  while (input <= inputStop && out < WINDOW_FULL) {
-    bits |= load<u64>(input) << count
-    input += (63 - count) >> 3
-    count |= 56
+  bits |= load<u64>(input) << count
+  input += (63 - count) >> 3
+  count |= 56
+  let entry = lookUp<u32>(LITLEN_TABLE, bits, LITLEN_BITS)
 
-    let entry = lookUp(LITLEN_TABLE, bits, LITLEN_BITS)
-    // Two literals of at most 11 bits leave 34: a length with its extra bits (20) fits; before a distance there is a refill.
+  do {
+    // Up to three literals of at most 11 bits each; a length with its extra bits (20) still fits after two.
     if (<i32>entry < 0) {
-      bits >>= entry
-      count -= entry & 63
+      n = entry & 63
+      bits >>= n
+      count -= n
       store<u8>(out, entry >> 16)
-      out++
-      entry = lookUp(LITLEN_TABLE, bits, LITLEN_BITS)
+      entry = lookUp<u32>(LITLEN_TABLE, bits, LITLEN_BITS)
       if (<i32>entry < 0) {
-        bits >>= entry
-        count -= entry & 63
-        store<u8>(out, entry >> 16)
-        out++
-        entry = lookUp(LITLEN_TABLE, bits, LITLEN_BITS)
+        n = entry & 63
+        bits >>= n
+        count -= n
+        store<u8>(out, entry >> 16, 1)
+        entry = lookUp<u32>(LITLEN_TABLE, bits, LITLEN_BITS)
         if (<i32>entry < 0) {
-          bits >>= entry
-          count -= entry & 63
-          store<u8>(out, entry >> 16)
-          out++
+          n = entry & 63
+          bits >>= n
+          count -= n
+          store<u8>(out, entry >> 16, 2)
+          out += 3
+          bits |= load<u64>(input) << count
+          input += (63 - count) >> 3
+          count |= 56
+          entry = lookUp<u32>(LITLEN_TABLE, bits, LITLEN_BITS)
           continue
         }
+        out++
       }
+      out++
     }
     if (entry & EXCEPTION) {
       if (entry & SECOND_LEVEL) {
         bits >>= LITLEN_BITS
         count -= LITLEN_BITS
-        entry = load<u32>(LITLEN_TABLE + (<usize>((entry >> 16) + (<u32>bits & ~(<u32>-1 << (entry >> 8)))) << 2))
+        entry = secondLevel<u32>(LITLEN_TABLE, entry, bits)
         if (<i32>entry < 0) {
-          bits >>= entry
-          count -= entry & 63
+          n = entry & 63
+          bits >>= n
+          count -= n
           store<u8>(out, entry >> 16)
           out++
+          bits |= load<u64>(input) << count
+          input += (63 - count) >> 3
+          count |= 56
+          entry = lookUp<u32>(LITLEN_TABLE, bits, LITLEN_BITS)
           continue
         }
       }
       if (entry & EXCEPTION) {
-        if (!(entry & END_OF_BLOCK)) {
-          result = DEFLATE_SYMBOL
-          break
-        }
-        bits >>= entry
-        count -= entry & 63
-        state = BLOCK_HEADER
+        n = entry & 63
+        bits >>= n
+        count -= n
+        if (entry & END_OF_BLOCK) state = BLOCK_HEADER
+        else result = DEFLATE_SYMBOL
         break
       }
     }
-    saved = bits
-    bits >>= entry
-    count -= entry & 63
-    const length: usize = withExtra(entry, saved)
+    const length = lengthOf(entry, bits)
+    n = entry & 63
+    bits >>= n
+    count -= n
+    // A distance takes at most 28 bits; seldom are there fewer.
+    if (count < 28) {
+      bits |= load<u64>(input) << count
+      input += (63 - count) >> 3
+      count |= 56
+    }
 
-    bits |= load<u64>(input) << count
-    input += (63 - count) >> 3
-    count |= 56
-    entry = lookUp(DISTANCE_TABLE, bits, DISTANCE_BITS)
-    if (entry & EXCEPTION) {
-      if (entry & SECOND_LEVEL) {
+    let far = lookUp<u64>(DISTANCE_TABLE, bits, DISTANCE_BITS)
+    if (<u32>far & EXCEPTION) {
+      if (<u32>far & SECOND_LEVEL) {
         bits >>= DISTANCE_BITS
         count -= DISTANCE_BITS
-        entry = load<u32>(DISTANCE_TABLE + (<usize>((entry >> 16) + (<u32>bits & ~(<u32>-1 << (entry >> 8)))) << 2))
+        far = secondLevel<u64>(DISTANCE_TABLE, <u32>far, bits)
       }
-      if (entry & EXCEPTION) {
+      if (<u32>far & EXCEPTION) {
         result = DEFLATE_SYMBOL
         break
       }
     }
-    saved = bits
-    bits >>= entry
-    count -= entry & 63
-    const distance: usize = withExtra(entry, saved)
-    if (distance > out - historyStart) {
+    const distance = distanceOf(far, bits)
+    n = <u32>far & 63
+    bits >>= n
+    count -= n
+    if (distance > out - start) {
       result = DEFLATE_DISTANCE
       break
     }
+    // The next entry is loaded before the match is copied: the copy does not wait for it, nor it for the copy.
+    bits |= load<u64>(input) << count
+    input += (63 - count) >> 3
+    count |= 56
+    entry = lookUp<u32>(LITLEN_TABLE, bits, LITLEN_BITS)
     copyMatch(out, distance, length)
     out += length
-  }
+  } while (input <= inputStop && out < WINDOW_FULL)
 
   output = out
   bitBuffer = bits
@@ -411,14 +445,14 @@ function fastCodes(): i32 {
 function carefulCodes(): i32 {
   while (output < WINDOW_FULL) {
     refill()
-    let entry = lookUp(LITLEN_TABLE, bitBuffer, LITLEN_BITS)
-    if (entry & SECOND_LEVEL && entry & EXCEPTION && <i32>entry >= 0) {
+    let entry = lookUp<u32>(LITLEN_TABLE, bitBuffer, LITLEN_BITS)
+    if (<i32>entry >= 0 && entry & SECOND_LEVEL) {
       if (bitCount < LITLEN_BITS) return GZIP_TRUNCATED
       drop(LITLEN_BITS)
-      entry = load<u32>(LITLEN_TABLE + (<usize>((entry >> 16) + (<u32>bitBuffer & ~(<u32>-1 << (entry >> 8)))) << 2))
+      entry = secondLevel<u32>(LITLEN_TABLE, entry, bitBuffer)
     }
     if ((entry & 63) > bitCount) return GZIP_TRUNCATED
-    let saved = bitBuffer
+    const length = lengthOf(entry, bitBuffer)
     drop(entry & 63)
     if (<i32>entry < 0) {
       store<u8>(output, entry >> 16)
@@ -430,20 +464,18 @@ function carefulCodes(): i32 {
       state = BLOCK_HEADER
       return CONTINUE
     }
-    const length: usize = withExtra(entry, saved)
 
     refill()
-    entry = lookUp(DISTANCE_TABLE, bitBuffer, DISTANCE_BITS)
-    if (entry & SECOND_LEVEL && entry & EXCEPTION) {
+    let far = lookUp<u64>(DISTANCE_TABLE, bitBuffer, DISTANCE_BITS)
+    if (<u32>far & SECOND_LEVEL) {
       if (bitCount < DISTANCE_BITS) return GZIP_TRUNCATED
       drop(DISTANCE_BITS)
-      entry = load<u32>(DISTANCE_TABLE + (<usize>((entry >> 16) + (<u32>bitBuffer & ~(<u32>-1 << (entry >> 8)))) << 2))
+      far = secondLevel<u64>(DISTANCE_TABLE, <u32>far, bitBuffer)
     }
-    if ((entry & 63) > bitCount) return GZIP_TRUNCATED
-    saved = bitBuffer
-    drop(entry & 63)
-    if (entry & EXCEPTION) return DEFLATE_SYMBOL
-    const distance: usize = withExtra(entry, saved)
+    if ((<u32>far & 63) > bitCount) return GZIP_TRUNCATED
+    const distance = distanceOf(far, bitBuffer)
+    drop(<u32>far & 63)
+    if (<u32>far & EXCEPTION) return DEFLATE_SYMBOL
     if (distance > output - historyStart) return DEFLATE_DISTANCE
     copyMatch(output, distance, length)
     output += length

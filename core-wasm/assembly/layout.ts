@@ -1,7 +1,7 @@
 // Where everything lies in the one linear memory. One instance serves one stream, so every address is a constant, which
 // lets the compiler fold it into the load or store. Static data (the few constant tables) lies below TABLES.
 
-/** Decoding tables of the deflate decoder: 4-byte entries, primary table first, second-level tables after it. */
+/** Decoding tables of the deflate decoder: primary table first, second-level tables after it. Distances have 8-byte entries. */
 export const LITLEN_TABLE: usize = 0x10000
 export const LITLEN_TABLE_BYTES: usize = 0x4000
 export const DISTANCE_TABLE: usize = LITLEN_TABLE + LITLEN_TABLE_BYTES
@@ -11,7 +11,8 @@ export const CODE_LENGTHS: usize = PRECODE_TABLE + 0x400
 export const SORTED_SYMBOLS: usize = CODE_LENGTHS + 0x400
 export const LITLEN_TEMPLATES: usize = SORTED_SYMBOLS + 0x400
 export const DISTANCE_TEMPLATES: usize = LITLEN_TEMPLATES + 0x480
-export const SWIZZLES: usize = DISTANCE_TEMPLATES + 0x80
+export const SWIZZLES: usize = DISTANCE_TEMPLATES + 0x100
+export const PERIODS: usize = SWIZZLES + 0x100
 
 /** CRC-32: eight tables of 256 words, and the scratch of the folding. */
 export const CRC_TABLES: usize = 0x18000
@@ -31,7 +32,10 @@ export const FSE_NEXT: usize = FSE_COUNTS + 0x200
 export const FSE_SYMBOLS: usize = FSE_NEXT + 0x200
 export const WEIGHTS_FSE: usize = FSE_SYMBOLS + 0x400
 export const SEQUENCE_BASES: usize = WEIGHTS_FSE + 0x400
-export const XXH_TAIL: usize = SEQUENCE_BASES + 0x800
+/** The second and third last offset, and the fields of a sequence too wide for one word. */
+export const REPEATS: usize = SEQUENCE_BASES + 0x800
+export const WIDE: usize = REPEATS + 0x40
+export const XXH_TAIL: usize = WIDE + 0x40
 
 /** SHA-256: chaining value in and out, last block, message schedules, and the four lanes' states and messages. */
 export const SHA_STATE: usize = 0x30000

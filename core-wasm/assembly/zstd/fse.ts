@@ -1,8 +1,17 @@
 // Finite state entropy: distributions and the decoding tables made of them (RFC 8878 §4.1.1).
 import { FSE_COUNTS, FSE_NEXT, FSE_SYMBOLS } from '../layout'
 
-// An entry, 64 bits: bits 0-15 the base of the next state, 16-23 the count of extra bits of the value, 24-31 the count of
-// bits that the next state takes, 32-63 the value's base. Templates are entries without what depends on the state.
+// An entry, 64 bits. What the state takes, where it stands in every table:
+//   bits 0-11   the base of the next state, as a byte offset into the table
+//   bits 12-16  how many extra bits the value takes
+//   bits 17-20  how many bits the next state takes
+//   bits 21-29  a mask of as many bits
+// and above it the value: its base and what else its kind needs (sequences.ts). Templates have the value and its extra bits.
+export const NEXT: u32 = 0xff8
+export const EXTRA_SHIFT: u64 = 12
+export const WIDTH_SHIFT: u32 = 17
+/** Brings the mask to where byte offsets have their bits. */
+export const MASK_SHIFT: u32 = 18
 
 /** Set by readDistribution: the table's size is 1 << accuracy. */
 export let accuracy: u32 = 0
@@ -89,7 +98,8 @@ export function buildFSE(table: usize, templates: usize): void {
     const next: u32 = load<u16>(FSE_NEXT + (s << 1))
     store<u16>(FSE_NEXT + (s << 1), <u16>(next + 1))
     const width = accuracy - (31 - clz(next))
-    const entry = load<u64>(templates + (s << 3)) | (<u64>width << 24) | ((next << width) - size)
+    const taken = (((next << width) - size) << 3) | (width << WIDTH_SHIFT) | (((1 << width) - 1) << 21)
+    const entry = load<u64>(templates + (s << 3)) | taken
     store<u64>(table + (<usize>i << 3), entry)
   }
 }

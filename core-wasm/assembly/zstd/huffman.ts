@@ -1,7 +1,7 @@
 // The Huffman code of literals (RFC 8878 §4.2): its description, its table, and streams in it.
 import { HUFFMAN_TABLE, HUFFMAN_WEIGHTS, WEIGHTS_FSE } from '../layout'
 import { CONTINUE, ZSTD_LITERALS, ZSTD_LITERALS_STREAM } from '../status'
-import { accuracy, buildFSE, readDistribution } from './fse'
+import { NEXT, WIDTH_SHIFT, accuracy, buildFSE, readDistribution } from './fse'
 import { first, streamBits, window } from './bits'
 
 /** The longest code. The table is always this wide, so that the shift to an index is a constant. */
@@ -47,15 +47,15 @@ function compressedWeights(from: usize, to: usize): u32 {
   while (count < 254) {
     store<u8>(HUFFMAN_WEIGHTS + count, <u8>(one >> 32))
     count++
-    const width = (one >> 24) & 255
+    const width = (<u32>one >> WIDTH_SHIFT) & 15
     if (<i32>width > bits) {
       store<u8>(HUFFMAN_WEIGHTS + count, <u8>(two >> 32))
       return <u32>count + 1
     }
-    const state = (one & 0xffff) + first(window(start, bits), width)
+    const state = <usize>(<u32>one & NEXT) + (<usize>first(window(start, bits), width) << 3)
     bits -= <i32>width
     one = two
-    two = load<u64>(WEIGHTS_FSE + (<usize>state << 3))
+    two = load<u64>(WEIGHTS_FSE + state)
   }
   return 0
 }

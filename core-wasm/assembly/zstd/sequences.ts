@@ -1,12 +1,12 @@
 // Sequences (RFC 8878 §3.1.1.3.2): how many literals, then a match of which length at which offset; read and carried out.
 import {
-  LENGTH_FSE, LENGTH_FSE_DEFAULT, MATCH_FSE, MATCH_FSE_DEFAULT, OFFSET_FSE, OFFSET_FSE_DEFAULT, SEQUENCE_BASES, SWIZZLES,
-  WINDOW,
+  LENGTH_FSE, LENGTH_FSE_DEFAULT, MATCH_FSE, MATCH_FSE_DEFAULT, OFFSET_FSE, OFFSET_FSE_DEFAULT, PERIODS, REPEATS, SEQUENCE_BASES, SWIZZLES,
+  WIDE, WINDOW,
 } from '../layout'
 import { CONTINUE, ZSTD_FSE, ZSTD_OFFSET, ZSTD_SEQUENCES } from '../status'
 import { first, streamBits, window } from './bits'
-import { accuracy, buildFSE, readDistribution, setDistribution } from './fse'
-import { copyOlder, olderEnd, output, setOutputPosition, windowSize } from './window'
+import { EXTRA_SHIFT, MASK_SHIFT, NEXT, accuracy, buildFSE, readDistribution, setDistribution } from './fse'
+import { copyAcross, olderEnd, olderReach, output, setOutputPosition } from './window'
 
 const LENGTH_TEMPLATES: usize = SEQUENCE_BASES
 const OFFSET_TEMPLATES: usize = SEQUENCE_BASES + 0x140
@@ -32,37 +32,38 @@ const MATCH_DEFAULT: usize = memory.data<i8>([
 
 let prepared: bool = false
 
-// The tables in use, and their accuracies; accuracy -1 when there is none that a later block could repeat.
-let lengthTable: usize = 0
-let offsetTable: usize = 0
-let matchTable: usize = 0
+// Accuracies of the tables; -1 when there is none that a later block could repeat.
 let lengthLog: i32 = -1
 let offsetLog: i32 = -1
 let matchLog: i32 = -1
 let repeat1: u32 = 1
-let repeat2: u32 = 4
-let repeat3: u32 = 8
+
+/** Lengths: base in bits 30-46, mask of the extra bits in 47-62. */
+function lengthTemplate(base: u64, extra: u64): u64 {
+  return (((<u64>1 << extra) - 1) << 47) | (base << 30) | (extra << EXTRA_SHIFT)
+}
 
 function prepare(): void {
   let base: u64 = 0
   for (let i: usize = 0; i < 36; i++) {
     const extra: u64 = load<u8>(LENGTH_EXTRA + i)
-    store<u64>(LENGTH_TEMPLATES + (i << 3), (base << 32) | (extra << 16))
+    store<u64>(LENGTH_TEMPLATES + (i << 3), lengthTemplate(base, extra))
     base += 1 << extra
   }
   base = 3
   for (let i: usize = 0; i < 53; i++) {
     const extra: u64 = load<u8>(MATCH_EXTRA + i)
-    store<u64>(MATCH_TEMPLATES + (i << 3), (base << 32) | (extra << 16))
+    store<u64>(MATCH_TEMPLATES + (i << 3), lengthTemplate(base, extra))
     base += 1 << extra
   }
   for (let i: u64 = 0; i < 32; i++) {
     // Values 1 to 3 (codes 0 and 1) are repeats; the others are offsets plus 3.
     const value: u64 = i < 2 ? i : (<u64>1 << i) - 3
-    store<u64>(OFFSET_TEMPLATES + (<usize>i << 3), (value << 32) | (i << 16))
+    store<u64>(OFFSET_TEMPLATES + (<usize>i << 3), (value << 32) | (i << EXTRA_SHIFT))
   }
   for (let d: u32 = 1; d < 16; d++) {
     for (let i: u32 = 0; i < 16; i++) store<u8>(SWIZZLES + (<usize>d << 4) + i, <u8>(i % d))
+    store<u8>(PERIODS + d, <u8>(16 - (16 % d)))
   }
   setDistribution(LENGTH_DEFAULT, 36, 6)
   buildFSE(LENGTH_FSE_DEFAULT, LENGTH_TEMPLATES)
@@ -80,35 +81,32 @@ export function sequencesReset(): void {
   offsetLog = -1
   matchLog = -1
   repeat1 = 1
-  repeat2 = 4
-  repeat3 = 8
+  store<u32>(REPEATS, 4)
+  store<u32>(REPEATS, 8, 4)
 }
 
 let log: i32 = 0
-let table: usize = 0
 
-/** Reads one code's table as `mode` says, into `log` and `table`. Answers where it ends, or 0 when it is none. */
+/** Makes one code's table as `mode` says, its accuracy in `log`. Answers where its description ends, or 0 when it is none. */
 function readTable(
-  from: usize, to: usize, mode: u32, own: usize, standard: usize, standardLog: i32, templates: usize, maxSymbol: u32,
+  from: usize, to: usize, mode: u32, table: usize, standard: usize, standardLog: i32, templates: usize, maxSymbol: u32,
   maxAccuracy: u32,
 ): usize {
   if (mode == 0) {
-    table = standard
+    memory.copy(table, standard, <usize>8 << standardLog)
     log = standardLog
     return from
   }
   if (mode == 1) {
     if (from >= to || load<u8>(from) > maxSymbol) return 0
-    store<u64>(own, load<u64>(templates + (<usize>load<u8>(from) << 3)))
-    table = own
+    store<u64>(table, load<u64>(templates + (<usize>load<u8>(from) << 3)))
     log = 0
     return from + 1
   }
   if (mode == 2) {
     const end = readDistribution(from, to, maxSymbol, maxAccuracy)
     if (!end) return 0
-    buildFSE(own, templates)
-    table = own
+    buildFSE(table, templates)
     log = accuracy
     return end
   }
@@ -138,23 +136,17 @@ export function sequences(from: usize, to: usize, literals: usize, literalsEnd: 
   from++
   if (modes & 3) return ZSTD_SEQUENCES
   log = lengthLog
-  table = lengthTable
   from = readTable(from, to, modes >> 6, LENGTH_FSE, LENGTH_FSE_DEFAULT, 6, LENGTH_TEMPLATES, 35, 9)
   if (!from) return ZSTD_FSE
   lengthLog = log
-  lengthTable = table
   log = offsetLog
-  table = offsetTable
   from = readTable(from, to, (modes >> 4) & 3, OFFSET_FSE, OFFSET_FSE_DEFAULT, 5, OFFSET_TEMPLATES, 31, 8)
   if (!from) return ZSTD_FSE
   offsetLog = log
-  offsetTable = table
   log = matchLog
-  table = matchTable
   from = readTable(from, to, (modes >> 2) & 3, MATCH_FSE, MATCH_FSE_DEFAULT, 6, MATCH_TEMPLATES, 52, 9)
   if (!from) return ZSTD_FSE
   matchLog = log
-  matchTable = table
 
   const bits = streamBits(from, to)
   if (bits < 0) return ZSTD_SEQUENCES
@@ -187,8 +179,7 @@ function copyLiterals(to: usize, from: usize, length: usize): void {
 /** Copies a match, up to 31 bytes past its end. Distances below 16 become a vector holding the pattern. */
 // @ts-ignore: decorator
 @inline
-function copyMatch(to: usize, distance: usize, length: usize): void {
-  let from = to - distance
+function copyMatch(to: usize, from: usize, distance: usize, length: usize): void {
   const end = to + length
   if (distance >= 16) {
     v128.store(to, v128.load(from))
@@ -202,7 +193,7 @@ function copyMatch(to: usize, distance: usize, length: usize): void {
     }
   } else {
     const pattern = v128.swizzle(v128.load(from), v128.load(SWIZZLES + (distance << 4)))
-    const step: usize = 16 - (<usize>16 % distance)
+    const step: usize = load<u8>(PERIODS + distance)
     do {
       v128.store(to, pattern)
       to += step
@@ -210,99 +201,143 @@ function copyMatch(to: usize, distance: usize, length: usize): void {
   }
 }
 
-/** Reads `count` sequences and carries each out at once. */
-function run(from: usize, bits: i32, count: u32, literals: usize, literalsEnd: usize, limit: usize): i32 {
-  const lengths = lengthTable
-  const offsets = offsetTable
-  const matches = matchTable
+// @ts-ignore: decorator
+@inline
+function extraBits(entry: u64): i32 {
+  return (<i32>entry >> 12) & 31
+}
+
+// @ts-ignore: decorator
+@inline
+function stateBits(entry: u64): i32 {
+  return (<i32>entry >> 17) & 15
+}
+
+/** A length, whose extra bits are the lowest of `bits`. */
+// @ts-ignore: decorator
+@inline
+function lengthOf(entry: u64, bits: u64): usize {
+  return <usize>((entry >> 30) & 0x1ffff) + <usize>(bits & (entry >> 47))
+}
+
+/** The next state, as a byte offset; its bits stand three places up in `bits`. */
+// @ts-ignore: decorator
+@inline
+function nextState(entry: u64, bits: u64): usize {
+  return <usize>(<u32>entry & NEXT) + <usize>(<u32>bits & (<u32>entry >> MASK_SHIFT) & NEXT)
+}
+
+/** Sequences whose fields do not fit one word leave them here; see `wide`. */
+const WIDE_OFFSET = WIDE
+const WIDE_MATCH = WIDE + 8
+const WIDE_LENGTH = WIDE + 16
+
+/** Reads a sequence's values one by one: those with the longest lengths and offsets, of which there are few. */
+function wide(bits: i32, lengthEntry: u64, offsetEntry: u64, matchEntry: u64): void {
+  store<u64>(WIDE_OFFSET, first(window(0, bits), extraBits(offsetEntry)))
+  bits -= extraBits(offsetEntry)
+  store<u64>(WIDE_MATCH, first(window(0, bits), extraBits(matchEntry)))
+  bits -= extraBits(matchEntry)
+  store<u64>(WIDE_LENGTH, first(window(0, bits), extraBits(lengthEntry)))
+}
+
+/**
+ * Reads `count` sequences and carries each out at once. All six fields of a sequence are taken from one 64-bit word, each by
+ * one shift and a mask that its entry holds: no field waits for the one before to be shifted out. What is seldom needed is
+ * kept in memory, for there are not registers enough: `bits` counts from address 0, so that the stream's start needs none.
+ */
+function run(stream: usize, streamBits: i32, count: u32, literals: usize, literalsEnd: usize, limit: usize): i32 {
   // What lies before this in memory is the older part of the history, or not ours.
   const start = WINDOW
+  const none = <i32>stream << 3
+  let bits = none + streamBits
   let out = output
   let rep1 = repeat1
-  let rep2 = repeat2
-  let rep3 = repeat3
 
-  let buffer = window(from, bits)
-  let lengthState = first(buffer, lengthLog)
-  buffer <<= lengthLog
-  let offsetState = first(buffer, offsetLog)
-  buffer <<= offsetLog
-  let matchState = first(buffer, matchLog)
-  bits -= lengthLog + offsetLog + matchLog
-  if (bits < 0) return ZSTD_SEQUENCES
+  let lengthState = <usize>first(window(0, bits), lengthLog) << 3
+  bits -= lengthLog
+  let offsetState = <usize>first(window(0, bits), offsetLog) << 3
+  bits -= offsetLog
+  let matchState = <usize>first(window(0, bits), matchLog) << 3
+  bits -= matchLog
+  // What is left when a sequence's values are read; the states after the last one are read in vain.
+  let left: i32
 
-  while (true) {
-    const lengthEntry = load<u64>(lengths + (<usize>lengthState << 3))
-    const offsetEntry = load<u64>(offsets + (<usize>offsetState << 3))
-    const matchEntry = load<u64>(matches + (<usize>matchState << 3))
-    const lengthExtra = (lengthEntry >> 16) & 255
-    const offsetExtra = (offsetEntry >> 16) & 255
-    const matchExtra = (matchEntry >> 16) & 255
+  do {
+    const lengthEntry = load<u64>(lengthState, LENGTH_FSE)
+    const offsetEntry = load<u64>(offsetState, OFFSET_FSE)
+    const matchEntry = load<u64>(matchState, MATCH_FSE)
 
-    buffer = window(from, bits)
-    let offset = <u32>(offsetEntry >> 32)
-    if (offsetExtra > 1) {
-      offset += <u32>first(buffer, offsetExtra)
-      buffer <<= offsetExtra
-      rep3 = rep2
-      rep2 = rep1
-      rep1 = offset
+    // Where in the word each field ends, from the first to the last.
+    const top = bits + 7
+    let word = load<u64>((top >> 3) - 8)
+    const begin = (top & 7) + 57
+    const offsetEnd = begin - extraBits(offsetEntry)
+    const matchEnd = offsetEnd - extraBits(matchEntry)
+    let lengthEnd = matchEnd - extraBits(lengthEntry)
+    left = bits - begin + lengthEnd
+    let offsetBits = <u32>(word >> offsetEnd)
+    let matchLength = lengthOf(matchEntry, word >> matchEnd)
+    let literalLength = lengthOf(lengthEntry, word >> lengthEnd)
+    if (lengthEnd < 30) {
+      // The states may take 27 bits more, and stand three places up.
+      if (lengthEnd < 0) {
+        wide(bits, lengthEntry, offsetEntry, matchEntry)
+        offsetBits = load<u32>(WIDE_OFFSET)
+        matchLength = lengthOf(matchEntry, load<u64>(WIDE_MATCH))
+        literalLength = lengthOf(lengthEntry, load<u64>(WIDE_LENGTH))
+      }
+      word = load<u64>(((left + 7) >> 3) - 8)
+      lengthEnd = ((left + 7) & 7) + 57
+    }
+    const lengthStateEnd = lengthEnd - stateBits(lengthEntry)
+    const matchStateEnd = lengthStateEnd - stateBits(matchEntry)
+    const offsetStateEnd = matchStateEnd - stateBits(offsetEntry)
+    lengthState = nextState(lengthEntry, word >> (lengthStateEnd - 3))
+    matchState = nextState(matchEntry, word >> (matchStateEnd - 3))
+    offsetState = nextState(offsetEntry, word >> (offsetStateEnd - 3))
+    bits = left - lengthEnd + offsetStateEnd
+
+    const offset = <u32>(offsetEntry >> 32)
+    let distance: u32
+    if (extraBits(offsetEntry) > 1) {
+      distance = offset + (offsetBits & (offset + 2))
+      store<u32>(REPEATS, load<u32>(REPEATS), 4)
+      store<u32>(REPEATS, rep1)
+      rep1 = distance
     } else {
-      let which = offset
-      if (offsetExtra) {
-        which += <u32>(buffer >> 63)
-        buffer <<= 1
-      }
-      if (!(lengthEntry >> 32)) which++
+      // Values 1 to 3: repeats, one further when there are no literals.
+      const which = offset + (offsetBits & offset) + <u32>!literalLength
+      distance = rep1
       if (which) {
-        offset = which == 1 ? rep2 : which == 2 ? rep3 : rep1 - 1
-        if (!offset) return ZSTD_OFFSET
-        if (which != 1) rep3 = rep2
-        rep2 = rep1
-        rep1 = offset
-      } else {
-        offset = rep1
+        distance = which == 3 ? rep1 - 1 : load<u32>(REPEATS - 4 + (<usize>which << 2))
+        if (!distance) return ZSTD_OFFSET
+        if (which != 1) store<u32>(REPEATS, load<u32>(REPEATS), 4)
+        store<u32>(REPEATS, rep1)
+        rep1 = distance
       }
     }
-    bits -= <i32>(offsetExtra + matchExtra + lengthExtra)
-    // An offset of 31 bits leaves 26 of the 57: only the longest lengths need more.
-    if (matchExtra + lengthExtra > 26) buffer = window(from, bits + <i32>(matchExtra + lengthExtra))
-    const matchLength = <usize>(matchEntry >> 32) + <usize>first(buffer, matchExtra)
-    buffer <<= matchExtra
-    const literalLength = <usize>(lengthEntry >> 32) + <usize>first(buffer, lengthExtra)
 
-    count--
-    if (count) {
-      buffer = window(from, bits)
-      const lengthWidth = (lengthEntry >> 24) & 255
-      const matchWidth = (matchEntry >> 24) & 255
-      const offsetWidth = (offsetEntry >> 24) & 255
-      lengthState = (lengthEntry & 0xffff) + first(buffer, lengthWidth)
-      buffer <<= lengthWidth
-      matchState = (matchEntry & 0xffff) + first(buffer, matchWidth)
-      buffer <<= matchWidth
-      offsetState = (offsetEntry & 0xffff) + first(buffer, offsetWidth)
-      bits -= <i32>(lengthWidth + matchWidth + offsetWidth)
-    }
-    if (bits < 0) return ZSTD_SEQUENCES
-
-    if (literalLength > literalsEnd - literals || literalLength + matchLength > limit - out) return ZSTD_SEQUENCES
+    // Two checks in one: bits and room are there. Whether the literals were is seen at the end: till then, what is read
+    // past them is at most a block's worth.
+    if ((<i32>(limit - out - literalLength - matchLength) | (left - none)) < 0) return ZSTD_SEQUENCES
     copyLiterals(out, literals, literalLength)
     out += literalLength
     literals += literalLength
-    const distance: usize = offset
+    let from = out - distance
+    let across = false
     if (distance > out - start) {
-      if (!copyOlder(out, distance - (out - start), distance, matchLength)) return ZSTD_OFFSET
-    } else {
-      copyMatch(out, distance, matchLength)
+      if (distance > olderReach()) return ZSTD_OFFSET
+      from += olderEnd - start
+      across = from + matchLength > olderEnd
     }
+    if (across) copyAcross(out, from, matchLength)
+    else copyMatch(out, from, distance, matchLength)
     out += matchLength
-    if (!count) break
-  }
-  if (bits) return ZSTD_SEQUENCES
+    count--
+  } while (count)
+  if (left != none || literals > literalsEnd) return ZSTD_SEQUENCES
   repeat1 = rep1
-  repeat2 = rep2
-  repeat3 = rep3
   setOutputPosition(out)
   return appendLiterals(literals, literalsEnd, limit)
 }

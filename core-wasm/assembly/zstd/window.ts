@@ -35,18 +35,17 @@ export function setOutputPosition(position: usize): void {
   output = position
 }
 
-/**
- * Copies a match that begins in the older part of the history, `back` bytes before its end, and may run on into the newer
- * part. Answers false when it reaches past the window.
- */
-export function copyOlder(to: usize, back: usize, offset: usize, length: usize): bool {
-  if (back > olderEnd - WINDOW || offset > windowSize) return false
-  const older = min(back, length)
-  memory.copy(to, olderEnd - back, older)
+/** How far a match may reach when it begins in the older part: 0 when there is none. */
+export function olderReach(): usize {
+  return olderEnd > WINDOW ? windowSize : 0
+}
+
+/** Copies a match that begins at `from` in the older part of the history and runs on at the newer part's start. */
+export function copyAcross(to: usize, from: usize, length: usize): void {
+  const older = olderEnd - from
+  memory.copy(to, from, older)
   to += older
-  length -= older
-  // The rest begins at the newer part's start; it may overlap what it writes.
-  let from = WINDOW
-  for (const end = to + length; to < end; to++) store<u8>(to, load<u8>(from++))
-  return true
+  from = WINDOW
+  // It may overlap what it writes.
+  for (const end = to + length - older; to < end; to++) store<u8>(to, load<u8>(from++))
 }
