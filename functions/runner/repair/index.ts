@@ -16,7 +16,6 @@ import type { RepairDryRun, RepairEvent, RepairLook, RepairOptions, RepairResult
 import { inUse, usersOf, type Users } from './users.ts'
 
 export type { RepairDryRun, RepairEvent, RepairOptions, RepairResult } from './types.ts'
-export type { Decision } from './decide.ts'
 export { inUse } from './users.ts'
 
 const STALE_AFTER_MS = 60 * 60 * 1000

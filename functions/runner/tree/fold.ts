@@ -13,7 +13,7 @@ import { fromByteString } from '../system/bytes.ts'
 import { describeNode, newDirectory, type Dir, type Leaf, type LeafKind, type Slot } from './node.ts'
 
 /** The most names that a fold makes in all: a bound on memory, some 300 bytes each. */
-export const MOST_NODES = 4_000_000
+const MOST_NODES = 4_000_000
 /** The most symbolic links in one path, as the applier has it. */
 const LINKS = 255
 

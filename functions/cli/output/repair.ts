@@ -1,0 +1,52 @@
+/** What a repair found and did, or would do, as a person reads it. */
+import type { Planned } from '../../plan/document.ts'
+import type { RepairDryRun, RepairResult } from '../../runner/repair/index.ts'
+import { stateText } from '../../runner/verify/state.ts'
+import { LAYER_COLUMNS, warningText } from './plan.ts'
+import { fields, table, type Column } from './table.ts'
+import { count, shortDigest, shortLabel } from './text.ts'
+import { configText, foundText, treeFields } from './verify.ts'
+
+/** Each layer with what was found of it and what was done, then the whole, and who was in the way. */
+export function repairText({ plan }: Planned, found: RepairDryRun | RepairResult): string {
+  const { before, decision, tree, leftovers } = found
+  const dry = !('after' in found)
+  const rows = plan.layers.map((layer, index) => ({ ...layer, index, found: before.layers[index] }))
+  const layers = table(rows, [
+    ...(LAYER_COLUMNS as readonly Column<(typeof rows)[number]>[]),
+    { title: 'FOUND', value: (row) => (row.found === undefined ? '' : foundText(row.found)) },
+    { title: dry ? 'WOULD BE' : 'DONE', value: ({ index }) => actionText(found, index) },
+  ])
+  const end = fields([
+    ['image', plan.reference],
+    ['snapshotter', plan.snapshotter],
+    ['chain ID', plan.chainID || '- (nothing to unpack)'],
+    ['config', `${configText(before)}${decision.labelConfig ? `; ${dry ? 'would be labelled' : 'labelled'}` : ''}`],
+    ['found', stateText(before)],
+    ...(tree === undefined ? [] : treeFields(tree)),
+    ...leftovers.map((key): [string, string] => [dry ? 'would remove' : 'removed', key]),
+    ['now', dry ? undefined : nowText(found)],
+  ])
+  const users = dry ? found.users : []
+  const inTheWay =
+    users.length === 0
+      ? ''
+      : `\nin use by\n${fields(users.map(({ what, name, snapshot }) => [`  ${what}`, `${name} (on ${shortDigest(snapshot)})`]))}`
+  return `${plan.layers.length > 0 ? `${layers}\n` : ''}${end}${inTheWay}${warningText(plan.warnings)}`
+}
+
+function nowText({ after, treeAfter }: RepairResult): string {
+  const tree = treeAfter === undefined ? '' : treeFields(treeAfter).map(([name, text]) => `; ${name} ${text}`)
+  return `${stateText(after)}${[...tree].join('')}`
+}
+
+function actionText({ decision }: RepairDryRun | RepairResult, index: number): string {
+  const removal = decision.remove.find((each) => each.index === index)
+  if (removal !== undefined) return `made again: ${removal.why}`
+  const update = decision.update.find((each) => each.index === index)
+  if (update !== undefined) {
+    const keys = Object.keys(update.labels)
+    return `labelled in place (${keys.length > 3 ? count(keys.length, 'label') : keys.map(shortLabel).join(', ')})`
+  }
+  return decision.make.includes(index) ? 'unpacked' : 'kept'
+}
