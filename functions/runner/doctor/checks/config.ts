@@ -74,12 +74,15 @@ export const discardOn: Check = (facts) => {
 /** A node without CRI has no handlers, whatever the file says of them. */
 export const criDisabled: Check = ({ config }) => {
   const disabled = config.disabledPlugins.filter((id) => id === 'cri' || /\.cri$|\.cri\.v1\.(images|runtime)$/.test(id))
-  return disabled.map((id) => ({
-    code: 'CRI_DISABLED',
-    severity: 'warning',
-    what: `disabled_plugins holds ${id}: the kubelet cannot use this containerd, and no runtime handler counts`,
-    fix: `Remove it from disabled_plugins if this is a Kubernetes node.`,
-  }))
+  if (disabled.length === 0) return []
+  return [
+    {
+      code: 'CRI_DISABLED',
+      severity: 'warning',
+      what: `disabled_plugins holds ${disabled.join(', ')}: the kubelet cannot use this containerd, and no runtime handler counts`,
+      fix: `Take ${disabled.length === 1 ? 'it' : 'them'} out of disabled_plugins if this is a Kubernetes node.`,
+    },
+  ]
 }
 
 /** From 2.1 on CRI pulls through the transfer service, which unpacks only for what its own table names. */
