@@ -5,6 +5,8 @@ import { parseReference } from '../../image/reference.ts'
 import type { Labels } from '../ports.ts'
 
 const PREFIX = 'containerd.io/gc.ref.content.'
+/** Before the registry's host, in the key of the label that says where a blob came from. */
+export const DISTRIBUTION_SOURCE = 'containerd.io/distribution.source.'
 /** Bytes of a label's key and value together. */
 const MAX_LABEL = 4096
 
@@ -38,13 +40,18 @@ function groupOf(mediaType: string): string {
 
 /**
  * The label that says where a blob may be had again: registry and repository. A blob of several repositories of one
- * registry has them all, comma-joined and sorted.
+ * registry has them all, comma-joined and sorted. As containerd has it, the key is the registry's host without its port.
  */
 export function sourceLabel(reference: string, existing: Labels): Labels {
   const { domain, path } = parseReference(reference)
-  const key = `containerd.io/distribution.source.${domain}`
+  const key = `${DISTRIBUTION_SOURCE}${hostOf(domain)}`
   const repositories = new Set(existing[key]?.split(',').filter((repository) => repository !== ''))
   repositories.add(path)
   const value = [...repositories].sort().join(',')
   return key.length + value.length > MAX_LABEL ? {} : { [key]: value }
+}
+
+/** A registry's host without its port, and an IPv6 address without its brackets. */
+export function hostOf(domain: string): string {
+  return /^\[(.*)\](?::\d+)?$/.exec(domain)?.[1] ?? domain.replace(/:\d+$/, '')
 }
