@@ -83,6 +83,11 @@ export class Cri {
     return (await this.#images.imageStatus({ image: { image } })).image !== undefined
   }
 
+  /** Pulls an image as the kubelet does, and unpacks it for the default runtime handler. */
+  async pull(image: string, auth: { username: string; password: string }): Promise<void> {
+    await this.#images.pullImage({ image: { image }, auth })
+  }
+
   async removePod(pod: Pod): Promise<void> {
     await this.#remove(pod.id)
   }

@@ -675,6 +675,64 @@ export declare type ImageStatusResponse = Message<"runtime.v1.ImageStatusRespons
 export declare const ImageStatusResponseSchema: GenMessage<ImageStatusResponse>;
 
 /**
+ * @generated from message runtime.v1.AuthConfig
+ */
+export declare type AuthConfig = Message<"runtime.v1.AuthConfig"> & {
+  /**
+   * @generated from field: string username = 1;
+   */
+  username: string;
+
+  /**
+   * @generated from field: string password = 2;
+   */
+  password: string;
+};
+
+/**
+ * Describes the message runtime.v1.AuthConfig.
+ * Use `create(AuthConfigSchema)` to create a new message.
+ */
+export declare const AuthConfigSchema: GenMessage<AuthConfig>;
+
+/**
+ * @generated from message runtime.v1.PullImageRequest
+ */
+export declare type PullImageRequest = Message<"runtime.v1.PullImageRequest"> & {
+  /**
+   * @generated from field: runtime.v1.ImageSpec image = 1;
+   */
+  image?: ImageSpec | undefined;
+
+  /**
+   * @generated from field: runtime.v1.AuthConfig auth = 2;
+   */
+  auth?: AuthConfig | undefined;
+};
+
+/**
+ * Describes the message runtime.v1.PullImageRequest.
+ * Use `create(PullImageRequestSchema)` to create a new message.
+ */
+export declare const PullImageRequestSchema: GenMessage<PullImageRequest>;
+
+/**
+ * @generated from message runtime.v1.PullImageResponse
+ */
+export declare type PullImageResponse = Message<"runtime.v1.PullImageResponse"> & {
+  /**
+   * @generated from field: string image_ref = 1;
+   */
+  imageRef: string;
+};
+
+/**
+ * Describes the message runtime.v1.PullImageResponse.
+ * Use `create(PullImageResponseSchema)` to create a new message.
+ */
+export declare const PullImageResponseSchema: GenMessage<PullImageResponse>;
+
+/**
  * @generated from enum runtime.v1.NamespaceMode
  */
 export enum NamespaceMode {
@@ -823,6 +881,14 @@ export declare const ImageService: GenService<{
     methodKind: "unary";
     input: typeof ImageStatusRequestSchema;
     output: typeof ImageStatusResponseSchema;
+  },
+  /**
+   * @generated from rpc runtime.v1.ImageService.PullImage
+   */
+  pullImage: {
+    methodKind: "unary";
+    input: typeof PullImageRequestSchema;
+    output: typeof PullImageResponseSchema;
   },
 }>;
 
