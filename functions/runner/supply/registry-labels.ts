@@ -1,22 +1,30 @@
 /** Where an image's blobs came from, by their own labels (CONTAINERD-FACTS section 7). */
 import { hasCode } from '../../image/errors.ts'
+import { parseReference } from '../../image/reference.ts'
 import type { Plan } from '../../plan/document.ts'
+import { DISTRIBUTION_SOURCE, hostOf } from '../image/gc-labels.ts'
 import type { Backend, Labels } from '../ports.ts'
-
-const PREFIX = 'containerd.io/distribution.source.'
 
 /** The image in every registry and repository that a blob of it names, as sources; each once. */
 export async function registrySources(backend: Backend, plan: Plan): Promise<string[]> {
   const specs = new Set<string>()
   for (const { digest } of [plan.manifest, plan.config, ...plan.layers.map((layer) => layer.descriptor)]) {
     for (const [key, value] of Object.entries(await labelsOf(backend, digest))) {
-      if (!key.startsWith(PREFIX)) continue
-      const host = key.slice(PREFIX.length)
+      if (!key.startsWith(DISTRIBUTION_SOURCE)) continue
+      const registry = withPort(key.slice(DISTRIBUTION_SOURCE.length), plan.reference)
       const repositories = value.split(',').filter((repository) => repository !== '')
-      for (const repository of repositories) specs.add(`docker://${host}/${repository}@${plan.manifest.digest}`)
+      for (const repository of repositories) specs.add(`docker://${registry}/${repository}@${plan.manifest.digest}`)
     }
   }
   return [...specs]
+}
+
+/** The label's key has no port; the image's own name says which, where it is of that host. */
+function withPort(host: string, reference: string): string {
+  const { domain } = parseReference(reference)
+  if (hostOf(domain) === host) return domain
+  const isAddress = host.split(':').length > 2
+  return isAddress ? `[${host}]` : host
 }
 
 async function labelsOf(backend: Backend, digest: Plan['manifest']['digest']): Promise<Labels> {

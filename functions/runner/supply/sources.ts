@@ -9,8 +9,7 @@ import type { Plan } from '../../plan/document.ts'
 import { readDocuments } from '../image/documents.ts'
 import { sourceLabel } from '../image/gc-labels.ts'
 import type { ImageSource } from '../sources/index.ts'
-import { checkAborted } from '../unpack/abort.ts'
-import { retry } from '../unpack/retry.ts'
+import { checkAborted, orAborted } from '../unpack/abort.ts'
 import { isArchive, sniffed } from './blob.ts'
 import { registrySources } from './registry-labels.ts'
 import type { Backend } from '../ports.ts'
@@ -92,7 +91,14 @@ class SourceWay implements Way {
     return this.#try(async () => {
       // Loaded when asked for: archives and registries are of no use to a run that lacks nothing.
       const { openSource } = await import('../sources/index.ts')
-      return await openSource(this.#spec)
+      const opening = openSource(this.#spec)
+      const { signal } = this.#options
+      // One that comes when the run has been stopped is nobody's any more.
+      void opening.then(
+        (source) => (signal.aborted ? source.close() : undefined),
+        () => undefined,
+      )
+      return await opening
     })
   }
 
@@ -128,7 +134,7 @@ class SourceWay implements Way {
   async #try<T>(ask: () => Promise<T>): Promise<T | undefined> {
     const { signal, complain } = this.#options
     try {
-      return await retry(ask, { what: `ask ${this.#spec}`, signal })
+      return await orAborted(ask(), signal)
     } catch (error) {
       if (!(error instanceof LayercastError) || error.code === 'ABORTED' || error.code === 'INTERNAL') throw error
       complain(`${this.#spec}: ${error.message}`, error)

@@ -26,10 +26,13 @@ export interface Bereft {
 let made = 0
 
 /** Stores a new image under its own name, unpacks it once to see its tree, and takes chain and layer blobs away. */
-export async function bereft(backend: Backend, snapshotter: string): Promise<Bereft> {
+export async function bereft(
+  backend: Backend,
+  snapshotter: string,
+  reference = `example.com/missing:${made + 1}`,
+): Promise<Bereft> {
   const seed = `missing ${process.pid} ${++made}`
   const image = smallImage(seed)
-  const reference = `example.com/missing:${made}`
   await store(backend, image, reference)
   const planned = planOf(image, { snapshotter, reference })
   await unpack({ backend, planned })
