@@ -7,7 +7,8 @@ import type { Context } from './context.ts'
 export interface SnapshotterOptions {
   snapshotter?: string | undefined
   runtimeHandler: readonly string[]
-  allHandlers: boolean
+  /** Undefined for a verb that takes one snapshotter only. */
+  allHandlers?: boolean
   containerdConfig?: string | undefined
 }
 
@@ -20,14 +21,14 @@ export function chooseSnapshotter(
   options: SnapshotterOptions,
 ): { snapshotter: string } | { handlers: readonly string[] | 'all' } {
   const { snapshotter, runtimeHandler, allHandlers, containerdConfig } = options
-  const byHandler = runtimeHandler.length > 0 || allHandlers
-  if (runtimeHandler.length > 0 && allHandlers) {
+  const byHandler = runtimeHandler.length > 0 || allHandlers === true
+  if (runtimeHandler.length > 0 && allHandlers === true) {
     throw usage('--runtime-handler and --all-handlers are given', 'Give one of them.')
   }
   if (byHandler && snapshotter !== undefined && snapshotter !== context.env['CONTAINERD_SNAPSHOTTER']) {
     throw usage('--snapshotter is given, and runtime handlers too', 'Give the one or the other.')
   }
-  if (byHandler) return { handlers: allHandlers ? 'all' : runtimeHandler }
+  if (byHandler) return { handlers: allHandlers === true ? 'all' : runtimeHandler }
   if (containerdConfig !== undefined) {
     throw usage(
       '--containerd-config is given, and no runtime handlers',
@@ -36,7 +37,7 @@ export function chooseSnapshotter(
   }
   if (snapshotter !== undefined) return { snapshotter }
   throw usage(
-    'none of --snapshotter, --runtime-handler and --all-handlers is given',
+    `none of --snapshotter, ${allHandlers === undefined ? '--runtime-handler' : '--runtime-handler, --all-handlers'} is given`,
     'Give --snapshotter NAME or --runtime-handler NAME, or set CONTAINERD_SNAPSHOTTER.',
   )
 }
@@ -56,6 +57,36 @@ export async function containerdOf(context: Context, namespace?: string): Promis
   const backend = await context.backend({ backend: 'containerd', ...(namespace !== undefined && { namespace }) })
   // The kind is what was asked for just now.
   return backend as ContainerdBackend
+}
+
+/**
+ * The one snapshotter that a verb is to go by, named or by a runtime handler; what the configuration has to do with it is
+ * told on stderr. It need not be ready.
+ * @throws LayercastError USAGE; as `resolveHandlers`
+ */
+export async function oneSnapshotter(
+  context: Context,
+  options: {
+    snapshotter?: string | undefined
+    runtimeHandler?: string | undefined
+    containerdConfig?: string | undefined
+  },
+): Promise<string> {
+  const { runtimeHandler, containerdConfig } = options
+  const chosen = chooseSnapshotter(context, {
+    ...options,
+    runtimeHandler: runtimeHandler === undefined ? [] : [runtimeHandler],
+  })
+  if ('snapshotter' in chosen) return chosen.snapshotter
+  const { CRI_NAMESPACE, resolveHandlers } = await import('../runner/handlers/index.ts')
+  const { targets } = await resolveHandlers(await containerdOf(context, CRI_NAMESPACE), {
+    handlers: chosen.handlers,
+    ...(containerdConfig !== undefined && { configPath: containerdConfig }),
+  })
+  const [target] = targets
+  if (target === undefined) throw new LayercastError('INTERNAL', 'a handler was found, and no snapshotter')
+  for (const { code, detail } of target.warnings) context.note(`layercast: ${detail} (${code})`)
+  return target.snapshotter
 }
 
 function usage(message: string, fix: string): LayercastError {

@@ -1,6 +1,6 @@
 /** An unpack for runtime handlers: each snapshotter once, the pause image too where all handlers are wanted. */
 import { hasCode, LayercastError } from '../image/errors.ts'
-import type { Planned } from '../plan/document.ts'
+import type { PlanWarning, Planned } from '../plan/document.ts'
 import type { HandlerTarget, SandboxImage } from '../runner/handlers/index.ts'
 import type { NodeImage } from '../runner/image/index.ts'
 import type { Context } from './context.ts'
@@ -109,10 +109,10 @@ async function carryOut(context: Context, entry: HandlerEntry, options: Options)
   }
 }
 
-function sandboxMissing({ name }: SandboxImage, { snapshotter, handlers }: HandlerTarget) {
+function sandboxMissing({ name, why }: SandboxImage, { snapshotter, handlers }: HandlerTarget): PlanWarning {
   const image = name === undefined ? "containerd's built-in pause image" : `the pause image ${name}`
   return {
     code: 'SANDBOX_IMAGE_MISSING',
-    detail: `${image} is not on the node: it was not made ready under ${snapshotter}, and pods of ${handlers.join(', ')} wait for it. Pull or import it, and run this again.`,
+    detail: `${image} was not made ready under ${snapshotter}, and pods of ${handlers.join(', ')} need it: ${why}. Pull or import it, and run this again.`,
   }
 }

@@ -58,6 +58,14 @@ await describeContainerd('an unpack for runtime handlers', (version) => {
     )
   })
 
+  test('a plan for a handler is that of its snapshotter', async () => {
+    const plan = async (...args: string[]): Promise<string> =>
+      (await node.run('plan', NAME, '-o', 'json', '-n', 'k8s.io', ...args)).stdout.toString()
+    const planned = await plan('--runtime-handler', 'copy')
+    expect(JSON.parse(planned)).toMatchObject({ snapshotter: second, reference: NAME })
+    expect(planned).toBe(await plan('-s', second))
+  })
+
   test('a pause image that is not on the node is a warning that names it', async () => {
     for (const entry of await node.entries('unpack', NAME, '--all-handlers')) {
       expect(entry.warnings.find(({ code }) => code === 'SANDBOX_IMAGE_MISSING')?.detail).toContain(PAUSE)

@@ -24,6 +24,12 @@ export const RUNTIME_HANDLER = {
     "the snapshotter of this runtime handler, by containerd's configuration; in namespace k8s.io unless one is named",
 } as const satisfies OptionSpec
 
+/** The same for a verb that takes one snapshotter only. */
+export const ONE_RUNTIME_HANDLER = {
+  value: RUNTIME_HANDLER.value,
+  summary: RUNTIME_HANDLER.summary,
+} as const satisfies OptionSpec
+
 export const ALL_HANDLERS = {
   summary:
     'the snapshotters of all runtime handlers, and the pause image under each; in namespace k8s.io unless one is named',

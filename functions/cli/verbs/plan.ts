@@ -1,9 +1,21 @@
+import { oneSnapshotter } from '../handlers.ts'
 import { clientOf } from '../server.ts'
 import { write } from '../output/console.ts'
 import { planText } from '../output/plan.ts'
 import { planHere, planInput, planRequest } from '../planning.ts'
 import { verb } from '../verb.ts'
-import { IMAGE, LABELS, PLATFORM, PROFILE, REFERENCE, SERVER, SNAPSHOTTER, TOKEN } from './options.ts'
+import {
+  CONTAINERD_CONFIG,
+  IMAGE,
+  LABELS,
+  ONE_RUNTIME_HANDLER,
+  PLATFORM,
+  PROFILE,
+  REFERENCE,
+  SERVER,
+  SNAPSHOTTER_OR_HANDLER,
+  TOKEN,
+} from './options.ts'
 
 export const planVerb = verb({
   path: ['plan'],
@@ -14,7 +26,9 @@ export const planVerb = verb({
     'They are the same from an image on the node, from files, and from a server.',
   arguments: [{ ...IMAGE, optional: true }],
   options: {
-    snapshotter: SNAPSHOTTER,
+    snapshotter: SNAPSHOTTER_OR_HANDLER,
+    runtimeHandler: ONE_RUNTIME_HANDLER,
+    containerdConfig: CONTAINERD_CONFIG,
     platform: PLATFORM,
     profile: PROFILE,
     labels: LABELS,
@@ -27,6 +41,7 @@ export const planVerb = verb({
   examples: [
     { command: 'plan nginx:1.29 --snapshotter nydus', summary: 'an image that the node has' },
     { command: 'plan nginx:1.29 -s nydus -o json | sha256sum', summary: "the plan's digest" },
+    { command: 'plan nginx:1.29 --runtime-handler kata', summary: 'for what pods of a runtime class use' },
     {
       command: 'plan --manifest m.json --config c.json --reference docker.io/library/nginx:1.29 -s stargz -o json',
       summary: 'with no node and no server',
@@ -37,7 +52,7 @@ export const planVerb = verb({
     const input = await planInput(
       context,
       { image: args.IMAGE, manifest: options.manifest, config: options.config },
-      options,
+      { ...options, snapshotter: await oneSnapshotter(context, options) },
     )
     const { server } = options
     const planned =

@@ -10,16 +10,18 @@ import { RuntimeService } from './proto/gen/runtime_pb.js'
 export interface SandboxImage {
   /** What the daemon calls it; undefined where only its own code says so, and no such image is on the node. */
   name: string | undefined
-  /** Undefined where it is not on the node. */
+  /** Undefined where it is not on the node, or not all of it that a plan needs. */
   image: NodeImage | undefined
+  /** Why there is no image. */
+  why?: string
 }
 
 const PINNED = 'io.cri-containerd.pinned'
 
 /**
  * Finds the pause image: the configured one; else what CRI says is its own (containerd 1); else the image that CRI has
- * pinned on the node (from 2.0 on CRI no longer says, but marks it). Errors as `resolve` of an image, without
- * IMAGE_NOT_FOUND.
+ * pinned on the node (from 2.0 on CRI no longer says, but marks it). Errors as `resolve` of an image, but for those that
+ * say that something is not there.
  */
 export async function findSandboxImage(
   backend: ContainerdBackend,
@@ -27,12 +29,12 @@ export async function findSandboxImage(
   options: Pick<ResolveOptions, 'platform' | 'signal'> = {},
 ): Promise<SandboxImage> {
   const name = config.sandboxImage ?? (await builtInName(backend)) ?? (await pinnedName(backend, config))
-  if (name === undefined) return { name, image: undefined }
+  if (name === undefined) return { name, image: undefined, why: 'no image on the node is marked as pinned by CRI' }
   try {
     return { name, image: await resolve(backend, name, options) }
   } catch (error) {
-    if (hasCode(error, 'IMAGE_NOT_FOUND')) return { name, image: undefined }
-    throw error
+    if (!hasCode(error, 'IMAGE_NOT_FOUND', 'BLOB_NOT_FOUND', 'PLATFORM_NOT_FOUND')) throw error
+    return { name, image: undefined, why: error.message }
   }
 }
 
