@@ -202,10 +202,9 @@ await describeContainerd('verify and repair', (version) => {
         state: 'broken',
         layers: [{}, { problems: [{ code: 'PARENT_WRONG', actual: '' }] }, {}],
       })
-      expect(await repairChain({ backend, planned, deep: true })).toMatchObject({
-        ok: true,
-        decision: { make: [1, 2] },
-      })
+      // Nothing refers to the lowest layer any more: the collector may have taken it.
+      const { ok, decision } = await repairChain({ backend, planned, deep: true })
+      expect({ ok, make: decision.make }).toEqual({ ok: true, make: expect.arrayContaining([1, 2]) as number[] })
     })
 
     test('a top without its parent, as containerd 2.1 makes one that is given another, does not pass as ready', async () => {

@@ -11,7 +11,7 @@ import { verifyChain } from '../verify/index.ts'
 import { bringBlobs, findBlobs, withWays } from './blobs.ts'
 import { decide, isNothing } from './decide.ts'
 import { withRepairLock } from './lock.ts'
-import { removeUpper } from './rebuild.ts'
+import { holdKept, removeUpper } from './rebuild.ts'
 import type { RepairDryRun, RepairEvent, RepairLook, RepairOptions, RepairResult } from './types.ts'
 import { inUse, usersOf, type Users } from './users.ts'
 
@@ -19,6 +19,8 @@ export type { RepairDryRun, RepairEvent, RepairOptions, RepairResult } from './t
 export { inUse } from './users.ts'
 
 const STALE_AFTER_MS = 60 * 60 * 1000
+/** How often the part that stays may go under the run before it is made again too, with no look at its blobs. */
+const LOOKS = 3
 
 interface Looked extends RepairLook {
   users: Users['users']
@@ -49,16 +51,17 @@ export async function repairChain(options: RepairOptions): Promise<RepairResult>
   checkAborted(signal)
   checkRequiredLabels(options)
   return await withRepairLock(backend, plan, emitUnpack, async () => {
-    const { users, ...look } = await lookAt(options)
-    const nothing = isNothing(look.decision)
-    if (nothing) {
+    const first = await lookAt(options)
+    if (isNothing(first.decision)) {
+      const { users: _, ...look } = first
       const { before, tree } = look
       const rest = { after: before, ...(tree ? { treeAfter: tree } : {}), ms: performance.now() - started }
       return { ...look, ok: before.ok && (tree?.ok ?? true), ...rest }
     }
-    const { decision, leftovers } = look
-    if (users.length > 0) throw inUse(plan, decision.remove.length, users)
-    const unpacked = await underLease(backend, { purpose: 'repair', signal, emit: emitUnpack }, async (leased) => {
+    const done = await underLease(backend, { purpose: 'repair', signal, emit: emitUnpack }, async (leased) => {
+      const { users, ...look } = await lookAndHold(options, leased, first)
+      const { decision, leftovers } = look
+      if (users.length > 0) throw inUse(plan, decision.remove.length, users)
       await withWays(options, (ways) => bringBlobs(options, look, ways, leased))
       for (const update of decision.update) {
         checkAborted(signal)
@@ -68,7 +71,7 @@ export async function repairChain(options: RepairOptions): Promise<RepairResult>
       }
       if (decision.remove.length > 0) await removeUpper({ leased, plan, decision, leftovers, signal, emit })
       // Its own lease takes over before this one ends.
-      return await unpack({
+      const unpacked = await unpack({
         backend,
         planned,
         signal,
@@ -77,11 +80,12 @@ export async function repairChain(options: RepairOptions): Promise<RepairResult>
         ...(options.blobs === undefined ? {} : { blobs: options.blobs }),
         ...(options.provide === undefined ? {} : { provide: options.provide }),
       })
+      return { ...look, unpacked }
     })
     const after = await verifyChain({ backend, plan })
     const treeAfter = deep ? await compareTree({ ...options, plan }) : undefined
     const ok = after.ok && (treeAfter?.ok ?? true)
-    return { ...look, ok, unpacked, after, ...(treeAfter ? { treeAfter } : {}), ms: performance.now() - started }
+    return { ...done, ok, after, ...(treeAfter ? { treeAfter } : {}), ms: performance.now() - started }
   })
 }
 
@@ -108,6 +112,17 @@ async function lookAt(options: RepairOptions): Promise<Looked> {
     leftovers,
     users,
   }
+}
+
+/** Holds what stays of the chain; where it went meanwhile, what is to be done is another, and decided again. */
+async function lookAndHold(options: RepairOptions, leased: Backend, first: Looked): Promise<Looked> {
+  const { plan } = options.planned
+  const snapshotter = leased.snapshotter(plan.snapshotter)
+  let look = first
+  for (let tries = 1; tries < LOOKS && !(await holdKept(snapshotter, plan, look.decision)); tries++) {
+    look = await lookAt(options)
+  }
+  return look
 }
 
 /** Whether the snapshot is there; one that went meanwhile is unpacked instead. */

@@ -24,7 +24,7 @@ export interface RemoveOptions {
  * Removes the upper part of a chain, from the top down, so that a kill at any instruction leaves what a run of unpack or
  * repair mends:
  *
- * 1. The part that stays is put under the lease, because what keeps it is about to change.
+ * 1. The part that stays is under the lease (`holdKept`), because what keeps it is about to change.
  * 2. The config's gc label is pointed at that part, or taken away where nothing stays, before anything is removed. A label
  *    that named a chain of which the top is gone would say that it is whole, and would hold nothing: the collector takes
  *    what is below a removed top. So after a kill the label holds just what is good, also when the lease has ended.
@@ -36,8 +36,7 @@ export interface RemoveOptions {
 export async function removeUpper(options: RemoveOptions): Promise<void> {
   const { leased, plan, decision, leftovers, signal, emit } = options
   const snapshotter = leased.snapshotter(plan.snapshotter)
-  const lowest = Math.min(...decision.remove.map(({ index }) => index))
-  if (lowest > 0) await hold(snapshotter, plan, lowest - 1)
+  const lowest = lowestOf(decision)
   const key = gcLabel(plan.snapshotter)
   const before = (await leased.content.info(plan.config.digest)).labels[key] ?? ''
   await leased.content.label(plan.config.digest, { [key]: plan.layers[lowest - 1]?.chainID ?? '' })
@@ -75,20 +74,27 @@ async function explain(leased: Backend, plan: Plan, { remove }: Decision, error:
 }
 
 /**
- * Puts a layer that is there, and with it those below, under the lease: containerd answers AlreadyExists to a Prepare
- * whose snapshot.ref it knows, and adds that snapshot to the lease. Where the layer went meanwhile, it is made again later.
+ * Puts the part of the chain that stays under the lease: containerd answers AlreadyExists to a Prepare whose snapshot.ref it
+ * knows, and adds that snapshot to the lease. False where the collector was faster, which happens where the part above
+ * stands elsewhere, so that nothing referred to this one any more.
  */
-async function hold(snapshotter: Snapshotter, plan: Plan, index: number): Promise<void> {
-  const layer = plan.layers[index]
-  if (layer === undefined || !(await statOrNone(snapshotter, layer.chainID))) return
+export async function holdKept(snapshotter: Snapshotter, plan: Plan, decision: Decision): Promise<boolean> {
+  const layer = decision.remove.length === 0 ? undefined : plan.layers[lowestOf(decision) - 1]
+  if (layer === undefined) return true
   const key = extractKey(layer.chainID)
   try {
     await snapshotter.prepare(key, layer.parent, { ...layer.labels })
   } catch (error) {
-    if (hasCode(error, 'ALREADY_EXISTS', 'SNAPSHOT_NOT_FOUND')) return
+    if (hasCode(error, 'ALREADY_EXISTS')) return (await statOrNone(snapshotter, layer.chainID)) !== undefined
+    if (hasCode(error, 'SNAPSHOT_NOT_FOUND')) return false
     throw error
   }
   await removeIfThere(snapshotter, key)
+  return false
+}
+
+function lowestOf({ remove }: Decision): number {
+  return Math.min(...remove.map(({ index }) => index))
 }
 
 /**
