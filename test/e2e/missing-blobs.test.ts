@@ -85,7 +85,7 @@ await describeContainerd('missing blobs', (version) => {
       await backend.content.label(image.manifest.digest, label)
       const spec = `docker://${peer.host}/team/labelled@${image.manifest.digest}`
       const look = await dryRun({ backend, plan: planned.plan, blobs: { sources: ['registry'] } })
-      expect(look.layers.map(({ blob }) => blob.from)).toEqual(image.layers.map(() => ({ from: 'source', spec })))
+      expect(look.layers.map(({ blob }) => blob.origin)).toEqual(image.layers.map(() => ({ from: 'source', spec })))
       const result = await unpack({ backend, planned, blobs: { sources: ['registry'] } })
       expect(origins(result)).toEqual(image.layers.map(() => ({ from: 'source', spec })))
       // The other one is not passed over in silence.
@@ -132,7 +132,7 @@ await describeContainerd('missing blobs', (version) => {
         const made = image.layers.map(() => ({ from: 'snapshotter', name: 'overlayfs' }))
 
         const look = await dryRun({ backend, plan: planned.plan, blobs: ways })
-        expect(look.layers.map(({ blob }) => blob.from)).toEqual(made)
+        expect(look.layers.map(({ blob }) => blob.origin)).toEqual(made)
         expect(look.missing).toEqual([])
         await expectUntouched(backend, node, kept)
 

@@ -56,7 +56,7 @@ export function dryRunText({ plan }: Planned, found: DryRun & { toImport: readon
 function blobText({ blob, digest }: DryRunLayer, { toImport }: { toImport: readonly string[] }): string {
   if (blob.there) return 'there'
   if (toImport.includes(digest)) return 'to import'
-  if (blob.from !== undefined) return originOf(blob.from)
+  if (blob.origin !== undefined) return originOf(blob.origin)
   return blob.need === 'required' ? 'missing' : 'not there'
 }
 

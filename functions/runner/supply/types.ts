@@ -52,5 +52,5 @@ export interface Way {
   close?(): Promise<void>
 }
 
-/** A way that does not help, in words; shown where a layer cannot be had. */
-export type Complain = (problem: string, cause?: unknown) => void
+/** Takes note of why a way that the user named does not help; it is shown where a layer cannot be had. */
+export type Complain = (text: string, cause?: unknown) => void

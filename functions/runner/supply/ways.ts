@@ -4,7 +4,7 @@ import { parseSpec } from '../sources/spec.ts'
 import { rebuilding } from './rebuild.ts'
 import { namedSource, REGISTRY } from './sources.ts'
 import { standIns } from './stand-in.ts'
-import type { BlobWays, Candidate, Placed, Provide, Way } from './types.ts'
+import type { BlobWays, Candidate, Complain, Placed, Provide, Way } from './types.ts'
 
 export interface WaysOptions {
   backend: Backend
@@ -22,6 +22,8 @@ export interface Ways {
   next(placed: Placed): Promise<Candidate | undefined>
   /** Why ways that the user named do not help, in words; each once. */
   problems(): string[]
+  /** The errors among those reasons. */
+  causes(): unknown[]
   close(): Promise<void>
 }
 
@@ -32,8 +34,8 @@ export interface Ways {
  */
 export function createWays(options: WaysOptions): Ways {
   const { backend, plan, blobs = {}, provide, signal } = options
-  const problems = new Set<string>()
-  const complain = (problem: string): void => void problems.add(problem)
+  const problems = new Map<string, unknown>()
+  const complain: Complain = (text, cause) => void problems.set(text, cause)
   const { sources = [], fromSnapshotter } = blobs
   for (const spec of sources) if (spec !== REGISTRY) parseSpec(spec)
   const ways: readonly Way[] = [
@@ -52,7 +54,8 @@ export function createWays(options: WaysOptions): Ways {
   return {
     current: (placed) => of(placed).current(),
     next: (placed) => of(placed).next(),
-    problems: () => [...problems],
+    problems: () => [...problems.keys()],
+    causes: () => [...problems.values()].filter((cause) => cause !== undefined),
     async close() {
       for (const way of ways) await way.close?.()
     },

@@ -32,21 +32,24 @@ export function tell(context: LayerContext, placed: Placed, step: LayerStep, sta
   })
 }
 
-/** BLOB_NOT_FOUND for everything that is missing, named in one error, with why ways that were named do not help. */
-export function blobsNotFound(
-  digests: readonly Digest[],
-  { why, problems = [] }: { why?: string; problems?: readonly string[] } = {},
-): LayercastError {
+/** What there is to say of missing blobs besides their names. */
+interface NotFoundOptions {
+  why?: string
+  /** Why ways that were named do not help, in words, and the errors among those reasons. */
+  problems?: readonly string[]
+  causes?: readonly unknown[]
+}
+
+/** BLOB_NOT_FOUND for everything that is missing, named in one error. */
+export function blobsNotFound(digests: readonly Digest[], options: NotFoundOptions = {}): LayercastError {
+  const { why, problems = [], causes = [] } = options
   const names = [...new Set(digests)]
   const what = names.length === 1 ? `blob ${names[0]} is` : `${names.length} blobs are`
   const list = names.length === 1 ? '' : `: ${names.join(', ')}`
-  const also = problems.map((problem) => `; ${problem}`).join('')
-  return new LayercastError(
-    'BLOB_NOT_FOUND',
-    `${what} not in the content store${why ? ` (${why})` : ''}${list}${also}`,
-    {
-      fix: BLOB_FIX,
-      detail: { digests: names, ...(problems.length > 0 ? { problems } : {}) },
-    },
-  )
+  const said = `${what} not in the content store${why ? ` (${why})` : ''}${list}`
+  return new LayercastError('BLOB_NOT_FOUND', [said, ...problems].join('; '), {
+    fix: BLOB_FIX,
+    ...(causes.length > 0 && { cause: causes.length === 1 ? causes[0] : new AggregateError(causes, 'no way helps') }),
+    detail: { digests: names, ...(problems.length > 0 && { problems }) },
+  })
 }

@@ -15,8 +15,8 @@ export interface DryRunLayer {
   snapshot: 'exists' | 'differs' | 'missing'
   /** What differs; only where `snapshot` is `differs`. */
   difference?: LabelDifference
-  /** `from` is absent where the blob is not there, and not needed or not to be had. */
-  blob: { need: BlobNeed; there: boolean; from?: BlobOrigin }
+  /** `origin` is absent where the blob is not there, and not needed or not to be had. */
+  blob: { need: BlobNeed; there: boolean; origin?: BlobOrigin }
 }
 
 export interface DryRun {
@@ -49,7 +49,7 @@ export async function dryRun(options: DryRunOptions): Promise<DryRun> {
     const configThere = await hasBlob(backend, plan.config.digest)
     const gcThere = configThere && hasGcLabel(await backend.content.info(plan.config.digest), plan)
     const lacking = layers.filter(
-      ({ snapshot, blob }) => snapshot === 'missing' && blob.need === 'required' && blob.from === undefined,
+      ({ snapshot, blob }) => snapshot === 'missing' && blob.need === 'required' && blob.origin === undefined,
     )
     const missing = new Set(lacking.map((layer) => layer.digest))
     if (!configThere && plan.layers.length > 0) missing.add(plan.config.digest)
@@ -74,13 +74,17 @@ async function lookAt(backend: Backend, plan: Plan, index: number, ways: Ways): 
   const same = difference && isSame(difference)
   const there = await hasBlob(backend, digest)
   const wanted = info === undefined && layer.blob === 'required'
-  const from = there ? ({ from: 'here' } as const) : wanted ? (await ways.current({ index, layer }))?.origin : undefined
+  const origin = there
+    ? ({ from: 'here' } as const)
+    : wanted
+      ? (await ways.current({ index, layer }))?.origin
+      : undefined
   return {
     index,
     digest,
     chainID: layer.chainID,
     snapshot: same === undefined ? 'missing' : same ? 'exists' : 'differs',
     ...(difference && !same ? { difference } : {}),
-    blob: { need: layer.blob, there, ...(from === undefined ? {} : { from }) },
+    blob: { need: layer.blob, there, ...(origin === undefined ? {} : { origin }) },
   }
 }

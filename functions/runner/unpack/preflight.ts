@@ -35,7 +35,8 @@ export async function preflight(backend: Backend, plan: Plan, ways: Ways): Promi
     if (candidate === undefined) absent.push(placed.layer.descriptor.digest)
     else toFetch.push({ placed, candidate })
   }
-  if (config === undefined || absent.length > 0) throw blobsNotFound(absent, { problems: ways.problems() })
+  if (config === undefined || absent.length > 0)
+    throw blobsNotFound(absent, { problems: ways.problems(), causes: ways.causes() })
   return { present, top, config, toFetch }
 }
 

@@ -54,7 +54,7 @@ export function missingBlobs({ backend: open, snapshotter, appliers }: SuiteOpti
 
         const look = await dryRun({ backend, plan: node.planned.plan })
         expect(look.layers.map(({ blob }) => blob)).toEqual(
-          expected.map((from) => ({ need: 'required', there: false, from })),
+          expected.map((origin) => ({ need: 'required', there: false, origin })),
         )
         expect(look).toMatchObject({ missing: [], problems: [], ready: false })
 
@@ -159,7 +159,7 @@ export function missingBlobs({ backend: open, snapshotter, appliers }: SuiteOpti
           return own ? { from: 'source', spec } : { from: 'source', spec, digest: other }
         })
         const look = await dryRun({ backend, plan: planned.plan, blobs: { sources: [spec] } })
-        expect(look.layers.map(({ blob }) => blob.from)).toEqual(found)
+        expect(look.layers.map(({ blob }) => blob.origin)).toEqual(found)
         expect(look.missing).toEqual([])
         await expectUntouched(backend, node, before)
 
