@@ -1,5 +1,8 @@
+import { existsSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { LayercastError } from '../../image/errors.ts'
+import { makeTree, type Layout } from './layout.ts'
 
 const SCHEMA_VERSION = 1
 
@@ -57,48 +60,55 @@ export type Row = Record<string, unknown>
  * The metadata of one root. Several processes may have it open: each change is one immediate transaction, which holds
  * the write lock from its first statement, so that what it reads is still so when it writes. A transaction never waits
  * for anything but the disk.
+ *
+ * A root that is not there is an empty one until the first change makes it: looking at a mistyped path, or a dry run,
+ * leaves no directories behind.
  */
 export class Database {
-  readonly #db: DatabaseSync
+  readonly #layout: Layout
   readonly #statements = new Map<string, StatementSync>()
+  #db: DatabaseSync | undefined
+  #closed = false
 
-  private constructor(db: DatabaseSync) {
-    this.#db = db
+  private constructor(layout: Layout) {
+    this.#layout = layout
   }
 
-  /** Opens the file, making it where it is not there. FAILED_PRECONDITION when a newer layercast made it. */
-  static open(path: string): Database {
-    const db = new DatabaseSync(path, { timeout: BUSY_MS, enableForeignKeyConstraints: true })
-    try {
-      db.exec('pragma journal_mode = wal; pragma synchronous = full')
-      const database = new Database(db)
-      database.transaction(() => migrate(db, path))
-      return database
-    } catch (error) {
-      db.close()
-      throw error
-    }
+  /**
+   * Opens what is there. SYSTEM_CALL_FAILED when it cannot be opened (or made, at the first change), FAILED_PRECONDITION
+   * when a newer layercast made it.
+   */
+  static open(layout: Layout): Database {
+    const database = new Database(layout)
+    if (database.#found() === undefined) checkPlace(layout)
+    return database
+  }
+
+  /** Whether the root has been made. */
+  get isThere(): boolean {
+    return this.#found() !== undefined
   }
 
   /** Runs the work under the write lock; all of it counts, or none of it. */
   transaction<T>(work: () => T): T {
-    this.#db.exec('begin immediate')
+    const db = this.#made()
+    db.exec('begin immediate')
     try {
       const result = work()
-      this.#db.exec('commit')
+      db.exec('commit')
       return result
     } catch (error) {
-      if (this.#db.isTransaction) this.#db.exec('rollback')
+      if (db.isTransaction) db.exec('rollback')
       throw error
     }
   }
 
   get(sql: string, ...values: SQLInputValue[]): Row | undefined {
-    return this.#prepare(sql).get(...values)
+    return this.#found() && this.#prepare(sql).get(...values)
   }
 
   all(sql: string, ...values: SQLInputValue[]): Row[] {
-    return this.#prepare(sql).all(...values)
+    return this.#found() ? this.#prepare(sql).all(...values) : []
   }
 
   /** How many rows changed. */
@@ -112,17 +122,69 @@ export class Database {
   }
 
   close(): void {
+    this.#closed = true
     this.#statements.clear()
-    this.#db.close()
+    this.#db?.close()
+    this.#db = undefined
+  }
+
+  /** The connection, where there is a file to connect to: another process may have made it since. */
+  #found(): DatabaseSync | undefined {
+    return this.#db ?? (existsSync(this.#layout.database) ? this.#made() : undefined)
+  }
+
+  #made(): DatabaseSync {
+    if (this.#closed) throw new Error(`the embedded root ${this.#layout.root} was closed`)
+    this.#db ??= connect(this.#layout)
+    return this.#db
   }
 
   #prepare(sql: string): StatementSync {
     let statement = this.#statements.get(sql)
     if (statement === undefined) {
-      statement = this.#db.prepare(sql)
+      statement = this.#made().prepare(sql)
       this.#statements.set(sql, statement)
     }
     return statement
+  }
+}
+
+function connect(layout: Layout): DatabaseSync {
+  try {
+    makeTree(layout)
+    return openFile(layout.database)
+  } catch (cause) {
+    throw cause instanceof LayercastError ? cause : cannotOpen(layout, cause)
+  }
+}
+
+/** Tells at once, not at the first change, where a file stands in the root's way. */
+function checkPlace(layout: Layout): void {
+  let place = layout.root
+  while (!existsSync(place)) place = dirname(place)
+  if (!statSync(place).isDirectory()) throw cannotOpen(layout, new Error(`${place} is not a directory`))
+}
+
+function cannotOpen({ root }: Layout, cause: unknown): LayercastError {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  return new LayercastError('SYSTEM_CALL_FAILED', `the embedded root ${root} cannot be opened: ${why}`, {
+    cause,
+    fix: 'Choose a directory that this user may write with --root, or run as root.',
+    detail: { root },
+  })
+}
+
+function openFile(path: string): DatabaseSync {
+  const db = new DatabaseSync(path, { timeout: BUSY_MS, enableForeignKeyConstraints: true })
+  try {
+    db.exec('pragma journal_mode = wal; pragma synchronous = full')
+    db.exec('begin immediate')
+    migrate(db, path)
+    db.exec('commit')
+    return db
+  } catch (error) {
+    db.close()
+    throw error
   }
 }
 

@@ -1,6 +1,5 @@
 import { isAbsolute, resolve } from 'node:path'
 import packageJSON from '../../../package.json' with { type: 'json' }
-import { LayercastError } from '../../image/errors.ts'
 import type { Applied, Backend } from '../ports.ts'
 import { absentSnapshotter } from './absent.ts'
 import { embeddedContent } from './content.ts'
@@ -10,42 +9,30 @@ import { layoutOf, type Layout } from './layout.ts'
 import { leaseHolder, noHolder, type Hold } from './lease-holder.ts'
 import { collectEnded, embeddedLeases } from './leases.ts'
 import { EmbeddedSnapshotter } from './snapshotter.ts'
-import { makeTree, sweep } from './sweep.ts'
+import { sweep } from './sweep.ts'
 
 /** The one snapshotter there is. It has the name of containerd's, and its semantics: plans for that one fit here. */
 const SNAPSHOTTER = 'overlayfs'
 
 /**
  * A backend without a daemon: blobs and snapshots in a directory tree under `root`, metadata in SQLite. Several
- * processes may have the same root open. What a killed process left is cleared away here. SYSTEM_CALL_FAILED when the
- * root cannot be made or written, FAILED_PRECONDITION when a newer layercast has written it.
+ * processes may have the same root open. What a killed process left is cleared away here. A root that is not there is made
+ * by the first change, not before. SYSTEM_CALL_FAILED when the root cannot be opened (or made, then), FAILED_PRECONDITION
+ * when a newer layercast has written it.
  */
 export async function openEmbedded(options: { root: string }): Promise<Backend> {
   const layout = layoutOf(isAbsolute(options.root) ? options.root : resolve(options.root))
-  const database = openTree(layout)
+  const database = Database.open(layout)
   try {
-    await sweep(database, layout)
-    await collectEnded(database, layout)
+    if (database.isThere) {
+      await sweep(database, layout)
+      await collectEnded(database, layout)
+    }
   } catch (error) {
     database.close()
     throw error
   }
   return backend(database, layout, noHolder)
-}
-
-function openTree(layout: Layout): Database {
-  try {
-    makeTree(layout)
-    return Database.open(layout.database)
-  } catch (cause) {
-    if (cause instanceof LayercastError) throw cause
-    const why = cause instanceof Error ? cause.message : String(cause)
-    throw new LayercastError('SYSTEM_CALL_FAILED', `the embedded root ${layout.root} cannot be opened: ${why}`, {
-      cause,
-      fix: 'Choose a directory that this user may write with --root, or run as root.',
-      detail: { root: layout.root },
-    })
-  }
 }
 
 function backend(database: Database, layout: Layout, hold: Hold): Backend {

@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { digestAlgorithm, type Digest } from '../../image/digest.ts'
 
@@ -21,6 +22,15 @@ export function layoutOf(root: string): Layout {
     blobs: join(root, 'blobs'),
     snapshots: join(root, 'snapshots'),
     trash: join(root, 'trash'),
+  }
+}
+
+/** Makes the directories below the root. */
+export function makeTree(layout: Layout): void {
+  mkdirSync(layout.root, { recursive: true, mode: 0o711 })
+  // Layers hold setuid programs of their own: nobody else gets at them through here.
+  for (const path of [layout.ingest, layout.blobs, layout.snapshots, layout.trash]) {
+    mkdirSync(path, { recursive: true, mode: 0o700 })
   }
 }
 

@@ -1,19 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readdirSync, renameSync } from 'node:fs'
+import { readdirSync, renameSync } from 'node:fs'
 import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Database } from './database.ts'
 import type { Layout } from './layout.ts'
 import { isOrphan } from './owner.ts'
-
-/** Makes the directories below the root. */
-export function makeTree(layout: Layout): void {
-  mkdirSync(layout.root, { recursive: true, mode: 0o711 })
-  // Layers hold setuid programs of their own: nobody else gets at them through here.
-  for (const path of [layout.ingest, layout.blobs, layout.snapshots, layout.trash]) {
-    mkdirSync(path, { recursive: true, mode: 0o700 })
-  }
-}
 
 /**
  * Moves a path out of sight, in one step that either happened or did not.

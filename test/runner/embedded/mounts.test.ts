@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { openEmbedded } from '../../../functions/runner/embedded/index.ts'
 import { withMounted } from '../../../functions/runner/system/mounted.ts'
-import { makeBase } from './root.ts'
+import { make, makeBase } from './root.ts'
 
 const base = makeBase()
 afterAll(() => rmSync(base, { recursive: true, force: true }))
@@ -55,7 +55,7 @@ test.skipIf(process.getuid?.() !== 0).each(['a:b', 'a,b', 'a b', 'a\\b', 'grüß
 
 test('a root of a newer layercast is left alone', async () => {
   const root = join(base, 'newer')
-  await (await openEmbedded({ root })).close()
+  await make(root)
   const { DatabaseSync } = await import('node:sqlite')
   const database = new DatabaseSync(join(root, 'layercast.db'))
   database.exec('pragma user_version = 99')

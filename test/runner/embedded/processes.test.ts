@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { openEmbedded } from '../../../functions/runner/embedded/index.ts'
 import { collect } from '../conformance/subject.ts'
-import { faults, makeBase } from './root.ts'
+import { faults, make, makeBase } from './root.ts'
 
 const base = makeBase()
 afterAll(() => rmSync(base, { recursive: true, force: true }))
@@ -92,7 +92,7 @@ describe('an embedded root', () => {
 
   test('is rid of what nobody has a row for, old writings of other machines included', async () => {
     const root = join(base, 'litter')
-    await (await openEmbedded({ root })).close()
+    await make(root)
     mkdirSync(join(root, 'snapshots/17/fs/deep/er'), { recursive: true })
     mkdirSync(join(root, 'snapshots/new-1'))
     mkdirSync(join(root, 'trash/x/y'), { recursive: true })
@@ -108,7 +108,7 @@ describe('an embedded root', () => {
 
   test('shows its content to nobody else', async () => {
     const root = join(base, 'private')
-    await (await openEmbedded({ root })).close()
+    await make(root)
     for (const name of ['snapshots', 'blobs', 'ingest', 'trash'])
       expect(statSync(join(root, name)).mode & 0o077).toBe(0)
   })

@@ -2,12 +2,25 @@ import { existsSync, mkdtempSync, readdirSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { openEmbedded } from '../../../functions/runner/embedded/index.ts'
 
 /** A new directory for roots. */
 export const makeBase = (): string => mkdtempSync(join(tmpdir(), 'layercast-embedded-'))
 
+/** Makes a root, as its first change does. */
+export async function make(root: string): Promise<void> {
+  const backend = await openEmbedded({ root })
+  await backend.leases.delete((await backend.leases.create()).id)
+  await backend.close()
+}
+
 /** What does not fit together under a root: rows without files, files without rows, and what nobody owns. */
 export function faults(root: string): string[] {
+  // Whoever is killed before the database is there has made directories at most.
+  if (!existsSync(join(root, 'layercast.db'))) {
+    const files = existsSync(root) ? readdirSync(root, { recursive: true, withFileTypes: true }) : []
+    return files.filter((entry) => !entry.isDirectory()).map(({ name }) => `file ${name} has no database`)
+  }
   const database = new DatabaseSync(join(root, 'layercast.db'), { readOnly: true })
   try {
     const wrong: string[] = []
