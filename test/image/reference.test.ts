@@ -114,16 +114,15 @@ describe('refuses', () => {
     expect(thrown(() => parseReference(`app@md5:${'a'.repeat(32)}`)).code).toBe('DIGEST_INVALID')
   })
 
-  test('anything at all with an error of the family, and soon', () => {
+  test('anything at all with an error of the family', () => {
     fc.assert(
       fc.property(
         fc.string({ unit: 'binary' }),
         (text) => void expect(tolerated(() => normalizeReference(text))).toBeDefined(),
       ),
     )
-    const started = performance.now()
-    thrown(() => normalizeReference(`${'a-'.repeat(2000)}!/x`))
-    thrown(() => normalizeReference(`${'a'.repeat(4000)}.!/x`))
-    expect(performance.now() - started).toBeLessThan(500)
+    // A grammar that went back over these would not be done before the test's time is.
+    expect(thrown(() => normalizeReference(`${'a-'.repeat(200_000)}!/x`)).code).toBe('REFERENCE_INVALID')
+    expect(thrown(() => normalizeReference(`${'a'.repeat(400_000)}.!/x`)).code).toBe('REFERENCE_INVALID')
   })
 })

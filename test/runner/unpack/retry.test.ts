@@ -37,13 +37,12 @@ test('what does not pass is not tried again; what stays away is given up', async
 
 test('an abort ends the waiting at once', async () => {
   const stop = new AbortController()
-  const started = performance.now()
   const running = retry(() => Promise.reject(away()), {
     what: 'ask',
     signal: stop.signal,
     attempts: 100,
     emit: () => setTimeout(() => stop.abort(), 5),
   })
+  // Waited out, a hundred attempts would take longer than any test may.
   await expect(running).rejects.toMatchObject({ code: 'ABORTED' })
-  expect(performance.now() - started).toBeLessThan(2_000)
 })
