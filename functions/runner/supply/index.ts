@@ -1,5 +1,4 @@
 /** Where the blobs come from that an unpack needs and the content store lacks. */
 export { createWays, type Ways } from './ways.ts'
-export { originText } from './text.ts'
 export { UNCOMPRESSED_LABEL } from './blob.ts'
 export type { BlobOrigin, BlobWays, Candidate, Placed, Provide } from './types.ts'
