@@ -20,7 +20,7 @@ export interface Host {
 export async function run(argv: readonly string[], host: Host): Promise<number> {
   const { streams } = host
   const interrupted = onSignals(host.process)
-  const closed = onClosedPipe(streams)
+  const output = onOutputLost(streams)
   let json = wantsJSON(argv)
   let verbose = argv.includes('--verbose')
   try {
@@ -31,38 +31,45 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
     }
     json = parsed.globals.output === 'json'
     verbose = parsed.globals.verbose
-    const signal = AbortSignal.any([interrupted.signal, closed.signal])
+    const signal = AbortSignal.any([interrupted.signal, output.signal])
     const { context, close } = createContext({ ...host, globals: parsed.globals, signal })
     try {
       await parsed.verb.run(context, parsed)
     } finally {
       await close()
     }
+    if (output.signal.aborted) throw output.signal.reason
     // Also after a signal: a server that was told to stop, or work that was done by then, has not failed.
     return 0
   } catch (error) {
     // Whoever read our output has what they wanted and went away: `layercast image ls | head -1` is no failure.
-    if (closed.signal.aborted) return 0
+    if (output.isUnread) return 0
     if (interrupted.status !== undefined && isAbort(error)) return interrupted.status
-    const failure = asLayercastError(error)
+    // What the verb says of being stopped is no news: why its output was lost is.
+    const failure = asLayercastError(output.signal.aborted ? output.signal.reason : error)
     streams.stderr.write(renderError(failure, { json, verbose }))
     return failure.exit
   } finally {
     interrupted.stop()
-    closed.stop()
+    output.stop()
   }
 }
 
-function onClosedPipe({ stdout, stderr }: Streams): { signal: AbortSignal; stop(): void } {
+/** A signal that is aborted once what is written goes nowhere: nobody reads it any more, or there is no room for it. */
+function onOutputLost({ stdout, stderr }: Streams): { signal: AbortSignal; readonly isUnread: boolean; stop(): void } {
   const controller = new AbortController()
+  let isUnread = false
   const listener = (error: NodeJS.ErrnoException): void => {
-    if (error.code === 'EPIPE') controller.abort(new LayercastError('ABORTED', 'nobody reads the output any more'))
-    else throw error
+    isUnread ||= error.code === 'EPIPE' && !controller.signal.aborted
+    controller.abort(isUnread ? new LayercastError('ABORTED', 'nobody reads the output any more') : error)
   }
   stdout.on('error', listener)
   stderr.on('error', listener)
   return {
     signal: controller.signal,
+    get isUnread() {
+      return isUnread
+    },
     stop: () => {
       stdout.off('error', listener)
       stderr.off('error', listener)

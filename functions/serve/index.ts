@@ -1,5 +1,5 @@
 /** `layercast serve`: the same Worker that runs at the edge, under workerd on this machine, its data in one directory. */
-import { mkdir, readFile } from 'node:fs/promises'
+import { access, constants, mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Miniflare, NoOpLog } from 'miniflare'
@@ -32,12 +32,13 @@ export interface Served {
 const PACKAGE = new URL('./', import.meta.resolve('layercast/package.json'))
 
 /**
- * Starts the built Worker with its database migrated. Errors: WORKER_NOT_BUILT, PORT_IN_USE, SERVER_FAILED when workerd
- * does not start, FAILED_PRECONDITION when another server has the directory, REQUEST_INVALID when the operator token's file holds something else.
+ * Starts the built Worker with its database migrated. Errors: SYSTEM_CALL_FAILED when the directory cannot be written,
+ * WORKER_NOT_BUILT, PORT_IN_USE, SERVER_FAILED when workerd does not start, FAILED_PRECONDITION when another server has
+ * the directory, REQUEST_INVALID when the operator token's file holds something else.
  */
 export async function serve(options: ServeOptions): Promise<Served> {
   const { root, host = '127.0.0.1', port = 0, log = (line) => process.stderr.write(`${line}\n`) } = options
-  await mkdir(root, { recursive: true, mode: 0o700 })
+  await makeRoot(root)
   const operatorTokenFile = join(root, 'operator-token')
   const openPlanner = options.openPlanner ?? isLoopback(host)
   const worker = await workerFiles()
@@ -91,6 +92,19 @@ export async function serve(options: ServeOptions): Promise<Served> {
   }
 }
 
+async function makeRoot(root: string): Promise<void> {
+  try {
+    await mkdir(root, { recursive: true, mode: 0o700 })
+    await access(root, constants.W_OK)
+  } catch (cause) {
+    throw new LayercastError('SYSTEM_CALL_FAILED', `the server cannot keep its data in ${root}`, {
+      cause,
+      fix: 'Name a directory that this user may write with --data.',
+      detail: { root },
+    })
+  }
+}
+
 async function workerFiles() {
   const built = new URL('dist/worker/', PACKAGE)
   try {
@@ -114,7 +128,11 @@ function startFailure(error: unknown, host: string, port: number): LayercastErro
       detail: { host, port },
     })
   }
-  return new LayercastError('SERVER_FAILED', `the server did not start: ${text}`, { cause: error })
+  return new LayercastError('SERVER_FAILED', `the server did not start on ${host}: ${text}`, {
+    cause: error,
+    fix: 'Give --host an address of this machine.',
+    detail: { host, port },
+  })
 }
 
 function isLoopback(host: string): boolean {

@@ -1,9 +1,12 @@
 import { LayercastError } from '../../image/errors.ts'
+import { systemFailure } from '../../runner/system/failure.ts'
 import { printable } from './text.ts'
 
-/** Any error as one of the family. What is none of ours is a fault of the program, and says so. */
+/** Any error as one of the family. What is neither ours nor the system's is a fault of the program, and says so. */
 export function asLayercastError(error: unknown): LayercastError {
   if (error instanceof LayercastError) return error
+  const refused = systemFailure(error)
+  if (refused !== undefined) return refused
   const message = error instanceof Error ? error.message : String(error)
   return new LayercastError('INTERNAL', message, {
     cause: error,

@@ -3,6 +3,7 @@ import type { Facts } from '../../contract/nodes.ts'
 import type { Digest } from '../../image/digest.ts'
 import { hasCode, LayercastError } from '../../image/errors.ts'
 import type { Backend } from '../ports.ts'
+import { systemFailure } from '../system/failure.ts'
 import { checkAborted } from '../unpack/abort.ts'
 import type { ApplierChoice } from '../unpack/index.ts'
 import { carryOut, fetchPlan } from './carry-out.ts'
@@ -102,13 +103,14 @@ async function runPlan(
 }
 
 function tellable(error: unknown): NonNullable<PlanOutcome['error']> {
-  if (!(error instanceof LayercastError)) {
+  const known = error instanceof LayercastError ? error : systemFailure(error)
+  if (known === undefined) {
     return {
       code: 'INTERNAL',
       message: (error instanceof Error ? error.message : String(error)).slice(0, MESSAGE_LIMIT),
     }
   }
-  const { code, message, fix } = error
+  const { code, message, fix } = known
   return { code, message: message.slice(0, MESSAGE_LIMIT), ...(fix === undefined ? {} : { fix }) }
 }
 

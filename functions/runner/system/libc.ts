@@ -5,6 +5,7 @@
  */
 import koffi from 'koffi'
 import { LayercastError } from '../../image/errors.ts'
+import { REMEDIES } from './failure.ts'
 
 // The process's own symbols: glibc or musl, whichever this Node runs on.
 const library = koffi.load(null)
@@ -68,21 +69,10 @@ function errnoName(result: number): string {
   return names.get(Math.abs(result)) ?? `errno ${Math.abs(result)}`
 }
 
-const NEEDS: Readonly<Record<string, string>> = {
-  EPERM: 'run as root (CAP_SYS_ADMIN, CAP_MKNOD and CAP_CHOWN), in the initial user namespace',
-  EACCES: 'run as root (CAP_SYS_ADMIN and CAP_DAC_OVERRIDE), and check the security module of the machine',
-  ENOSYS: 'use a Linux kernel of 5.6 or later, and a container runtime whose seccomp profile allows the call',
-  ENOSPC: 'make room on the file system, or free inodes',
-  EDQUOT: 'raise the disk quota',
-  EROFS: 'use a directory on a writable file system',
-  ENODEV: 'load the kernel module of this file system type',
-  EMFILE: 'raise the limit of open files (ulimit -n)',
-}
-
 /** A SYSTEM_CALL_FAILED error; `detail` has the call, the error number's name and the path. */
 export function systemError(call: string, result: number, path: string, fix?: string): LayercastError {
   const name = errnoName(result)
-  const help = fix ?? NEEDS[name]
+  const help = fix ?? REMEDIES[name]
   return new LayercastError('SYSTEM_CALL_FAILED', `${call} failed on ${JSON.stringify(path)}: ${name}`, {
     detail: { call, errno: name, path },
     ...(help === undefined ? {} : { fix: help }),
