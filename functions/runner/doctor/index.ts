@@ -7,7 +7,7 @@ import * as snapshotters from './checks/snapshotters.ts'
 import * as versions from './checks/versions.ts'
 
 export { gatherFacts, type NodeFacts } from './facts.ts'
-export type { Finding, Severity } from './finding.ts'
+export type { Finding } from './finding.ts'
 
 const CHECKS: readonly Check[] = [
   files.configAssumed,
@@ -15,6 +15,7 @@ const CHECKS: readonly Check[] = [
   files.importMissing,
   files.versionTooNew,
   files.importTooNew,
+  files.versionsMixed,
   snapshotters.criNotReady,
   snapshotters.snapshotterMissing,
   snapshotters.snapshotterNotReady,

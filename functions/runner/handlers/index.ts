@@ -48,7 +48,7 @@ export async function resolveHandlers(
 }
 
 /** The handlers of a target, for a sentence: `handlers kata, runc`. */
-export function handlersText({ handlers }: Pick<HandlerTarget, 'handlers'>): string {
+function handlersText({ handlers }: Pick<HandlerTarget, 'handlers'>): string {
   return `${handlers.length === 1 ? 'handler' : 'handlers'} ${handlers.join(', ')}`
 }
 

@@ -3,7 +3,8 @@ import { dirname, isAbsolute, join, normalize } from 'node:path'
 import { parse, TomlError } from 'smol-toml'
 import { LayercastError } from '../../image/errors.ts'
 import { mergeConfig, tableAt, type Table } from './merge.ts'
-import { migrateToV3 } from './migrate.ts'
+import { migrateNames, migrateToV3 } from './migrate.ts'
+import type { DaemonVersion } from './daemon-version.ts'
 
 /** Where containerd looks without `--config`. */
 export const DEFAULT_CONFIG_PATH = '/etc/containerd/config.toml'
@@ -69,15 +70,35 @@ function resolveImports(parent: string, imports: unknown, daemonMajor: number): 
 }
 
 /**
+ * The version that containerd 2.0 to 2.2 takes for that of all files: the last one's, where those of version 1 are renamed
+ * to what was the version by then, at first the newest.
+ */
+export function wholeVersion(files: readonly Pick<ConfigFile, 'version'>[]): number {
+  return files.findLast(({ version }) => version >= 2)?.version ?? 3
+}
+
+/** How a daemon puts files together; it changed twice. */
+interface Rules {
+  /** The daemon's major version: containerd 1 replaces a plugin's section by that of a later file. */
+  major: number
+  /** What is migrated to version 3: nothing by containerd 1, what all files came to by 2.0 to 2.2, each file from 2.3 on. */
+  migrates: 'nothing' | 'whole' | 'files'
+}
+
+function rulesOf({ major, minor }: DaemonVersion): Rules {
+  const whole = major === 2 && minor < 3
+  return { major, migrates: major < 2 ? 'nothing' : whole ? 'whole' : 'files' }
+}
+
+/**
  * Loads containerd's configuration from a file and all that it imports, breadth first, each file once, later files winning.
  * @param path the main file
- * @param daemonMajor the daemon's major version: containerd 2 migrates each file to version 3 before it merges it
+ * @param daemon the version of the daemon, whose rules are followed
  * @throws FILE_NOT_FOUND for the main file, NODE_CONFIG_INVALID
  */
-export function loadConfigFiles(path: string, daemonMajor: number): LoadedConfig {
-  const files: ConfigFile[] = []
-  const missingImports: MissingImport[] = []
-  const merged: Table = { plugins: {}, proxy_plugins: {} }
+export function loadConfigFiles(path: string, daemon: DaemonVersion): LoadedConfig {
+  const rules = rulesOf(daemon)
+  const loaded: LoadedConfig = { files: [], missingImports: [], merged: { plugins: {}, proxy_plugins: {} } }
   const seen = new Set<string>()
   const pending = [{ path, importedBy: '' }]
   for (let item = pending.shift(); item !== undefined; item = pending.shift()) {
@@ -85,19 +106,32 @@ export function loadConfigFiles(path: string, daemonMajor: number): LoadedConfig
     if (seen.has(next)) continue
     seen.add(next)
     if (item.importedBy !== '' && !existsSync(next)) {
-      missingImports.push(item)
+      loaded.missingImports.push(item)
       continue
     }
     const config = readToml(next)
-    const stated = Number(config['version'] ?? 0)
-    const version = Number.isSafeInteger(stated) && stated > 0 ? stated : 1
-    const lost = daemonMajor >= 2 && version < 3 ? migrateToV3(config) : []
-    const earlier = tableAt(merged, 'plugins') ?? {}
-    const replaced = daemonMajor >= 2 ? [] : Object.keys(tableAt(config, 'plugins') ?? {}).filter((id) => id in earlier)
-    mergeConfig(merged, config, daemonMajor)
-    files.push({ path: next, version, lost, replaced: replaced.toSorted() })
-    const imports = resolveImports(next, config['imports'], daemonMajor)
+    loaded.files.push(takeIn(loaded.merged, config, next, rules))
+    const imports = resolveImports(next, config['imports'], rules.major)
     pending.push(...imports.map((imported) => ({ path: imported, importedBy: next })))
   }
-  return { files, missingImports, merged }
+  if (rules.migrates === 'whole') migrateWhole(loaded)
+  return loaded
+}
+
+function takeIn(merged: Table, config: Table, path: string, { major, migrates }: Rules): ConfigFile {
+  const stated = Number(config['version'] ?? 0)
+  const version = Number.isSafeInteger(stated) && stated > 0 ? stated : 1
+  const lost = migrates === 'files' && version < 3 ? migrateToV3(config) : []
+  if (migrates === 'whole' && version < 2) migrateNames(tableAt(config, 'plugins') ?? {})
+  const earlier = tableAt(merged, 'plugins') ?? {}
+  const replaced = major >= 2 ? [] : Object.keys(tableAt(config, 'plugins') ?? {}).filter((id) => id in earlier)
+  mergeConfig(merged, config, major)
+  return { path, version, lost, replaced: replaced.toSorted() }
+}
+
+function migrateWhole({ files, merged }: LoadedConfig): void {
+  const last = files.at(-1)
+  if (last === undefined || wholeVersion(files) !== 2) return
+  // Which of the files states what is lost is not known any more; what is to be done is the same for all.
+  last.lost.push(...migrateToV3(merged))
 }

@@ -6,14 +6,11 @@ import {
   type LoadedConfig,
   type MissingImport,
 } from './files.ts'
+import type { DaemonVersion } from './daemon-version.ts'
 import { pullsLocally } from './local-pull.ts'
 import { booleanAt, stringAt, table, tableAt, type Table } from './merge.ts'
 
-/** The daemon that reads the files; its rules differ by version. */
-export interface DaemonVersion {
-  major: number
-  minor: number
-}
+export type { DaemonVersion } from './daemon-version.ts'
 
 /** A runtime handler of CRI, and where its images and containers go. */
 export interface RuntimeHandler {
@@ -158,7 +155,7 @@ export function readNodeConfig(options: { path?: string; daemon: DaemonVersion }
   const { path = DEFAULT_CONFIG_PATH, daemon } = options
   const absent = options.path === undefined && !existsSync(path)
   const nothing: LoadedConfig = { files: [], missingImports: [], merged: {} }
-  const { files, missingImports, merged } = absent ? nothing : loadConfigFiles(path, daemon.major)
+  const { files, missingImports, merged } = absent ? nothing : loadConfigFiles(path, daemon)
   const sections = criSections(merged, daemon.major)
   const snapshotter = stringAt(sections.image, 'snapshotter') ?? 'overlayfs'
   const transfer = tableAt(merged, 'plugins', 'io.containerd.transfer.v1.local')

@@ -11,7 +11,7 @@ const IMAGE_KEYS = ['snapshotter', 'disable_snapshot_annotations', 'discard_unpa
 const PULL_KEYS = ['registry', 'max_concurrent_downloads', 'image_pull_with_sync_fs']
 
 /** How version 1 files call the plugin that version 2 calls by its full name. */
-function migrateNames(plugins: Table): void {
+export function migrateNames(plugins: Table): void {
   if (plugins['cri'] !== undefined && plugins[OLD_CRI] === undefined) {
     plugins[OLD_CRI] = plugins['cri']
     delete plugins['cri']

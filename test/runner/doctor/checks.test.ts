@@ -174,6 +174,28 @@ describe('an unpack platform', () => {
   })
 })
 
+describe('files of several versions', () => {
+  const mixed = (minor: number, ...versions: number[]) =>
+    diagnose({
+      ...HEALTHY,
+      ...daemon(2, minor, 9),
+      config: {
+        ...CONFIG,
+        files: versions.map((version, index) => ({ path: `/${index}.toml`, version, lost: [], replaced: [] })),
+      },
+    }).flatMap(({ code, what }) => (code === 'CONFIG_VERSIONS_MIXED' ? [what.split(' ')[0]] : []))
+
+  test('are all taken for the last one’s by 2.0 to 2.2, so that a version 2 file beside a newer one does not count', () => {
+    expect(mixed(1, 3, 2, 3)).toEqual(['/1.toml'])
+    expect(mixed(1, 1)).toEqual(['/0.toml'])
+  })
+  test('are migrated where the last one is of version 2, and each by itself from 2.3 on', () => {
+    expect(mixed(2, 3, 2)).toEqual([])
+    expect(mixed(2, 2, 1)).toEqual([])
+    expect(mixed(3, 3, 2, 3)).toEqual([])
+  })
+})
+
 test('a snapshotter that a handler needs is an error where one that nobody names is a note', () => {
   const severity = (id: string) =>
     diagnose({ ...HEALTHY, plugins: [...HEALTHY.plugins.filter((p) => p.id !== id), plugin(id, 'no')] })[0]?.severity

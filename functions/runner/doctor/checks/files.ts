@@ -1,3 +1,4 @@
+import { wholeVersion } from '../../node-config/files.ts'
 import type { NodeFacts } from '../facts.ts'
 import type { Check } from '../finding.ts'
 
@@ -46,6 +47,19 @@ export const importTooNew: Check = (facts) => {
       severity: 'error',
       what: `${file.path} is of version ${file.version}, and ${main.path}, which imports it, of ${main.version}: containerd ${facts.version} does not start again from that`,
       fix: `Give ${main.path} the higher version: \`containerd config migrate\` writes it anew.`,
+    }))
+}
+
+/** Before 2.3, containerd 2 takes the last file's version for that of all. */
+export const versionsMixed: Check = ({ config: { files }, daemon, version }) => {
+  if (daemon.major !== 2 || daemon.minor > 2 || wholeVersion(files) === 2) return []
+  return files
+    .filter((file) => file.version < 3)
+    .map((file) => ({
+      code: 'CONFIG_VERSIONS_MIXED',
+      severity: 'warning',
+      what: `${file.path} is of version ${file.version}, and containerd ${version} takes all files for version 3: what it says under io.containerd.grpc.v1.cri does not count`,
+      fix: 'Write all files as version 3: `containerd config migrate` shows how.',
     }))
 }
 
