@@ -38,12 +38,12 @@ async function demo(image: string | undefined): Promise<void> {
       fix: 'Write oci:DIR, oci-archive:FILE.tar, docker-archive:FILE.tar or docker://NAME, or nothing for one made of this machine.',
     })
   }
-  await rm(place, { recursive: true, force: true })
-  await mkdir(place, { mode: 0o700 })
-
+  await mkdir(place, { recursive: true, mode: 0o700 })
   const spec = image ?? `oci:${join(place, 'image')}`
   const made = image === undefined ? await compose() : []
+  // Read before the node of the last time goes; the image that the demo composed may be the one named.
   const found = await inspect(spec)
+  await rm(join(place, 'node'), { recursive: true, force: true })
   say([['image', `${found.reference}  (${image === undefined ? shown(spec) : spec})`]])
 
   const planned = await planOnWorker(found)
@@ -83,6 +83,7 @@ async function demo(image: string | undefined): Promise<void> {
 }
 
 async function compose(): Promise<string[]> {
+  await rm(join(place, 'image'), { recursive: true, force: true })
   const { layers } = await composeImage({
     checkout,
     directory: join(place, 'image'),

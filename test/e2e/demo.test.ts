@@ -90,6 +90,14 @@ describe.skipIf(!isRoot)('npm run demo (as root)', () => {
     expect(line(stdout, 'verified')).toContain(image.chainIDs.at(-1))
   })
 
+  test('takes the image that it made the last time, and leaves it where it is', async () => {
+    const { stdout: first } = await demo()
+    const { stdout: again } = await demo([`oci:${join(checkout, '.demo', 'image')}`])
+    expect(line(again, 'verified')).toBe(line(first, 'verified'))
+    await expect(demo(['oci:/nowhere'])).rejects.toMatchObject({ code: 3 })
+    expect(existsSync(join(checkout, '.demo', 'image', 'index.json'))).toBe(true)
+  })
+
   test('says what it takes where it is given something else', async () => {
     await expect(demo(['nginx'])).rejects.toMatchObject({
       code: 2,
