@@ -221,6 +221,19 @@ describe('bad input has its own code and status', () => {
       'USAGE',
       2,
     ],
+    [
+      'an assignment with an empty selector',
+      ['assign', 'x', '-s', 'y', '--server', 'http://127.0.0.1:9', '--token', 'x', '--selector', ''],
+      'SELECTOR_INVALID',
+      2,
+    ],
+    // What was mistyped is told before what cannot be reached.
+    [
+      'an interval that is none',
+      ['agent', '--server', 'http://127.0.0.1:9', '--interval', 'soon', '--address', '/nowhere.sock'],
+      'USAGE',
+      2,
+    ],
     ['an import of what is no source', ['image', 'import', 'nginx'], 'USAGE', 2],
     ['an empty plan', ['apply', '-'], 'JSON_INVALID', 2],
   ]

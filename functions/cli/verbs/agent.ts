@@ -44,17 +44,18 @@ export const agentVerb = verb({
   async run(context, { options }) {
     const { runAgent, runOnce } = await import('../../runner/agent/index.ts')
     const agent: AgentOptions = {
-      backend: await context.backend(),
       server: options.server,
       labels: keyValues('--label', options.label),
       signal: context.signal,
-      onEvent: (event) => tell(context, event),
+      onEvent: teller(context),
       ...(options.joinToken !== undefined && { joinToken: await readToken(options.joinToken) }),
       ...(options.name !== undefined && { name: options.name }),
       ...(options.state !== undefined && { stateDirectory: options.state }),
       ...(options.interval !== undefined && { intervalMs: seconds('--interval', options.interval) * 1000 }),
       // The parser has checked it against the option's choices.
       ...(options.applier !== undefined && { applier: options.applier as ApplierChoice }),
+      // Last: what was mistyped is told before what cannot be reached.
+      backend: await context.backend(),
     }
     if (!options.once) return runAgent(agent)
     const result = await runOnce(agent)
@@ -64,12 +65,24 @@ export const agentVerb = verb({
   },
 })
 
+/** Tells what happens, and of a plan that every round finds ready the first time only: a log is not to fill with it. */
+function teller(context: Context): (event: AgentEvent) => void {
+  const ready = new Set<string>()
+  return (event) => {
+    if (event.type !== 'plan' || event.step !== 'done') return tell(context, event)
+    const { outcome } = event
+    if (ready.has(outcome.digest) && outcome.ready) context.detail(outcomeText(outcome))
+    else context.note(outcomeText(outcome))
+    if (outcome.error) ready.delete(outcome.digest)
+    else ready.add(outcome.digest)
+  }
+}
+
 function tell(context: Context, event: AgentEvent): void {
   if (event.type === 'enrolled') context.note(`joined ${event.server} as ${event.name} (${event.id})`)
   else if (event.type === 'assignment' && event.changed) {
     context.note(`generation ${event.generation}: ${count(event.plans, 'plan')}`)
-  } else if (event.type === 'plan' && event.step === 'done') context.note(outcomeText(event.outcome))
-  else if (event.type === 'reported') context.detail(`reported on generation ${event.generation}`)
+  } else if (event.type === 'reported') context.detail(`reported on generation ${event.generation}`)
   else if (event.type === 'waiting') context.detail(`asking again in ${duration(event.waitMs)}`)
   else if (event.type === 'failed') {
     const why = event.error instanceof Error ? event.error.message : String(event.error)

@@ -32,6 +32,9 @@ export const assignVerb = verb({
     { command: "assign oci:./image -s overlayfs --selector '*'", summary: 'to every node' },
   ],
   async run(context, { args, options }) {
+    const { parseSelector } = await import('../../contract/selector.ts')
+    // Before anything is asked of anyone: what was mistyped is told first.
+    parseSelector(options.selector)
     const client = await operatorClient(context, options)
     const input = inputOf(await lookUp(context, args.IMAGE, options), options)
     const planned = await client.plan(planRequest(input))
