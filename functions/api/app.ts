@@ -41,7 +41,7 @@ export function createApp(): App {
     answerProblem(
       c,
       new LayercastError('NOT_FOUND', `there is no ${c.req.method} ${c.req.path}`, {
-        fix: 'See /openapi.json for the calls that there are',
+        fix: 'See /openapi.json for the calls that there are.',
       }),
     ),
   )

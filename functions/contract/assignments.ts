@@ -4,7 +4,10 @@ import { digest, id, json, jsonBody, pageOf, pageQuery, timestamp } from './fiel
 import { planByDigest } from './plans.ts'
 import { defineRoute } from './route.ts'
 
-const selector = z.string().min(1).max(4096).openapi({ description: 'key=value[,key=value], or * for every node' })
+const selector = z
+  .string()
+  .max(4096)
+  .openapi({ description: 'key=value[,key=value], or * for every node', minLength: 1 })
 
 const assignment = z
   .object({

@@ -89,7 +89,7 @@ export async function call<R extends Route>(to: Connection, route: R, args: Argu
   if (answer.status >= 400) throw fromProblem(tryJson(answer.bytes), answer.status, url.origin)
   if (answer.status >= 300 && answer.status !== 304) {
     throw new LayercastError('SERVER_FAILED', `${url.origin} answered a redirect, status ${answer.status}`, {
-      fix: 'Name the address that it redirects to',
+      fix: 'Name the address that it redirects to.',
       detail: { location: answer.headers.get('location') },
     })
   }
@@ -107,7 +107,7 @@ export async function ask<R extends Route>(to: Connection, route: R, args: Argum
       `${to.server} answered ${route.method} ${route.path} with something else`,
       {
         cause: read?.error,
-        fix: 'Check that the server and this client are of versions that go together',
+        fix: 'Check that the server and this client are of versions that go together.',
       },
     )
   }
@@ -118,7 +118,7 @@ function address(server: string, path: string, params: unknown, query: unknown):
   const base = URL.parse(server.endsWith('/') ? server : `${server}/`)
   if (base === null || !/^https?:$/.test(base.protocol)) {
     throw new LayercastError('USAGE', `${JSON.stringify(server)} is not an http or https address`, {
-      fix: 'Write it as http://127.0.0.1:8787',
+      fix: 'Write it with its scheme, as in http://127.0.0.1:8787.',
     })
   }
   const filled = path.replaceAll(/\{(\w+)\}/g, (_, name: string) =>
@@ -147,7 +147,7 @@ function failure(error: unknown, url: URL, signal: AbortSignal | undefined): Lay
   const why = error instanceof Error && error.name === 'TimeoutError' ? 'it did not answer in time' : reason(error)
   return new LayercastError('SERVER_UNREACHABLE', `cannot reach ${url.origin}: ${why}`, {
     cause: error,
-    fix: 'Check the address, and that the server runs (layercast serve)',
+    fix: 'Check the address, and that the server runs (layercast serve).',
   })
 }
 

@@ -61,7 +61,9 @@ const planDocument = z
 const planOptions = {
   reference: z.string().min(1).max(4096).openapi({ example: 'docker.io/library/nginx:1.29' }),
   snapshotter: z
-    .union([snapshotterName, z.array(snapshotterName).min(1).max(16)])
+    .union([snapshotterName, z.array(snapshotterName).min(1).max(16)], {
+      error: "due is a snapshotter's name, or 1 to 16 of them",
+    })
     .openapi({ description: 'One, or several of which each gets a plan' }),
   profile: z
     .string()

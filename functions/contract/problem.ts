@@ -49,7 +49,7 @@ export function fromProblem(body: unknown, status: number, where: string): Layer
   if (!read.success) {
     return new LayercastError(codeOfStatus(status), `${where} answered status ${status} with no problem document`, {
       detail: { status },
-      fix: 'Check that the address is that of a layercast API',
+      fix: 'Check that the address is that of a layercast API.',
     })
   }
   const { code, detail, fix, facts } = read.data

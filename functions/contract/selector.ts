@@ -32,6 +32,6 @@ export function formatSelector(selector: Selector): string {
 
 function invalid(text: string, why: string): LayercastError {
   return new LayercastError('SELECTOR_INVALID', `${JSON.stringify(text)} is not a selector: ${why}`, {
-    fix: 'Write key=value, or several with commas, or * for every node',
+    fix: 'Write key=value, or several with commas, or * for every node.',
   })
 }

@@ -113,7 +113,7 @@ async function workerFiles() {
   } catch (error) {
     throw new LayercastError('WORKER_NOT_BUILT', 'dist/worker does not hold the built Worker', {
       cause: error,
-      fix: 'Run npm run build',
+      fix: 'Run npm run build.',
     })
   }
 }
@@ -124,7 +124,7 @@ function startFailure(error: unknown, host: string, port: number): LayercastErro
   if ((error as { code?: unknown }).code === 'ERR_ADDRESS_IN_USE' || /address (?:already )?in use/i.test(text)) {
     return new LayercastError('PORT_IN_USE', `port ${port} of ${host} is taken`, {
       cause: error,
-      fix: 'Choose another with --port, or stop what listens there',
+      fix: 'Choose another with --port, or stop what listens there.',
       detail: { host, port },
     })
   }

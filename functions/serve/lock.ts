@@ -14,7 +14,7 @@ export function lockDirectory(root: string, file: string): { release: () => void
     if ((error as { errcode?: unknown }).errcode !== SQLITE_BUSY) throw error
     throw new LayercastError('FAILED_PRECONDITION', `another server runs on ${root}`, {
       cause: error,
-      fix: 'Stop it, or give this one a directory of its own',
+      fix: 'Stop it, or give this one a directory of its own.',
       detail: { root },
     })
   }

@@ -10,7 +10,7 @@ export async function operatorTokenHash(file: string): Promise<string> {
   const text = (await existing(file)) ?? (await make(file))
   if (!TOKEN.test(text)) {
     throw new LayercastError('REQUEST_INVALID', `${file} holds no operator token`, {
-      fix: 'Put the token back, or remove the file to have a new one made',
+      fix: 'Put the token back, or remove the file to have a new one made.',
     })
   }
   return createHash('sha256').update(text).digest('hex')

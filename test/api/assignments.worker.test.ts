@@ -105,7 +105,7 @@ describe('an assignment', () => {
       'IMAGE_NOT_FOUND',
     ],
     ['a selector that is none', { selector: 'zone', plans: [`sha256:${'0'.repeat(64)}`] }, 'SELECTOR_INVALID'],
-    ['an empty selector', { selector: '', plans: [`sha256:${'0'.repeat(64)}`] }, 'REQUEST_INVALID'],
+    ['an empty selector', { selector: '', plans: [`sha256:${'0'.repeat(64)}`] }, 'SELECTOR_INVALID'],
     ['no plan', { selector: '*', plans: [] }, 'REQUEST_INVALID'],
     ['neither plans nor an image', { selector: '*' }, 'REQUEST_INVALID'],
     ['a digest that is none', { selector: '*', plans: ['x'] }, 'DIGEST_INVALID'],
@@ -113,7 +113,7 @@ describe('an assignment', () => {
     const node = await api.enrol('one')
     const before = await node.client.ownAssignment()
     const response = await api.call('/v1/assignments', { method: 'POST', token: OPERATOR, json })
-    expect((await problemOf(response)).code).toBe(code)
+    expect(await problemOf(response)).toMatchObject({ code, fix: expect.stringMatching(/^[A-Z].*\.$/u) as string })
     expect(await node.client.ownAssignment()).toEqual(before)
     expect((await api.operator.assignments()).items).toEqual([])
   })

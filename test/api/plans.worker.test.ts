@@ -188,8 +188,11 @@ describe('POST /v1/plans', () => {
       { json: { reference, snapshotter: 'x', manifest: testImage(12).manifestDigest } },
       'IMAGE_NOT_FOUND',
     ],
-  ])('refuses %s', async (_, call, code) => {
-    expect((await problemOf(await api.call('/v1/plans', { method: 'POST', ...call }))).code).toBe(code)
+    ['no snapshotter', { json: { reference, manifest: testImage(12).manifestDigest } }, 'REQUEST_INVALID'],
+  ])('refuses %s, and says what is due', async (_, call, code) => {
+    const problem = await problemOf(await api.call('/v1/plans', { method: 'POST', ...call }))
+    expect(problem).toMatchObject({ code, fix: expect.stringMatching(/^[A-Z].*\.$/u) as string })
+    expect(problem.detail).not.toMatch(/invalid input$/iu)
   })
 
   test('a kept manifest whose config is not: the config is named', async () => {

@@ -41,11 +41,11 @@ function isFirstOperator(env: Env, sha256: string): boolean {
 
 function callerOf(row: TokenWithNode): Caller {
   if (row.revoked_at !== null) {
-    throw new LayercastError('TOKEN_REVOKED', `token ${row.id} was revoked`, { fix: 'Ask an operator for a new one' })
+    throw new LayercastError('TOKEN_REVOKED', `token ${row.id} was revoked`, { fix: 'Ask an operator for a new one.' })
   }
   if (row.expires_at !== null && row.expires_at <= Date.now()) {
     throw new LayercastError('TOKEN_EXPIRED', `token ${row.id} expired at ${new Date(row.expires_at).toISOString()}`, {
-      fix: 'Ask an operator for a new one',
+      fix: 'Ask an operator for a new one.',
     })
   }
   if (row.scope === 'operator') return { scope: 'operator' }
@@ -56,6 +56,6 @@ function callerOf(row: TokenWithNode): Caller {
 
 function invalid(): LayercastError {
   return new LayercastError('TOKEN_INVALID', 'the token is not one of this fleet', {
-    fix: 'Check that it was copied whole, and that it belongs to this server',
+    fix: 'Check that it was copied whole, and that it belongs to this server.',
   })
 }

@@ -14,7 +14,7 @@ export async function authorize(env: Env, access: Access, header: string | undef
   const allowed = access === 'planner' ? ['operator', 'node'] : [access]
   if (!allowed.includes(caller.scope)) {
     throw new LayercastError('TOKEN_SCOPE', `a token of scope ${caller.scope} does not do for this call`, {
-      fix: `Use a token of scope ${allowed.join(' or ')}`,
+      fix: `Use a token of scope ${allowed.join(' or ')}.`,
       detail: { scope: caller.scope, needed: allowed },
     })
   }

@@ -9,6 +9,6 @@ export function refuseCrossSite(c: Context): void {
   const site = c.req.header('sec-fetch-site')
   if (c.req.method === 'GET' || site === undefined || site === 'none' || site === 'same-origin') return
   throw new LayercastError('TOKEN_MISSING', 'a page of another site may not call this without a token', {
-    fix: 'Call it from a program, or send a token',
+    fix: 'Call it from a program, or send a token.',
   })
 }

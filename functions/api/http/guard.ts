@@ -16,7 +16,7 @@ export function guard(route: Route): MiddlewareHandler<AppEnv> {
     c.set('caller', caller)
     if (route.request?.query === undefined && Object.keys(c.req.query()).length > 0) {
       throw new LayercastError('REQUEST_INVALID', 'this call takes no query parameters', {
-        fix: 'See /openapi.json for what this call takes',
+        fix: 'See /openapi.json for what this call takes.',
       })
     }
     const limit = route['x-body-limit']

@@ -21,7 +21,7 @@ export function refusal(target: string, error: z.ZodError): LayercastError {
   const [first] = issues
   const message = first === undefined ? 'the request is not valid' : `${first.path}: ${first.message}`
   return new LayercastError(ownCode(error) ?? 'REQUEST_INVALID', message, {
-    fix: 'See /openapi.json for what this call takes',
+    fix: 'See /openapi.json for what this call takes.',
     detail: { issues: issues.slice(0, 16) },
   })
 }
@@ -38,11 +38,14 @@ function knownError(error: unknown): LayercastError {
   if (error instanceof HTTPException && error.status === 415) {
     return new LayercastError('MEDIA_TYPE_UNSUPPORTED', 'this call takes no body of that Content-Type', {
       cause: error,
-      fix: 'See /openapi.json for the types that it takes',
+      fix: 'See /openapi.json for the types that it takes.',
     })
   }
   if (error instanceof HTTPException && error.status < 500) {
-    return new LayercastError('REQUEST_INVALID', error.message, { cause: error })
+    return new LayercastError('REQUEST_INVALID', error.message, {
+      cause: error,
+      fix: 'See /openapi.json for what this call takes.',
+    })
   }
   return unknownError(error)
 }
@@ -54,7 +57,7 @@ function unknownError(error: unknown): LayercastError {
   console.error(JSON.stringify({ level: 'error', id, error: told }))
   return new LayercastError('INTERNAL', 'something went wrong here that should not have', {
     cause: error,
-    fix: `Ask who runs this server to look for ${id} in its log`,
+    fix: `Ask who runs this server to look for ${id} in its log.`,
     detail: { id },
   })
 }

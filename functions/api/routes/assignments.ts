@@ -19,7 +19,7 @@ export function mountAssignments(app: App): void {
       const [missing] = await missingPlans(c.env.DB, FLEET, plans)
       if (missing !== undefined) {
         throw new LayercastError('PLAN_NOT_FOUND', `no plan ${missing} is kept here`, {
-          fix: 'Make it first, with POST /v1/plans',
+          fix: 'Make it first, with POST /v1/plans.',
           detail: { digest: missing },
         })
       }
@@ -48,6 +48,6 @@ export function mountAssignments(app: App): void {
 
 function noAssignment(id: string): LayercastError {
   return new LayercastError('ASSIGNMENT_NOT_FOUND', `there is no assignment ${id}`, {
-    fix: 'See the assignments with GET /v1/assignments',
+    fix: "See them with 'layercast assignment ls', or GET /v1/assignments.",
   })
 }

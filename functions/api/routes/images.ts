@@ -40,7 +40,7 @@ function checkDocument(bytes: Uint8Array, mediaType: string): void {
   else if (isConfig(mediaType)) parseConfig(bytes)
   else {
     throw new LayercastError('MEDIA_TYPE_UNSUPPORTED', `${JSON.stringify(mediaType)} is not an image document's type`, {
-      fix: 'Send a manifest, an index or a config, and say which in Content-Type',
+      fix: 'Send a manifest, an index or a config, and say which in Content-Type.',
     })
   }
 }

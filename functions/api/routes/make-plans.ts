@@ -38,7 +38,7 @@ export async function keptDocuments(
       'REQUEST_INVALID',
       `${request.manifest} is an index: it takes a platform to choose from it`,
       {
-        fix: 'Say the platform, such as linux/amd64',
+        fix: 'Say the platform, such as linux/amd64.',
       },
     )
   }

@@ -29,15 +29,15 @@ export function mountNodes(app: App): void {
         return c.json({ id: result.nodeId, name, token: token.text }, 200)
       case 'name-taken':
         throw new LayercastError('NODE_EXISTS', `a node ${name} has enrolled already`, {
-          fix: 'Remove that node, choose another name, or enrol with the enrolmentKey that it enrolled with',
+          fix: 'Remove that node, choose another name, or enrol with the enrolmentKey that it enrolled with.',
         })
       case 'used-up':
         throw new LayercastError('TOKEN_USED_UP', `token ${joinTokenId} has let in as many nodes as it may`, {
-          fix: 'Ask an operator for a new one',
+          fix: 'Ask an operator for a new one.',
         })
       case 'revoked':
         throw new LayercastError('TOKEN_REVOKED', `token ${joinTokenId} was revoked`, {
-          fix: 'Ask an operator for a new one',
+          fix: 'Ask an operator for a new one.',
         })
     }
   })
@@ -74,5 +74,7 @@ function joinTokenOf(caller: Caller): string {
 }
 
 function noNode(id: string): LayercastError {
-  return new LayercastError('NODE_NOT_FOUND', `there is no node ${id}`, { fix: 'See the nodes with GET /v1/nodes' })
+  return new LayercastError('NODE_NOT_FOUND', `there is no node ${id}`, {
+    fix: "See them with 'layercast node ls', or GET /v1/nodes.",
+  })
 }

@@ -26,7 +26,7 @@ export function mountOwnNode(app: App): void {
         'REQUEST_INVALID',
         `generation ${generation} was never given: the newest is ${node.generation}`,
         {
-          fix: 'Ask for the assignment again',
+          fix: 'Ask for the assignment again.',
           detail: { generation, newest: node.generation },
         },
       )

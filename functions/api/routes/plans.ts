@@ -23,7 +23,7 @@ export function mountPlans(app: App): void {
     }
     if (!type.startsWith('application/json')) {
       throw new LayercastError('REQUEST_INVALID', 'there is no image to plan in the request', {
-        fix: 'Send multipart/form-data with the parts manifest and config, or JSON that names a kept manifest',
+        fix: 'Send multipart/form-data with the parts manifest and config, or JSON that names a kept manifest.',
       })
     }
     const request = c.req.valid('json') as z.output<typeof planByDigest>

@@ -12,7 +12,7 @@ export function afterKey(list: string, query: PageQuery): string {
   const key = decodePart(query.cursor.split('.', 2)[1] ?? '')
   if (key === undefined || key === '' || query.cursor !== cursorAt(list, key)) {
     throw new LayercastError('REQUEST_INVALID', 'the cursor is not one of this list', {
-      fix: 'Use the nextCursor of the page before, or none to begin',
+      fix: 'Use the nextCursor of the page before, or none to begin.',
     })
   }
   return key

@@ -13,7 +13,7 @@ export async function imageFor(db: D1Database, fleet: string, caller: Caller, di
   const image = visible ? await readImage(db, fleet, digest) : undefined
   if (image !== undefined) return image
   throw new LayercastError('IMAGE_NOT_FOUND', `no manifest, index or config ${digest} is kept here`, {
-    fix: 'Keep it first, with POST /v1/images',
+    fix: 'Keep it first, with POST /v1/images.',
     detail: { digest },
   })
 }
@@ -24,7 +24,7 @@ export async function planFor(db: D1Database, fleet: string, caller: Caller, dig
   const bytes = visible ? await readPlan(db, fleet, digest) : undefined
   if (bytes !== undefined) return bytes
   throw new LayercastError('PLAN_NOT_FOUND', `no plan ${digest} is kept here`, {
-    fix: 'Make it first, with POST /v1/plans',
+    fix: 'Make it first, with POST /v1/plans.',
     detail: { digest },
   })
 }

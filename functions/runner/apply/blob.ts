@@ -48,7 +48,7 @@ export async function* readBlob(
   const actual = `${digestAlgorithm(layer.digest)}:${hash.digest('hex')}`
   if (actual !== layer.digest) {
     throw new LayercastError('DIGEST_MISMATCH', `the blob of layer ${layer.digest} has the digest ${actual}`, {
-      fix: 'remove the blob from the content store and fetch it again',
+      fix: 'Remove the blob from the content store and fetch it again.',
       detail: { expected: layer.digest, actual },
     })
   }
@@ -70,7 +70,7 @@ function wrongSize(layer: Descriptor, size: number): LayercastError {
     'DIGEST_MISMATCH',
     `the blob of layer ${layer.digest} has ${more}${size} bytes, not ${layer.size}`,
     {
-      fix: 'remove the blob from the content store and fetch it again',
+      fix: 'Remove the blob from the content store and fetch it again.',
       detail: { expected: layer.size, actual: size },
     },
   )

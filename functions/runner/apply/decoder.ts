@@ -80,13 +80,13 @@ function openDecoder(head: Buffer, limit: number): Decoder | undefined {
 function checkMediaType({ mediaType, digest }: Descriptor): void {
   if (isEncrypted(mediaType)) {
     throw new LayercastError('LAYER_UNSUPPORTED', `the layer ${digest} is encrypted (${mediaType})`, {
-      fix: 'apply it with containerd (--applier containerd), set up with the keys and a stream processor',
+      fix: 'Apply it with containerd (--applier containerd), set up with the keys and a stream processor.',
       detail: { mediaType },
     })
   }
   if (!isLayer(mediaType) || mediaType.startsWith('application/vnd.erofs.')) {
     throw new LayercastError('LAYER_UNSUPPORTED', `the layer ${digest} has the media type ${mediaType}`, {
-      fix: 'apply it with containerd (--applier containerd)',
+      fix: 'Apply it with containerd (--applier containerd).',
       detail: { mediaType },
     })
   }
@@ -97,7 +97,7 @@ function translate(error: CoreError, limit: number): unknown {
   if (error.code === 'ZSTD_DICTIONARY' || error.code === 'ZSTD_WINDOW') {
     return new LayercastError('LAYER_UNSUPPORTED', error.message, {
       cause: error,
-      fix: 'compress the layer anew, with a window of at most 128 MiB and no dictionary',
+      fix: 'Compress the layer anew, with a window of at most 128 MiB and no dictionary.',
     })
   }
   if (/^(GZIP|DEFLATE|ZSTD)_/.test(error.code) && error.code !== 'ZSTD_MEMORY') {

@@ -86,7 +86,7 @@ function readContent(header: TarHeader, path: readonly string[], metadata: Metad
     default:
       throw new LayercastError('LAYER_UNSUPPORTED', `the entry has the type ${JSON.stringify(header.type)}`, {
         detail: { type: header.type },
-        fix: 'build the image with a tool that writes plain POSIX archives',
+        fix: 'Build the image with a tool that writes plain POSIX archives.',
       })
   }
 }
@@ -106,7 +106,7 @@ function readLink(link: string): string[] {
       'LAYER_UNSUPPORTED',
       `the hard link has aufs's own ${fromByteString(link)} for its target`,
       {
-        fix: 'rebuild the image: aufs kept hard links in a form that no present tool writes',
+        fix: 'Rebuild the image: aufs kept hard links in a form that no present tool writes.',
       },
     )
   }

@@ -25,14 +25,14 @@ const XATTR_VALUE = 65536
 export function tooLarge(message: string, detail: Record<string, unknown>): LayercastError {
   return new LayercastError('LAYER_TOO_LARGE', message, {
     detail,
-    fix: 'when the layer is to be trusted, raise the limit that it exceeds',
+    fix: 'Do not use this image unless you trust it; containerd, which sets no limits, can apply it (--applier containerd).',
   })
 }
 
 export function unsafe(message: string, detail: Record<string, unknown> = {}): LayercastError {
   return new LayercastError('LAYER_UNSAFE', message, {
     detail,
-    fix: 'do not use this image: no tool makes such an entry by itself',
+    fix: 'Do not use this image: no tool makes such an entry by itself.',
   })
 }
 

@@ -38,7 +38,7 @@ export function createApplier(options: ApplierOptions): Applier {
     async apply(layer: Descriptor, mounts: readonly Mount[], applying: ApplyOptions = {}): Promise<Applied> {
       if (mounts.length === 0) {
         throw new LayercastError('SNAPSHOT_WITHOUT_MOUNTS', `there is no mount to apply layer ${layer.digest} to`, {
-          fix: 'see the log of the snapshotter: it has prepared nothing that could be written to',
+          fix: 'See the log of the snapshotter: it has prepared nothing that could be written to.',
         })
       }
       const upper = bareUpper(mounts)

@@ -27,7 +27,7 @@ export interface RawHeader {
 export function corrupt(message: string, detail: Record<string, unknown> = {}): LayercastError {
   return new LayercastError('LAYER_CORRUPT', message, {
     detail,
-    fix: 'fetch the layer again; when its digest is right, the image itself was built wrongly',
+    fix: 'Fetch the layer again; when its digest is right, the image itself was built wrongly.',
   })
 }
 

@@ -139,7 +139,7 @@ export class Whiteouts {
   #makeOpaque(directory: Directory): void {
     if (directory.path === '') {
       throw new LayercastError('LAYER_UNSUPPORTED', 'the layer hides all of the layers below at its root', {
-        fix: 'unpack this image without parallel mode: overlayfs has no sign for an opaque root',
+        fix: 'Unpack this image without parallel mode: overlayfs has no sign for an opaque root.',
       })
     }
     must(setXattr(directory.fd, 'trusted.overlay.opaque', 'y'), 'fsetxattr', fromByteString(directory.path))

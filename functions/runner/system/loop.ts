@@ -57,7 +57,7 @@ function openControl(): number {
   const control = openAt(AT_FDCWD, CONTROL, O_RDWR)
   if (control !== -errno.ENOENT) return must(control, 'openat2', CONTROL)
   throw new LayercastError('FAILED_PRECONDITION', `there are no loop devices here: ${CONTROL} is missing`, {
-    fix: 'load the kernel module loop, and let the container have /dev/loop-control and /dev/loop*',
+    fix: 'Load the kernel module loop, and let the container have /dev/loop-control and /dev/loop*.',
   })
 }
 

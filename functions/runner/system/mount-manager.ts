@@ -102,7 +102,7 @@ function fillIn(text: string, mount: Mount, before: readonly MountedAt[]): strin
 
 function refused(message: string, mount: Mount): LayercastError {
   return new LayercastError('FAILED_PRECONDITION', message, {
-    fix: 'apply the layer with containerd (--applier containerd)',
+    fix: 'Apply the layer with containerd (--applier containerd).',
     detail: { mount },
   })
 }

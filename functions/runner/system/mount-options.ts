@@ -73,7 +73,7 @@ export function parseMountOptions(options: readonly string[]): ParsedOptions {
     const clear = CLEAR[option]
     if (option.startsWith('X-containerd.')) {
       throw new LayercastError('FAILED_PRECONDITION', `the mount option ${option} is for containerd's mount manager`, {
-        fix: 'activate the mounts through containerd, or apply the layer with containerd (--applier containerd)',
+        fix: 'Activate the mounts through containerd, or apply the layer with containerd (--applier containerd).',
       })
     } else if (set !== undefined && (set & PROPAGATION) !== 0) propagation |= set
     else if (set !== undefined) flags |= set

@@ -166,7 +166,7 @@ function defaultDirectory(): string {
   }
   throw new LayercastError('SYSTEM_CALL_FAILED', `no private directory for mounts: ${candidates.join(', ')}`, {
     cause: failure,
-    fix: `remove ${candidates.at(-1) ?? ''} if it is not yours, or set TMPDIR`,
+    fix: `Remove ${candidates.at(-1) ?? ''} if it is not yours, or set TMPDIR.`,
     detail: { call: 'mkdir', errno: errnoOf(failure), path: candidates.at(-1) ?? '' },
   })
 }
