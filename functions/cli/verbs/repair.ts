@@ -1,17 +1,20 @@
 import { LayercastError } from '../../image/errors.ts'
+import { oneSnapshotter } from '../handlers.ts'
 import { inputOf, lookUp, planHere } from '../planning.ts'
 import { repairPlan } from '../repairing.ts'
 import { verb } from '../verb.ts'
 import {
   APPLIER,
+  CONTAINERD_CONFIG,
   DRY_RUN,
   FROM_SNAPSHOTTER,
   IMAGE,
   LABELS,
+  ONE_RUNTIME_HANDLER,
   PLATFORM,
   PROFILE,
   REFERENCE,
-  SNAPSHOTTER,
+  SNAPSHOTTER_OR_HANDLER,
   SOURCE,
 } from './options.ts'
 
@@ -25,7 +28,9 @@ export const repairVerb = verb({
     'another image stands on them: then nothing is changed, and they are named.',
   arguments: [IMAGE],
   options: {
-    snapshotter: { ...SNAPSHOTTER, summary: 'the snapshotter that it should be ready under' },
+    snapshotter: { ...SNAPSHOTTER_OR_HANDLER, summary: 'the snapshotter that it should be ready under' },
+    runtimeHandler: ONE_RUNTIME_HANDLER,
+    containerdConfig: CONTAINERD_CONFIG,
     deep: { summary: 'compare the files with what the layers describe, and make again what differs' },
     contents: { summary: 'with --deep: the content of the files counts too' },
     source: SOURCE,
@@ -45,7 +50,9 @@ export const repairVerb = verb({
     if (options.contents && !options.deep) {
       throw new LayercastError('USAGE', '--contents is given without --deep', { fix: 'Give --deep too.' })
     }
-    const planned = await planHere(inputOf(await lookUp(context, args.IMAGE, options), options))
+    const snapshotter = await oneSnapshotter(context, options)
+    const image = await lookUp(context, args.IMAGE, options)
+    const planned = await planHere(inputOf(image, { ...options, snapshotter }))
     await repairPlan(context, planned, options)
   },
 })

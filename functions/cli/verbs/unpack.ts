@@ -1,7 +1,9 @@
 import type { Context } from '../context.ts'
-import { chooseSnapshotter } from '../handlers.ts'
+import { chooseSnapshotter, oneSnapshotter } from '../handlers.ts'
+import { LayercastError } from '../../image/errors.ts'
 import { importImage } from '../importing.ts'
 import { inputOf, lookUp, planHere, type PlanningOptions } from '../planning.ts'
+import { repairPlan } from '../repairing.ts'
 import { dryRunPlan, runDryRun, unpackPlan, type UnpackingOptions } from '../unpacking.ts'
 import { unpackForHandlers } from '../unpacking-handlers.ts'
 import { verb } from '../verb.ts'
@@ -42,6 +44,7 @@ export const unpackVerb = verb({
     source: SOURCE,
     fromSnapshotter: FROM_SNAPSHOTTER,
     applier: APPLIER,
+    repair: { summary: "mend or remake what is there and not as planned, as 'layercast repair' does" },
     dryRun: DRY_RUN,
   },
   examples: [
@@ -52,11 +55,16 @@ export const unpackVerb = verb({
       command: 'unpack nginx:1.29 --all-handlers',
       summary: 'what pods of any runtime class need, pause image included',
     },
+    {
+      command: 'unpack nginx:1.29 -s nydus -n k8s.io --repair',
+      summary: 'also where a chain without labels is in the way',
+    },
     { command: 'unpack nginx:1.29 -s native --source registry', summary: 'layers that were discarded after the pull' },
     { command: 'unpack docker-archive:nginx.tar -s overlayfs --root ./node', summary: 'with no containerd' },
   ],
   async run(context, { args, options }) {
     const chosen = chooseSnapshotter(context, options)
+    if (options.repair) return unpackRepairing(context, args.IMAGE, options)
     if ('handlers' in chosen) return unpackForHandlers(context, args.IMAGE, chosen.handlers, options)
     await unpackOne(context, args.IMAGE, { ...options, ...chosen })
   },
@@ -78,4 +86,29 @@ async function unpackOne(
     await importImage(context, image, options)
   }
   await unpackPlan(context, planned, options)
+}
+
+/** A repair also makes what is not there at all: what is added to it is that the image may come from a source. */
+async function unpackRepairing(
+  context: Context,
+  image: string,
+  options: Omit<PlanningOptions, 'snapshotter'> &
+    UnpackingOptions & {
+      snapshotter?: string | undefined
+      runtimeHandler: readonly string[]
+      allHandlers: boolean
+      containerdConfig?: string | undefined
+      dryRun: boolean
+    },
+): Promise<void> {
+  if (options.allHandlers || options.runtimeHandler.length > 1) {
+    throw new LayercastError('USAGE', '--repair is given for several runtime handlers', {
+      fix: 'Repair one at a time: --snapshotter NAME, or --runtime-handler NAME once.',
+    })
+  }
+  const snapshotter = await oneSnapshotter(context, { ...options, runtimeHandler: options.runtimeHandler[0] })
+  const { isSpec } = await import('../../runner/image/index.ts')
+  const planned = await planHere(inputOf(await lookUp(context, image, options), { ...options, snapshotter }))
+  if (isSpec(image) && !options.dryRun) await importImage(context, image, options)
+  await repairPlan(context, planned, { ...options, deep: false, contents: false })
 }

@@ -7,9 +7,10 @@ import type { Context } from '../context.ts'
 import { table } from '../output/table.ts'
 import { count } from '../output/text.ts'
 import { treeFields, verifyText } from '../output/verify.ts'
+import { oneSnapshotter } from '../handlers.ts'
 import { inputOf, lookUp, planHere, type PlanningOptions } from '../planning.ts'
 import { verb } from '../verb.ts'
-import { IMAGE, LABELS, PLATFORM, PROFILE, REFERENCE } from './options.ts'
+import { CONTAINERD_CONFIG, IMAGE, LABELS, ONE_RUNTIME_HANDLER, PLATFORM, PROFILE, REFERENCE } from './options.ts'
 
 export const verifyVerb = verb({
   path: ['verify'],
@@ -26,6 +27,8 @@ export const verifyVerb = verb({
       env: 'CONTAINERD_SNAPSHOTTER',
       summary: 'the snapshotter that it should be ready under (with --all: every one that an image is unpacked under)',
     },
+    runtimeHandler: ONE_RUNTIME_HANDLER,
+    containerdConfig: CONTAINERD_CONFIG,
     all: { summary: 'every image of the node' },
     deep: { summary: 'compare the tree under the snapshotter with what the layers describe' },
     contents: { summary: 'with --deep: compare the content of the files too' },
@@ -48,11 +51,12 @@ export const verifyVerb = verb({
     if (options.all) {
       if (args.IMAGE !== undefined) throw usage('IMAGE and --all are given', 'Give one of them.')
       if (options.reference !== undefined) throw usage('--reference goes with one IMAGE', 'Leave it away.')
-      return await verifyEvery(context, options)
+      const { runtimeHandler } = options
+      const handled = runtimeHandler === undefined ? undefined : await oneSnapshotter(context, options)
+      return await verifyEvery(context, { ...options, snapshotter: handled ?? options.snapshotter })
     }
-    const { snapshotter } = options
     if (args.IMAGE === undefined) throw usage('no IMAGE is given', 'Name an image, or give --all.')
-    if (snapshotter === undefined) throw usage('--snapshotter is not given', 'Give --snapshotter NAME.')
+    const snapshotter = await oneSnapshotter(context, options)
     await verifyOne(context, args.IMAGE, { ...options, snapshotter })
   },
 })
