@@ -1,5 +1,5 @@
 // The one door to the core: hashing, chain IDs, and decompression, the same in Node and in workerd.
 export { chainIDs } from './chain.ts'
-export { gunzip, unzstd, type Decoder, type DecoderOptions } from './decoder.ts'
+export { gunzip, unzstd, type Decoder } from './decoder.ts'
 export { CoreError, type CoreCode } from './errors.ts'
 export { sha256, Sha256, type Engine } from './hash.ts'

@@ -7,7 +7,7 @@ export interface Contestant {
 /** Medians, in milliseconds, by contestant. */
 export type Medians = ReadonlyMap<string, number>
 
-export function median(values: readonly number[]): number {
+function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = sorted.length >> 1
   const upper = sorted[middle] ?? Number.NaN

@@ -3,7 +3,7 @@ import { gunzip, unzstd, type CoreCode, type Decoder } from '../../../core-wasm/
 import { concat, crc32, cut, verdict, type Verdict } from '../suites/support.ts'
 
 /** The most that an input of the fuzzer may decompress to; more is refused by both. */
-export const LIMIT = 1_000_000
+const LIMIT = 1_000_000
 
 interface Theirs {
   bytes: Uint8Array
