@@ -1,9 +1,9 @@
 import { LayercastError } from '../../image/errors.ts'
 import type { SnapshotInfo } from '../../runner/ports.ts'
+import { removeSnapshots } from '../../runner/removal.ts'
 import { fields } from '../output/table.ts'
 import { verb } from '../verb.ts'
 import { DRY_RUN, SNAPSHOTTER } from './options.ts'
-import { removeSnapshot } from './snapshots.ts'
 
 export const snapshotRmVerb = verb({
   path: ['snapshot', 'rm'],
@@ -26,7 +26,8 @@ export const snapshotRmVerb = verb({
     },
   ],
   async run(context, { args, options }) {
-    const snapshotter = (await context.backend()).snapshotter(options.snapshotter)
+    const backend = await context.backend()
+    const snapshotter = backend.snapshotter(options.snapshotter)
     const all: SnapshotInfo[] = []
     for await (const info of snapshotter.list()) all.push(info)
 
@@ -51,12 +52,7 @@ export const snapshotRmVerb = verb({
       }
     }
     const removed = topDown(order, all)
-    if (!options.dryRun) {
-      for (const name of removed) {
-        context.signal.throwIfAborted()
-        await removeSnapshot(snapshotter, name)
-      }
-    }
+    if (!options.dryRun) await removeSnapshots(backend, snapshotter, removed, context.signal)
     await context.show({ snapshotter: snapshotter.name, removed, dryRun: options.dryRun }, () =>
       fields(removed.map((name) => [options.dryRun ? 'would remove' : 'removed', name])),
     )

@@ -1,6 +1,4 @@
 /** What the `snapshot` verbs have in common: which snapshotters they look at, and what is in them. */
-import { setTimeout as sleep } from 'node:timers/promises'
-import { hasCode } from '../../image/errors.ts'
 import type { Backend, SnapshotInfo, Snapshotter, Usage } from '../../runner/ports.ts'
 import type { Context } from '../context.ts'
 import type { OptionSpec } from '../verb.ts'
@@ -46,24 +44,4 @@ export async function findSnapshots(
     }
   }
   return found
-}
-
-const REMOVE_TRIES = 20
-const REMOVE_WAIT_MS = 100
-
-/**
- * Removes a snapshot whose own children were removed just now. containerd's collector works beside this: it may take the
- * snapshot first, which is as good, or still be busy with a child, which is over in a moment.
- */
-export async function removeSnapshot(snapshotter: Snapshotter, name: string): Promise<void> {
-  for (let tries = 1; ; tries++) {
-    try {
-      await snapshotter.remove(name)
-      return
-    } catch (error) {
-      if (hasCode(error, 'SNAPSHOT_NOT_FOUND')) return
-      if (!hasCode(error, 'FAILED_PRECONDITION') || tries === REMOVE_TRIES) throw error
-      await sleep(REMOVE_WAIT_MS)
-    }
-  }
 }

@@ -7,7 +7,7 @@ import { Leases as LeasesService } from './proto/gen/leases_pb.js'
 const EXPIRE = 'containerd.io/gc.expire'
 const DAY = 24 * 60 * 60
 
-/** The daemon's leases in one namespace. NOT_FOUND where a lease to delete is not there. */
+/** The daemon's leases in one namespace. NOT_FOUND where a lease is not there. */
 export function containerdLeases(connection: Connection): Leases {
   const client = connection.client(LeasesService)
   return {
@@ -18,6 +18,13 @@ export function containerdLeases(connection: Connection): Leases {
         client.create({ id, labels: { [EXPIRE]: expires, ...labels } }),
       )
       return { id: lease?.id ?? id, labels: { ...lease?.labels }, createdAt: toDate(lease?.createdAt) }
+    },
+
+    async hold(id, snapshotter, names): Promise<void> {
+      for (const name of names) {
+        const resource = { id: name, type: `snapshots/${snapshotter}` }
+        await connection.call(`hold snapshot ${name} by lease ${id}`, () => client.addResource({ id, resource }))
+      }
     },
 
     async delete(id, { sync = false } = {}): Promise<void> {

@@ -6,6 +6,7 @@ import { collect } from './collect.ts'
 import type { Database } from './database.ts'
 import { checkLabels } from './labels.ts'
 import type { Layout } from './layout.ts'
+import { leaseHolder } from './lease-holder.ts'
 import { encodeLabels, storedOf } from './rows.ts'
 
 const DAY_SECONDS = 24 * 60 * 60
@@ -45,6 +46,13 @@ export function embeddedLeases(database: Database, layout: Layout): Leases {
         )
       })
       return { id, labels, createdAt: new Date(created) }
+    },
+
+    async hold(id, _snapshotter, names): Promise<void> {
+      const hold = leaseHolder(database, id)
+      database.transaction(() => {
+        for (const name of names) hold('snapshot', name)
+      })
     },
 
     async delete(id, { sync = false } = {}): Promise<void> {

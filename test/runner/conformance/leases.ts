@@ -53,6 +53,19 @@ export function leasesConformance(open: OpenBackend): void {
       expect(await ids()).toEqual(['mine'])
     })
 
+    test('hold snapshots that are there already, which then outlive the lease that they were made under', async () => {
+      if (backend === undefined) throw new Error('no test is running')
+      const [first, second] = [await subject().create(), await subject().create()]
+      await backend.withLease(first.id).snapshotter('overlayfs').prepare('held', '', {})
+      await subject().hold(second.id, 'overlayfs', ['held'])
+      await subject().delete(first.id, { sync: true })
+      const names = async () => (await collect(backend!.snapshotter('overlayfs').list())).map(({ name }) => name)
+      expect(await names()).toContain('held')
+      await subject().delete(second.id, { sync: true })
+      expect(await names()).not.toContain('held')
+      expect(await codeOf(subject().hold('none', 'overlayfs', ['held']))).toBe('NOT_FOUND')
+    })
+
     test('cannot be deleted twice', async () => {
       const { id } = await subject().create()
       await subject().delete(id)
