@@ -6,13 +6,24 @@ import type { Meaning } from './errors.ts'
 import { Diff } from './proto/gen/diff_pb.js'
 
 // The daemon inflates with igzip or unpigz where it finds them, else with Go's own: each has words of its own.
-const CORRUPT = /gzip|unpigz|zstd|zlib|flate|archive\/tar|unexpected EOF|corrupt/
+// Go's zstd does not name itself, and a hard link without its target is the kernel's refusal.
+const CORRUPT =
+  /gzip|unpigz|zstd|zlib|flate|archive\/tar|unexpected EOF|corrupt|CRC check failed|magic number mismatch|link \S+ \S+: no such file/
 const MEANING: Meaning = {
   notFound: 'BLOB_NOT_FOUND',
   fix: 'Pull the image again, or name a source that has this blob.',
   words: [
-    [/no processor for media-type|unsupported diff media type|not implemented/, 'LAYER_UNSUPPORTED'],
+    [
+      /no processor for media-type|unsupported diff media type|not implemented/,
+      'LAYER_UNSUPPORTED',
+      'Add a stream processor for this media type to containerd, or say --applier own.',
+    ],
     [/fstype: format\//, 'CONTAINERD_FAILED', 'The diff service of 2.2 cannot mount these: say --applier own.'],
+    [
+      /unknown dictionary|window size exceeded/,
+      'LAYER_UNSUPPORTED',
+      'Compress the layer anew, with a window of at most 128 MiB and no dictionary.',
+    ],
     [CORRUPT, 'LAYER_CORRUPT', 'Fetch the blob again: what containerd has of it cannot be unpacked.'],
   ],
 }

@@ -16,6 +16,8 @@ export interface Meaning {
 const UNREACHABLE_FIX =
   'Check that containerd runs and that --address (or CONTAINERD_ADDRESS) names its socket; reading it needs root.'
 
+const FAILED_FIX = "Look into containerd's log for what it met (journalctl -u containerd, where systemd runs it)."
+
 // The same from 1.6 to 2.3; the status beside them is InvalidArgument for all.
 const COMMON_WORDS: readonly Words[] = [
   [
@@ -85,7 +87,7 @@ function classify(grpc: ConnectError, meaning: Meaning): [Code, string | undefin
     default: {
       const [, code, fix] =
         [...(meaning.words ?? []), ...COMMON_WORDS].find(([words]) => words.test(grpc.rawMessage)) ?? []
-      return [code ?? 'CONTAINERD_FAILED', fix]
+      return code === undefined ? ['CONTAINERD_FAILED', FAILED_FIX] : [code, fix]
     }
   }
 }

@@ -30,6 +30,7 @@ import {
   type Compression,
   type TarEntry,
 } from '../../support/images/index.ts'
+import { BROKEN } from './broken-layers.ts'
 import { codeOf, freshBackend, type OpenBackend } from './subject.ts'
 
 async function* once(data: Uint8Array): AsyncGenerator<Uint8Array> {
@@ -269,25 +270,19 @@ export function applierConformance(open: OpenBackend, name: string, options: App
       await snapshotter().remove('key')
     })
 
-    test.each<[string, (blob: Buffer) => Uint8Array]>([
-      ['cut short', (blob) => blob.subarray(0, blob.length - 100)],
-      ['damaged', (blob) => Buffer.concat([blob.subarray(0, 60), Buffer.alloc(60, 0xff), blob.subarray(120)])],
-    ])('refuses a layer that is %s, and leaves the snapshot to be removed', async (_, damage) => {
-      const image = buildImage({
-        layers: [[file('a', Buffer.from(Array.from({ length: 9000 }, (__, n) => (n * n) >> 3)))]],
-      })
-      const [layer] = image.layers
-      const blob = Buffer.from(damage(Buffer.from(image.blobs.get(layer?.digest ?? digestOf('')) ?? [])))
-      const broken: Descriptor = {
-        mediaType: layer?.mediaType ?? '',
-        digest: digestOf(blob),
-        size: blob.length,
-      }
-      await store(broken, blob)
-      const mounts = await snapshotter().prepare('key', '', {})
-      await expect(choose(backend()).apply(broken, mounts)).rejects.toBeInstanceOf(LayercastError)
-      await snapshotter().remove('key')
-    })
+    test.each(BROKEN)(
+      'refuses $title, says so, and leaves the snapshot to be removed',
+      async ({ layer, blob, code }) => {
+        await store(layer, blob)
+        const mounts = await snapshotter().prepare('key', '', {})
+        await expect(choose(backend()).apply(layer, mounts)).rejects.toMatchObject({
+          code,
+          message: expect.stringContaining(layer.digest) as string,
+          fix: expect.any(String) as string,
+        })
+        await snapshotter().remove('key')
+      },
+    )
 
     test('leaves nothing mounted', async () => {
       await unpack([[file('a', '1')], [file('b', '2')]], (root) => expect(existsSync(join(root, 'b'))).toBe(true))
