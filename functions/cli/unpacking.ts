@@ -11,6 +11,8 @@ import { shortDigest } from './output/text.ts'
 
 export interface UnpackingOptions {
   applier?: string | undefined
+  /** One layer after the other, also where they could be written side by side. */
+  sequential?: boolean
   /** Where missing blobs may come from. */
   source?: readonly string[]
   fromSnapshotter?: string | undefined
@@ -39,6 +41,7 @@ export async function runUnpack(context: Context, planned: Planned, options: Unp
       backend: await context.backend(),
       planned,
       blobs: blobWays(options),
+      sequential: options.sequential ?? false,
       signal: context.signal,
       onEvent: (event) => show(context, progress.set, planned, event),
       // The parser has checked it against the option's choices.

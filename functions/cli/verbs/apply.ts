@@ -1,7 +1,7 @@
 import { readInput } from '../files.ts'
 import { dryRunPlan, unpackPlan } from '../unpacking.ts'
 import { verb } from '../verb.ts'
-import { APPLIER, DRY_RUN, FROM_SNAPSHOTTER, SOURCE } from './options.ts'
+import { APPLIER, DRY_RUN, FROM_SNAPSHOTTER, SEQUENTIAL, SOURCE } from './options.ts'
 
 export const applyVerb = verb({
   path: ['apply'],
@@ -9,7 +9,13 @@ export const applyVerb = verb({
   summary: 'carry out a plan that was made elsewhere',
   description: 'The plan is checked before anything is touched: its chain is computed again from its diff IDs.',
   arguments: [{ name: 'PLAN', summary: "the plan document, as 'layercast plan -o json' prints it; - for stdin" }],
-  options: { source: SOURCE, fromSnapshotter: FROM_SNAPSHOTTER, applier: APPLIER, dryRun: DRY_RUN },
+  options: {
+    source: SOURCE,
+    fromSnapshotter: FROM_SNAPSHOTTER,
+    applier: APPLIER,
+    sequential: SEQUENTIAL,
+    dryRun: DRY_RUN,
+  },
   examples: [
     { command: 'apply plan.json', summary: 'a plan from a file' },
     { command: 'apply - < plan.json', summary: 'from stdin' },

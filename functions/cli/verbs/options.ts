@@ -66,6 +66,10 @@ export const APPLIER = {
   summary: "who writes the layers: containerd's diff service, or layercast itself (default: the backend's)",
 } as const satisfies OptionSpec
 
+export const SEQUENTIAL = {
+  summary: 'write one layer after the other, also where several could be written side by side',
+} as const satisfies OptionSpec
+
 export const SOURCE = {
   value: 'SOURCE',
   many: true,

@@ -19,6 +19,7 @@ import {
   PROFILE,
   REFERENCE,
   RUNTIME_HANDLER,
+  SEQUENTIAL,
   SNAPSHOTTER_OR_HANDLER,
   SOURCE,
 } from './options.ts'
@@ -44,6 +45,7 @@ export const unpackVerb = verb({
     source: SOURCE,
     fromSnapshotter: FROM_SNAPSHOTTER,
     applier: APPLIER,
+    sequential: SEQUENTIAL,
     repair: { summary: "mend or remake what is there and not as planned, as 'layercast repair' does" },
     dryRun: DRY_RUN,
   },

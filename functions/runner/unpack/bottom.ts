@@ -10,12 +10,18 @@ import type { LayerState } from './types.ts'
  * The second half of a layer, CONTAINERD-FACTS section 2, steps 6 and 7: Commit with the labels again, because they
  * replace those of Prepare; then the blob's label, on the very blob that was applied. Someone else being first is as good
  * as done.
+ * @param parent what the layer is put onto, where it was prepared without one
  */
-export async function bottomHalf(context: LayerContext, placed: Placed, top: TopHalf): Promise<LayerState> {
+export async function bottomHalf(
+  context: LayerContext,
+  placed: Placed,
+  top: TopHalf,
+  parent?: string,
+): Promise<LayerState> {
   if (top.state === 'taken') return 'taken'
   const { layer } = placed
   tell(context, placed, 'committing')
-  const first = await commitLayer(context, placed, top.key)
+  const first = await commitLayer(context, placed, top.key, parent)
   tell(context, placed, 'committed')
   if (!first) return 'taken'
   if (top.state !== 'applied') return top.state
@@ -31,11 +37,16 @@ export async function bottomHalf(context: LayerContext, placed: Placed, top: Top
 }
 
 /** Whether it was this run that committed. */
-async function commitLayer(context: LayerContext, { layer }: Placed, key: string): Promise<boolean> {
+async function commitLayer(
+  context: LayerContext,
+  { layer }: Placed,
+  key: string,
+  parent: string | undefined,
+): Promise<boolean> {
   const { snapshotter, signal } = context
   try {
     checkAborted(signal)
-    await snapshotter.commit(layer.chainID, key, { ...layer.labels })
+    await snapshotter.commit(layer.chainID, key, { ...layer.labels }, parent === undefined ? {} : { parent })
     return true
   } catch (error) {
     if (!hasCode(error, 'ALREADY_EXISTS')) throw await discard(context, key, asAborted(error, signal))

@@ -27,7 +27,7 @@ export type TopHalf =
 export async function topHalf(context: LayerContext, placed: Placed): Promise<TopHalf> {
   for (;;) {
     tell(context, placed, 'preparing')
-    const prepared = await prepareLayer(context, placed)
+    const prepared = await prepareLayer(context, placed, placed.layer.parent)
     if (prepared === undefined) return { state: 'taken' }
     const { key, mounts } = prepared
     let supplied: Supplied | undefined
@@ -47,10 +47,11 @@ export async function topHalf(context: LayerContext, placed: Placed): Promise<To
   }
 }
 
-/** An active snapshot for the layer; undefined where the chain ID turns out to be there. */
-async function prepareLayer(
+/** An active snapshot for the layer, on this parent; undefined where the chain ID turns out to be there. */
+export async function prepareLayer(
   context: LayerContext,
   { layer }: Placed,
+  parent: string,
 ): Promise<{ key: string; mounts: Mount[] } | undefined> {
   const { snapshotter, signal } = context
   let refusal: unknown
@@ -58,7 +59,7 @@ async function prepareLayer(
     checkAborted(signal)
     const key = extractKey(layer.chainID)
     try {
-      const mounts = await snapshotter.prepare(key, layer.parent, { ...layer.labels })
+      const mounts = await snapshotter.prepare(key, parent, { ...layer.labels })
       if (mounts.length > 0) return { key, mounts }
     } catch (error) {
       // The answer may have been lost with the snapshot made, so even a refused key is seen to.
@@ -80,7 +81,8 @@ async function prepareLayer(
   )
 }
 
-async function applyLayer(
+/** Writes the layer's content. DIFF_ID_MISMATCH, and whatever the applier says. */
+export async function applyLayer(
   context: LayerContext,
   placed: Placed,
   mounts: readonly Mount[],

@@ -42,8 +42,10 @@ export interface UnpackOptions {
   planned: Planned
   /** The backend's own applier where absent. */
   applier?: ApplierChoice | Applier
-  /** How many layers may be in flight: one is written, the blobs of the others are fetched ahead. 3, as CRI allows. */
+  /** How many layers may be in flight: written side by side, or one while the blobs of others are fetched. 3, as CRI allows. */
   concurrency?: number
+  /** Whether layers are written one after the other also where they could be written side by side. */
+  sequential?: boolean
   /**
    * Where missing blobs may come from, besides other blobs of the same content on the node. A blob that is required and
    * that none of these ways leads to is an error before anything is touched.

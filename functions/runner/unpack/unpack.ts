@@ -11,6 +11,7 @@ import { dropLeftBehind, underLease } from './lease.ts'
 import { preflight } from './preflight.ts'
 import { retry } from './retry.ts'
 import { chainIDsOf, countPresent } from './snapshots.ts'
+import { canGoSideBySide } from './side-by-side.ts'
 import { createSupply, tellOrigin } from './supply.ts'
 import { holdTop } from './hold-top.ts'
 import type { Emit, UnpackedLayer, UnpackEvent, UnpackOptions, UnpackResult } from './types.ts'
@@ -89,7 +90,9 @@ async function carryOut(options: UnpackOptions & { signal: AbortSignal }, ways: 
       supply.ahead(look.toFetch.map(({ placed }) => placed))
       const held = look.present < plan.layers.length || (await holdTop(context, plan))
       const present = held ? look.present : (await countPresent(snapshotter, chainIDsOf(plan))).present
-      const made = await unpackLayers(context, backend, plan, present)
+      const parallel = !options.sequential && (await canGoSideBySide(context, plan, present, options.applier))
+      const sideBySide = parallel ? concurrency : 1
+      const made = await unpackLayers(context, backend, plan, { present, sideBySide })
       checkAborted(signal)
       const infos = await retry(() => checkChain(snapshotter, plan), { what: 'look at the chain', signal, emit })
       emit({ type: 'chain', step: 'checked' })

@@ -1,0 +1,46 @@
+import type { Backend } from '../ports.ts'
+import type { BlobOrigin } from '../supply/types.ts'
+import { withChainLock } from './chain-lock.ts'
+import { tell, type LayerContext, type Placed } from './context.ts'
+import { retry } from './retry.ts'
+import { statOrNone } from './snapshots.ts'
+import type { TopHalf } from './top.ts'
+import type { LayerState, UnpackedLayer } from './types.ts'
+
+/** What became of a layer. */
+export interface Made {
+  state: LayerState
+  /** Of the uncompressed archive that was written. */
+  bytes: number
+  /** What it was written from. */
+  blob?: BlobOrigin
+}
+
+/** What became of a layer whose bottom half came to this state. */
+export function madeOf(state: LayerState, top: TopHalf): Made {
+  return state === 'applied' && top.state === 'applied'
+    ? { state, bytes: top.bytes, blob: top.supplied.origin }
+    : { state, bytes: 0 }
+}
+
+/** Makes one layer, alone in this process for its chain ID, and again after what passes. Locks are those of `lockOwner`. */
+export async function unpackLayer(
+  context: LayerContext,
+  lockOwner: Backend,
+  placed: Placed,
+  make: () => Promise<Made>,
+): Promise<UnpackedLayer> {
+  const { snapshotter, signal, emit } = context
+  const { index, layer } = placed
+  const { chainID } = layer
+  const { digest } = layer.descriptor
+  const started = performance.now()
+  return await withChainLock(lockOwner, snapshotter.name, chainID, signal, async (waited) => {
+    const made: Made =
+      waited && (await statOrNone(snapshotter, chainID))
+        ? { state: 'taken', bytes: 0 }
+        : await retry(make, { what: `unpack layer ${digest}`, signal, emit })
+    tell(context, placed, 'done', made.state)
+    return { index, digest, chainID, ms: performance.now() - started, ...made }
+  })
+}

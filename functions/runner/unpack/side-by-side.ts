@@ -1,0 +1,142 @@
+/**
+ * Parallel mode, CONTAINERD-FACTS section 2: layers are prepared without a parent and written side by side; each is
+ * committed onto the one below it, in order. A layer that cannot be right by itself is made again on top of the one below:
+ * it leaves out directories that others describe, links to a file of theirs, or hides all of theirs.
+ */
+import { hasCode, LayercastError } from '../../image/errors.ts'
+import type { Plan } from '../../plan/document.ts'
+import type { Applier, Backend } from '../ports.ts'
+import { asAborted, orAborted } from './abort.ts'
+import { bottomHalf } from './bottom.ts'
+import { cleanUp } from './cleanup.ts'
+import { tell, type LayerContext, type Placed } from './context.ts'
+import { madeOf, unpackLayer, type Made } from './layer.ts'
+import { removeIfThere } from './snapshots.ts'
+import { applyLayer, discard, prepareLayer, topHalf, type TopHalf } from './top.ts'
+import type { ApplierChoice, UnpackedLayer } from './types.ts'
+import { asUpper, boundTo, isVisible, namesItsDirectories, now } from './upper.ts'
+import { minorOf } from './version.ts'
+
+/** The snapshotters whose layers are upper directories of overlayfs until they are committed. */
+const PROFILES: ReadonlySet<string> = new Set(['overlayfs', 'erofs'])
+
+/**
+ * Whether layers can be made side by side: from containerd 2.2 on (older ones pass over a parent at Commit, in silence), by
+ * a snapshotter that advertises `rebase` and keeps a layer as overlayfs does, with an applier that writes whiteouts so.
+ */
+export async function canGoSideBySide(
+  context: LayerContext,
+  plan: Plan,
+  present: number,
+  applier: ApplierChoice | Applier | undefined,
+): Promise<boolean> {
+  const { backend, snapshotter } = context
+  if (plan.layers.length - present < 2 || !PROFILES.has(plan.profile)) return false
+  if (backend.kind !== 'containerd' || typeof applier === 'object') return false
+  const [major, minor] = minorOf(await backend.version()) ?? [0, 0]
+  if (major < 2 || (major === 2 && minor < 2)) return false
+  return (await snapshotter.capabilities()).has('rebase')
+}
+
+/**
+ * Makes the layers from `present` up, at most `concurrency` of them at a time, and puts each into `done`. When one fails,
+ * those above it are stopped and leave nothing; those below it are finished. The lowest failure is thrown.
+ */
+export async function unpackSideBySide(
+  context: LayerContext,
+  lockOwner: Backend,
+  plan: Plan,
+  from: { present: number; concurrency: number; done: Map<number, UnpackedLayer> },
+): Promise<void> {
+  const { present, concurrency, done } = from
+  const stops = plan.layers.map(() => new AbortController())
+  const committed = plan.layers.map(() => Promise.withResolvers<void>())
+  // Only who stands on it waits for it, and after a failure perhaps nobody does.
+  for (const { promise } of committed) promise.catch(() => undefined)
+  const failures = new Map<number, unknown>()
+  let next = present
+
+  async function makeOne(index: number): Promise<void> {
+    const layer = plan.layers[index]
+    const stop = stops[index]
+    if (layer === undefined || stop === undefined) return
+    const signal = AbortSignal.any([context.signal, stop.signal])
+    const own = { ...context, signal }
+    const placed = { index, layer }
+    try {
+      const below = index === present ? undefined : committed[index - 1]?.promise
+      done.set(index, await unpackLayer(own, lockOwner, placed, () => makeLayer(own, placed, below)))
+      committed[index]?.resolve()
+    } catch (error) {
+      failures.set(index, error)
+      committed[index]?.reject(error)
+      for (const above of stops.slice(index + 1)) above.abort(error)
+    }
+  }
+  // In ascending order, so that whoever waits for the layer below waits for one that is under way.
+  async function work(): Promise<void> {
+    for (let index = next++; index < plan.layers.length && failures.size === 0; index = next++) await makeOne(index)
+  }
+  await Promise.all(Array.from({ length: concurrency }, work))
+  if (failures.size > 0) throw await oneOf(failures)
+}
+
+/** The lowest failure, with those of others that did not just follow from it. */
+async function oneOf(failures: ReadonlyMap<number, unknown>): Promise<unknown> {
+  const [[, lowest] = [], ...others] = [...failures].toSorted(([a], [b]) => a - b)
+  const own = others.filter(
+    ([, error]) => error !== lowest && !(hasCode(error, 'ABORTED') && !('cleanup' in error.detail)),
+  )
+  return await cleanUp(
+    lowest,
+    own.map(([index, error]) => ({ what: `make layer ${index + 1}`, run: () => Promise.reject(error as Error) })),
+  )
+}
+
+/** @param below settles with the layer below; absent for the lowest, which is prepared on what is there */
+async function makeLayer(context: LayerContext, placed: Placed, below: Promise<void> | undefined): Promise<Made> {
+  const alone = below === undefined ? undefined : await topAlone(context, placed)
+  try {
+    if (below !== undefined) await orAborted(below, context.signal)
+  } catch (error) {
+    throw alone === undefined || alone.state === 'taken' ? error : await discard(context, alone.key, error)
+  }
+  if (alone !== undefined) return madeOf(await bottomHalf(context, placed, alone, placed.layer.parent), alone)
+  const top = await topHalf(context, placed)
+  return madeOf(await bottomHalf(context, placed, top), top)
+}
+
+/** The first half of a layer by itself; undefined, with nothing left, where it must stand on the one below to be right. */
+async function topAlone(context: LayerContext, placed: Placed): Promise<TopHalf | undefined> {
+  const { snapshotter } = context
+  tell(context, placed, 'preparing')
+  const prepared = await prepareLayer(context, placed, '')
+  if (prepared === undefined) return { state: 'taken' }
+  const { key } = prepared
+  try {
+    tell(context, placed, 'prepared')
+    const upper = boundTo(prepared.mounts)
+    if (upper !== undefined && (await isVisible(upper))) {
+      tell(context, placed, 'fetching')
+      const supplied = await context.supply.ensure(placed)
+      const begun = now()
+      const applied = await applyLayer(context, placed, asUpper(upper, prepared.mounts), supplied)
+      if (await namesItsDirectories(upper, begun)) {
+        const proven = applied.diffID === placed.layer.diffID
+        return { state: 'applied', key, bytes: applied.size, supplied, proven }
+      }
+    }
+  } catch (error) {
+    const failure = await discard(context, key, asAborted(error, context.signal))
+    // What is wrong with a layer, or only with one that stands by itself, is found out on top of the one below.
+    if (failure === error && isOfLayer(error)) return undefined
+    throw failure
+  }
+  await removeIfThere(snapshotter, key)
+  return undefined
+}
+
+function isOfLayer(error: unknown): boolean {
+  if (hasCode(error, 'DIFF_ID_MISMATCH', 'DIGEST_MISMATCH', 'SYSTEM_CALL_FAILED', 'CONTAINERD_FAILED')) return true
+  return error instanceof LayercastError && error.code.startsWith('LAYER_')
+}

@@ -1,0 +1,76 @@
+/** The directory that a layer is written to by itself, without the layers below: what parallel mode (`rebase`) is made of. */
+import type { Stats } from 'node:fs'
+import { lstat, readdir } from 'node:fs/promises'
+import type { Mount } from '../ports.ts'
+
+/** What a directory's time may be behind the clock by: the kernel's own is coarse, an archive's counts whole seconds. */
+const SLACK_MS = 1000
+/** By how much two clocks may differ over an apply before the times of files say nothing. */
+const DRIFT_MS = 500
+
+/** The directory that a single writable bind mount is of. */
+export function boundTo(mounts: readonly Mount[]): string | undefined {
+  const [mount, ...more] = mounts
+  if (mount === undefined || more.length > 0 || mount.target !== '' || mount.options.includes('ro')) return undefined
+  return mount.type === 'bind' && mount.source.startsWith('/') ? mount.source : undefined
+}
+
+/**
+ * An overlay of an upper directory alone, with the options of the bind mount. Every applier takes that to mean that whiteouts
+ * are to be kept as overlayfs keeps them, and not applied to what is there, which is nothing (CONTAINERD-FACTS section 2).
+ */
+export function asUpper(upper: string, mounts: readonly Mount[]): Mount[] {
+  const options = mounts.flatMap((mount) => mount.options).filter((option) => option !== 'bind' && option !== 'rbind')
+  return [{ type: 'overlay', source: 'overlay', target: '', options: [...options, `upperdir=${upper}`] }]
+}
+
+/** Whether the directory can be looked at from here; not where the runner has another view of the file systems. */
+export async function isVisible(directory: string): Promise<boolean> {
+  return (await statOrNone(directory))?.isDirectory() ?? false
+}
+
+/** When an apply began. */
+export interface Moment {
+  wall: number
+  steady: number
+}
+
+export const now = (): Moment => ({ wall: Date.now(), steady: performance.now() })
+
+/**
+ * Whether the layer that was written to this upper directory since that moment names every directory that it has. One that it
+ * leaves out was made with a mode, owner and times of nobody's, and hides what the layers below say of them, or a symbolic
+ * link of theirs that the path was to go through. It shows in its time: appliers give named directories theirs last of all.
+ * In doubt, the answer is no.
+ */
+export async function namesItsDirectories(upper: string, since: Moment): Promise<boolean> {
+  if (!isSteady(since)) return false
+  const pending: Buffer[] = [Buffer.from(upper)]
+  for (let at = pending.pop(); at !== undefined; at = pending.pop()) {
+    for (const entry of await readdir(at, { withFileTypes: true, encoding: 'buffer' })) {
+      if (!entry.isDirectory()) continue
+      const path = Buffer.concat([at, Buffer.from('/'), entry.name])
+      if (isOf(await lstat(path), since)) return false
+      pending.push(path)
+    }
+  }
+  return true
+}
+
+function isOf(stat: Stats, since: Moment): boolean {
+  return stat.mtimeMs >= since.wall - SLACK_MS
+}
+
+function isSteady(since: Moment): boolean {
+  return Math.abs(Date.now() - since.wall - (performance.now() - since.steady)) < DRIFT_MS
+}
+
+async function statOrNone(path: string): Promise<Stats | undefined> {
+  try {
+    return await lstat(path)
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    if (code === 'ENOENT' || code === 'EACCES' || code === 'ENOTDIR') return undefined
+    throw error
+  }
+}
