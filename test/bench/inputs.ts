@@ -60,7 +60,7 @@ function isELF(path: string): boolean {
 }
 
 /** The machine's own /usr, in an order that depends on the names only: a fair sample of any length. */
-function* files(): Generator<{ path: string; size: number }> {
+export function* files(): Generator<{ path: string; size: number }> {
   const found: { path: string; order: string }[] = []
   const walk = (directory: string): void => {
     for (const entry of readdirSync(directory, { withFileTypes: true })) {

@@ -1,10 +1,15 @@
-// npm run bench [-- [core] [cli] [--rounds N] [--json]]
+// npm run bench [-- [core] [cli] [unpack] [--rounds N] [--json]]
 import { parseArgs } from 'node:util'
 import { benchCLI } from './cli.ts'
 import { benchCore } from './core/index.ts'
 import { machine, reportText, type Row } from './report.ts'
+import { benchUnpack } from './unpack/index.ts'
 
-const SUITES: Record<string, (rounds: number) => Promise<Row[]>> = { core: benchCore, cli: benchCLI }
+const SUITES: Record<string, (rounds: number) => Promise<Row[]>> = {
+  core: benchCore,
+  cli: benchCLI,
+  unpack: benchUnpack,
+}
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -1,6 +1,8 @@
 /** One way to do the work. It must do all of it within the call, and give what can be checked. */
 export interface Contestant {
   name: string
+  /** Makes ready what the work begins with; not counted. */
+  before?(): void | Promise<void>
   run(): void | Promise<void>
 }
 
@@ -22,7 +24,8 @@ export async function interleaved(contestants: readonly Contestant[], rounds: nu
   const times = new Map<string, number[]>(contestants.map(({ name }) => [name, []]))
   for (let round = 0; round <= rounds; round++) {
     const order = round % 2 === 0 ? contestants : contestants.toReversed()
-    for (const { name, run } of order) {
+    for (const { name, before, run } of order) {
+      await before?.()
       const started = performance.now()
       await run()
       if (round > 0) times.get(name)?.push(performance.now() - started)

@@ -9,12 +9,12 @@ const run = promisify(execFile)
 const PREFIX = 'layercast-containerd-'
 
 /** A private directory named after this process; what dead processes left of theirs is cleared away first. */
-export async function makeDirectory(): Promise<string> {
-  for (const name of await readdir(tmpdir())) {
+export async function makeDirectory(parent = tmpdir()): Promise<string> {
+  for (const name of await readdir(parent)) {
     const owner = /^layercast-containerd-(\d+)-/.exec(name)
-    if (owner !== null && !alive(Number(owner[1]))) await clear(join(tmpdir(), name))
+    if (owner !== null && !alive(Number(owner[1]))) await clear(join(parent, name))
   }
-  return mkdtemp(join(tmpdir(), `${PREFIX}${process.pid}-`))
+  return mkdtemp(join(parent, `${PREFIX}${process.pid}-`))
 }
 
 /** Kills whatever was started with this directory on its command line, unmounts all that lies below it, removes it. */

@@ -17,6 +17,8 @@ export interface StartOptions extends ConfigOptions {
   namespace?: string
   /** Start the nydus snapshotter in proxy mode too, as the proxy plugin `nydus`. */
   nydus?: boolean
+  /** Where its directory is made; the system's temporary directory where it is left out. */
+  parent?: string
 }
 
 interface ImportOptions {
@@ -56,7 +58,7 @@ export async function startContainerd(options: StartOptions = {}): Promise<TestC
   const { version = '1.6', namespace = 'default', nydus = false } = options
   const found = await programs(version)
   if ('missing' in found) throw new Error(`containerd ${version} cannot run here: ${found.missing}`)
-  const directory = await makeDirectory()
+  const directory = await makeDirectory(options.parent)
   const config = join(directory, 'config.toml')
   const daemon = new Daemon({
     program: found.containerd,
