@@ -2,8 +2,9 @@
 import { SORTED_SYMBOLS } from './layout'
 
 // An entry says all that decoding needs:
-//   bits 0-5   bits to consume: the code's (in this table) and the extra bits after it
-//   bits 8-12  the code's bits alone, that is where the extra bits begin
+//   bits 0-5   bits to consume: the code's (in this table) and the extra bits after it; one less for a length and one more
+//              for a distance (see the scales in inflate.ts)
+//   bits 8-12  where the extra bits begin in the scaled buffer: the code's bits and the scale
 //   bit 13     end of block, bit 14 a second-level table, bit 15 one of these or an unused code
 //   bits 16-24 the literal or the length's base; bits 16-30 the index of a second-level table, whose bits are in 8-12
 //   bits 25-29 a mask of the length's extra bits

@@ -43,7 +43,10 @@ export const SHA_SCHEDULE: usize = SHA_STATE + 0x100
 export const LANE_STATE: usize = SHA_SCHEDULE + 0x1000
 export const LANE_MESSAGES: usize = LANE_STATE + 0x100
 
-/** Compressed input, or text or bytes to hash. Loads may pass its end by up to INPUT_SLACK bytes. */
+/**
+ * Compressed input, or text or bytes to hash. Loads may pass its end by up to INPUT_SLACK bytes; the byte before it belongs to
+ * it too (inflate puts the rest of a byte back there).
+ */
 export const INPUT: usize = 0x40000
 export const INPUT_BYTES: usize = 0x80000
 export const INPUT_SLACK: usize = 0x100
