@@ -2,7 +2,7 @@ import { gunzipSync, gzipSync } from 'fflate'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { gunzip } from '../../../core-wasm/index.ts'
-import { bytes, concat, crc32, cut, decode, gzipMember, packed, prose, same, utf8, verdict } from './support.ts'
+import { bytes, concat, crc32, cut, decode, generator, gzipMember, packed, prose, same, utf8, verdict } from './support.ts'
 
 const text = prose(20_000)
 
@@ -129,6 +129,13 @@ export function gzipSuite(): void {
 
     test('output larger than the window', () => {
       const data = prose(3_000_000, 3)
+      expect(same(decode(gunzip(), cut(gzipSync(data), [65_536])), data)).toBe(true)
+    })
+
+    // Codes then end within bytes at every move of the input to the front of its buffer (1.5 MB in half a megabyte).
+    test('input larger than its buffer, of codes that are no whole bytes', () => {
+      const next = generator(4)
+      const data = Uint8Array.from({ length: 2_000_000 }, () => next() % 90)
       expect(same(decode(gunzip(), cut(gzipSync(data), [65_536])), data)).toBe(true)
     })
 
