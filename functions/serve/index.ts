@@ -1,9 +1,10 @@
 /** `layercast serve`: the same Worker that runs at the edge, under workerd on this machine, its data in one directory. */
-import { access, constants, mkdir, readFile } from 'node:fs/promises'
+import { access, constants, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Miniflare, NoOpLog } from 'miniflare'
 import { LayercastError } from '../image/errors.ts'
+import { makeDirectory } from '../runner/system/make-directory.ts'
 import { lockDirectory } from './lock.ts'
 import { applyMigrations } from './migrations.ts'
 import { operatorTokenHash } from './operator-token.ts'
@@ -94,7 +95,7 @@ export async function serve(options: ServeOptions): Promise<Served> {
 
 async function makeRoot(root: string): Promise<void> {
   try {
-    await mkdir(root, { recursive: true, mode: 0o700 })
+    makeDirectory(root, 0o700)
     await access(root, constants.W_OK)
   } catch (cause) {
     throw new LayercastError('SYSTEM_CALL_FAILED', `the server cannot keep its data in ${root}`, {

@@ -1,9 +1,10 @@
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { Digest } from '../../image/digest.ts'
 import { isDigest } from '../../image/digest.ts'
 import { LayercastError } from '../../image/errors.ts'
+import { makeDirectory } from '../system/make-directory.ts'
 
 const digest = z.custom<Digest>((value) => typeof value === 'string' && isDigest(value), 'not a digest')
 
@@ -46,7 +47,7 @@ export class State {
   /** Opens the directory, made where it is missing. SYSTEM_CALL_FAILED where that cannot be. */
   static async open(directory: string): Promise<State> {
     try {
-      await mkdir(join(directory, 'plans'), { recursive: true, mode: 0o700 })
+      makeDirectory(join(directory, 'plans'), 0o700)
     } catch (cause) {
       throw new LayercastError('SYSTEM_CALL_FAILED', `the agent cannot keep its state in ${directory}`, {
         cause,

@@ -1,6 +1,6 @@
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { digestAlgorithm, type Digest } from '../../image/digest.ts'
+import { makeDirectory } from '../system/make-directory.ts'
 
 /** Where things lie below the embedded backend's root. The database says what counts; the rest is looked up by it. */
 export interface Layout {
@@ -27,10 +27,10 @@ export function layoutOf(root: string): Layout {
 
 /** Makes the directories below the root. */
 export function makeTree(layout: Layout): void {
-  mkdirSync(layout.root, { recursive: true, mode: 0o711 })
+  makeDirectory(layout.root, 0o711)
   // Layers hold setuid programs of their own: nobody else gets at them through here.
   for (const path of [layout.ingest, layout.blobs, layout.snapshots, layout.trash]) {
-    mkdirSync(path, { recursive: true, mode: 0o700 })
+    makeDirectory(path, 0o700)
   }
 }
 
