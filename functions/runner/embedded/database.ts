@@ -53,6 +53,7 @@ create table lease_resources (
 
 // Longer than any transaction of ours takes, so that many processes on one root wait for each other and do not fail.
 const BUSY_MS = 60_000
+const SQLITE_BUSY = 5
 
 export type Row = Record<string, unknown>
 
@@ -177,7 +178,8 @@ function cannotOpen({ root }: Layout, cause: unknown): LayercastError {
 function openFile(path: string): DatabaseSync {
   const db = new DatabaseSync(path, { timeout: BUSY_MS, enableForeignKeyConstraints: true })
   try {
-    db.exec('pragma journal_mode = wal; pragma synchronous = full')
+    useWriteAheadLog(db)
+    db.exec('pragma synchronous = full')
     db.exec('begin immediate')
     migrate(db, path)
     db.exec('commit')
@@ -186,6 +188,29 @@ function openFile(path: string): DatabaseSync {
     db.close()
     throw error
   }
+}
+
+/**
+ * SQLite waits for others with everything but this: it goes over to write-ahead logging by way of a read lock, and whoever
+ * has one of those never waits for a write lock. Two processes that make one root at once would fail.
+ */
+function useWriteAheadLog(db: DatabaseSync): void {
+  const end = Date.now() + BUSY_MS
+  for (;;) {
+    try {
+      db.exec('pragma journal_mode = wal')
+      return
+    } catch (error) {
+      if (!isBusy(error) || Date.now() > end) throw error
+      // Not for equally long: two that try in step would refuse each other again.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1 + Math.random() * 10)
+    }
+  }
+}
+
+function isBusy(error: unknown): boolean {
+  // The upper bits say why.
+  return error instanceof Error && 'errcode' in error && (Number(error.errcode) & 0xff) === SQLITE_BUSY
 }
 
 function migrate(db: DatabaseSync, path: string): void {

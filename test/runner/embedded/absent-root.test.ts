@@ -1,5 +1,7 @@
 import { existsSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { Worker } from 'node:worker_threads'
 import { afterAll, describe, expect, test } from 'vitest'
 import { openEmbedded } from '../../../functions/runner/embedded/index.ts'
 import { collect } from '../conformance/subject.ts'
@@ -63,5 +65,37 @@ describe('an embedded root that is not there', () => {
     } finally {
       await backend.close()
     }
+  })
+
+  test('is waited for where another process is about to make it', async () => {
+    const root = join(base, 'at-once')
+    mkdirSync(root)
+    // The database while its maker has not come to write-ahead logging: held by a thread, since this one will wait.
+    const maker = new Worker(
+      `const { DatabaseSync } = require('node:sqlite')
+       const { parentPort, workerData } = require('node:worker_threads')
+       const db = new DatabaseSync(workerData)
+       db.exec('begin immediate')
+       parentPort.postMessage('held')
+       setTimeout(() => db.close(), 300)`,
+      { eval: true, workerData: join(root, 'layercast.db') },
+    )
+    const ended = new Promise((resolve) => {
+      maker.on('exit', resolve)
+    })
+    await new Promise((resolve) => {
+      maker.once('message', resolve)
+    })
+    const backend = await openEmbedded({ root })
+    try {
+      await backend.leases.create({ id: 'second' })
+      expect((await collect(backend.leases.list())).map(({ id }) => id)).toEqual(['second'])
+    } finally {
+      await backend.close()
+      await ended
+    }
+    const database = new DatabaseSync(join(root, 'layercast.db'), { readOnly: true })
+    expect(database.prepare('pragma journal_mode').get()).toEqual({ journal_mode: 'wal' })
+    database.close()
   })
 })
