@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises'
 import { LayercastError } from '../image/errors.ts'
+import { orAborted } from '../runner/unpack/abort.ts'
 import type { Context } from './context.ts'
 
 /** More than any document that layercast takes may have; the parsers have limits of their own. */
@@ -8,14 +9,14 @@ const MOST = 64 * 1024 * 1024
 /**
  * The exact bytes of a file, or of stdin for `-`.
  *
- * @throws LayercastError FILE_NOT_FOUND, DOCUMENT_TOO_LARGE
+ * @throws LayercastError FILE_NOT_FOUND, DOCUMENT_TOO_LARGE, ABORTED
  */
 export async function readInput(context: Context, file: string): Promise<Uint8Array> {
-  if (file === '-') return collect(context.stdin, 'stdin')
+  if (file === '-') return collect(context.stdin, 'stdin', context.signal)
   try {
     await using handle = await open(file)
     // A stream and not readFile: a pipe such as <(…) has no size to trust.
-    return await collect(handle.createReadStream({ autoClose: false }), file)
+    return await collect(handle.createReadStream({ autoClose: false }), file, context.signal)
   } catch (error) {
     throw error instanceof LayercastError ? error : fileError(file, error)
   }
@@ -42,12 +43,18 @@ export function fileError(file: string, error: unknown): LayercastError {
   )
 }
 
-async function collect(stream: AsyncIterable<Uint8Array>, name: string): Promise<Uint8Array> {
+async function collect(stream: AsyncIterable<Uint8Array>, name: string, signal: AbortSignal): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   let size = 0
-  for await (const chunk of stream) {
+  const iterator = stream[Symbol.asyncIterator]()
+  for (;;) {
+    // Not for await: who is to type the document may rather end the program.
+    const next = await orAborted(iterator.next(), signal)
+    if (next.done) break
+    const chunk = next.value
     size += chunk.length
     if (size > MOST) {
+      await iterator.return?.()
       throw new LayercastError('DOCUMENT_TOO_LARGE', `${name} has more than ${MOST} bytes`, {
         fix: 'Check that it is the right file.',
       })

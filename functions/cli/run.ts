@@ -44,7 +44,10 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
   } catch (error) {
     // Whoever read our output has what they wanted and went away: `layercast image ls | head -1` is no failure.
     if (output.isUnread) return 0
-    if (interrupted.status !== undefined && isAbort(error)) return interrupted.status
+    if (interrupted.status !== undefined && isAbort(error)) {
+      streams.stderr.write(renderError(asStopped(error), { json, verbose, exit: interrupted.status }))
+      return interrupted.status
+    }
     // What the verb says of being stopped is no news: why its output was lost is.
     const failure = asLayercastError(output.signal.aborted ? output.signal.reason : error)
     streams.stderr.write(renderError(failure, { json, verbose }))
@@ -75,6 +78,15 @@ function onOutputLost({ stdout, stderr }: Streams): { signal: AbortSignal; reado
       stderr.off('error', listener)
     },
   }
+}
+
+/** What is told of a run that a signal ended: what the verb says of it, where it says anything. */
+function asStopped(error: unknown): LayercastError {
+  if (error instanceof LayercastError) return error
+  return new LayercastError('ABORTED', 'stopped before it was done', {
+    cause: error,
+    fix: 'Run the same command again.',
+  })
 }
 
 function isAbort(error: unknown): boolean {

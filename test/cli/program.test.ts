@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -117,6 +117,40 @@ describe('a plan with no node and no server', () => {
     const ran = await layercast([...planning({ '--labels': 'off', '--snapshotter': 'erofs' }), '-o', 'json'])
     expect(ran.stdout.toString()).not.toContain('cri.image-ref')
   })
+})
+
+describe('a signal', () => {
+  /** Whether the program listens for signals by now: Node by itself leaves SIGHUP, the lowest bit, alone. */
+  const listens = async (pid: number): Promise<boolean> => {
+    const status = await readFile(`/proc/${pid}/status`, 'utf8')
+    return Number.parseInt(/^SigCgt:.*([0-9a-f])$/mu.exec(status)?.[1] ?? '0', 16) % 2 === 1
+  }
+
+  test.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)(
+    '%s ends a program that waits for its stdin, with status %d and a word about it',
+    async (name, status) => {
+      const child = start(['apply', '-', '-o', 'json', '--root', join(directory, 'node')])
+      let stderr = ''
+      child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
+      const ended = once(child, 'close')
+      await expect.poll(() => listens(child.pid ?? 0)).toBe(true)
+      child.kill(name)
+      expect([...(await ended), JSON.parse(stderr)]).toEqual([
+        status,
+        null,
+        {
+          error: expect.objectContaining({
+            code: 'ABORTED',
+            exit: status,
+            fix: expect.any(String) as string,
+          }) as object,
+        },
+      ])
+    },
+  )
 })
 
 describe('bad input has its own code and status', () => {

@@ -230,10 +230,18 @@ await describeContainerd('layercast on a node', (version) => {
     const ended = new Promise<number | null>((resolve) => {
       child.on('close', resolve)
     })
+    let said = ''
     // The first word that it says is that of the lease: from there on there is something to clean up.
-    await new Promise((resolve) => child.stderr.once('data', resolve))
+    await new Promise((resolve) => {
+      child.stderr.on('data', (chunk: Buffer) => {
+        said += chunk.toString()
+        resolve(undefined)
+      })
+    })
     child.kill('SIGINT')
-    expect([0, 130]).toContain(await ended)
+    const status = await ended
+    expect([0, 130]).toContain(status)
+    expect(said.includes('(ABORTED)')).toBe(status === 130)
     expect(await containerd.ctr('leases', 'ls', '-q')).toBe('')
     const kinds = (await all((await containerd.connect()).snapshotter('native').list())).map(({ kind }) => kind)
     expect(kinds.filter((kind) => kind !== 'committed')).toEqual([])

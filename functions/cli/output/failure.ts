@@ -19,14 +19,21 @@ export function errorData({ code, message, fix, detail, exit }: LayercastError):
   return { code, message, ...(fix ? { fix } : {}), detail, exit }
 }
 
+export interface RenderOptions {
+  json: boolean
+  verbose: boolean
+  /** The exit status; the error's own if absent. */
+  exit?: number
+}
+
 /** An error as the user meets it on stderr: text with what to do, or one line of JSON. Ends in a newline. */
-export function renderError(error: LayercastError, options: { json: boolean; verbose: boolean }): string {
-  if (options.json) {
-    return `${JSON.stringify({ error: errorData(error) }, jsonSafe)}\n`
+export function renderError(error: LayercastError, { json, verbose, exit = error.exit }: RenderOptions): string {
+  if (json) {
+    return `${JSON.stringify({ error: { ...errorData(error), exit } }, jsonSafe)}\n`
   }
   const lines = [`layercast: ${printable(error.message).replaceAll('\n', '\n  ')} (${error.code})`]
   if (error.fix !== undefined) lines.push(`  fix: ${printable(error.fix)}`)
-  if (options.verbose) {
+  if (verbose) {
     for (const [key, value] of Object.entries(error.detail)) {
       lines.push(
         `  ${printable(key)}: ${printable(typeof value === 'string' ? value : JSON.stringify(value, jsonSafe))}`,
