@@ -307,6 +307,7 @@ describe.skipIf(missing !== '')(`a fleet of two nodes, through the program${miss
     expect((await operator(['node', 'rm', 'embedded'])).status).toBe(0)
     const removed = await round('embedded', ['-o', 'json'])
     expect([removed.status, errorOf(removed).code]).toEqual([1, 'TOKEN_INVALID'])
+    expect(errorOf(removed).fix).toContain('--join-token')
     expect((await nodes()).map(({ name }) => name)).toEqual(['containerd'])
     const nobody = await operator(['node', 'rm', 'embedded', '-o', 'json'])
     expect([nobody.status, errorOf(nobody).code]).toEqual([3, 'NOT_FOUND'])

@@ -18,6 +18,7 @@ export async function limitBody(c: Context, limit: number): Promise<void> {
 function tooLarge(limit: number, stated?: number): LayercastError {
   const size = stated === undefined ? 'more' : `${stated} bytes, more`
   return new LayercastError('REQUEST_TOO_LARGE', `the body has ${size} than the ${limit} bytes that this call takes`, {
+    fix: 'See /openapi.json for what this call takes.',
     detail: { limit },
   })
 }

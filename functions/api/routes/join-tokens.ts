@@ -30,7 +30,9 @@ export function mountJoinTokens(app: App): void {
   app.openapi(ROUTES.revokeJoinToken, async (c) => {
     const { id } = c.req.valid('param')
     if (!(await revokeJoinToken(c.env.DB, FLEET, id))) {
-      throw new LayercastError('JOIN_TOKEN_NOT_FOUND', `there is no join token ${id}`)
+      throw new LayercastError('JOIN_TOKEN_NOT_FOUND', `there is no join token ${id}`, {
+        fix: "See them with 'layercast join-token ls', or GET /v1/join-tokens.",
+      })
     }
     return c.body(null, 204)
   })

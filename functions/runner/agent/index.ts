@@ -1,7 +1,7 @@
 /** The node agent: enrols the node, then round after round makes it have what it is assigned, and says so. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient } from '../../contract/client.ts'
-import { hasCode } from '../../image/errors.ts'
+import { hasCode, LayercastError } from '../../image/errors.ts'
 import type { Backend } from '../ports.ts'
 import { asAborted, checkAborted } from '../unpack/abort.ts'
 import type { ApplierChoice } from '../unpack/index.ts'
@@ -106,13 +106,21 @@ async function start(options: AgentOptions): Promise<Agent> {
       try {
         return await once()
       } catch (error) {
-        // The token is no longer good: with a join token at hand, this machine may become a node again.
-        if (joinToken === undefined || !hasCode(error, 'TOKEN_INVALID')) throw asAborted(error, signal)
+        if (!hasCode(error, 'TOKEN_INVALID')) throw asAborted(error, signal)
+        if (joinToken === undefined) throw forgotten(server, error)
+        // With a join token at hand, this machine may become a node again.
         self = welcome(await enrol(entry))
         return await once()
       }
     },
   }
+}
+
+function forgotten(server: string, cause: unknown): LayercastError {
+  return new LayercastError('TOKEN_INVALID', `${server} does not know this node, or not any more`, {
+    cause,
+    fix: 'Where an operator removed it, let it join again: give --join-token with what `layercast join-token create` prints.',
+  })
 }
 
 function isPassing(error: unknown): boolean {

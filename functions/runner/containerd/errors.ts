@@ -23,7 +23,7 @@ const COMMON_WORDS: readonly Words[] = [
   [
     /snapshotter not loaded/,
     'SNAPSHOTTER_NOT_FOUND',
-    'Name one that `ctr plugins ls` shows as ok, or add it to containerd as a proxy plugin.',
+    'See which there are with `layercast snapshotter ls`, or add it to containerd as a proxy plugin.',
   ],
   [/label key and value/, 'LABEL_TOO_LARGE'],
   [/is not committed snapshot/, 'FAILED_PRECONDITION'],

@@ -114,7 +114,7 @@ async function readCapabilities(connection: Connection, name: string): Promise<R
   const plugin = (await snapshotters(connection)).find((candidate) => candidate.name === name)
   if (plugin === undefined) {
     throw new LayercastError('SNAPSHOTTER_NOT_FOUND', `containerd has no snapshotter ${name}`, {
-      fix: 'Name one that `ctr plugins ls` shows as ok, or add it to containerd as a proxy plugin.',
+      fix: 'See which there are with `layercast snapshotter ls`, or add it to containerd as a proxy plugin.',
       detail: { snapshotter: name },
     })
   }
