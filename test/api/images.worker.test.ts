@@ -38,6 +38,15 @@ describe('POST /v1/images', () => {
     expect(new Uint8Array(await back.arrayBuffer())).toEqual(bytes)
   })
 
+  test('says what a document is kept as, also to who sends the same bytes as something else', async () => {
+    const docker = 'application/vnd.docker.container.image.v1+json'
+    const { config, configDigest } = testImage(6)
+    const [first, second] = [await store(config, CONFIG), await store(config, docker)]
+    const kept = { digest: configDigest, mediaType: CONFIG, size: config.byteLength }
+    expect([await first.json(), await second.json()]).toEqual([kept, kept])
+    expect((await api.call(`/v1/images/${configDigest}`)).headers.get('content-type')).toBe(CONFIG)
+  })
+
   test('keeps a document under the digest of the algorithm that the caller states', async () => {
     const { config } = testImage(2)
     const digest = digestBytes(config, 'sha512')

@@ -19,9 +19,9 @@ export function mountImages(app: App): void {
     if (stated !== undefined) verifyBytes(bytes, stated, 'the body')
     checkDocument(bytes, mediaType)
     const digest = stated ?? digestBytes(bytes)
-    const isNew = await keepImage(c.env.DB, FLEET, digest, { mediaType, bytes })
+    const kept = await keepImage(c.env.DB, FLEET, digest, { mediaType, bytes })
     c.header('location', `/v1/images/${digest}`)
-    return c.json({ digest, mediaType, size: bytes.byteLength }, isNew ? 201 : 200)
+    return c.json({ digest, mediaType: kept.mediaType, size: bytes.byteLength }, kept.isNew ? 201 : 200)
   })
 
   app.openapi(ROUTES.getImage, async (c) => {
