@@ -36,8 +36,12 @@ export async function planInput(context: Context, from: ImageFrom, options: Plan
     return inputOf(await lookUp(context, from.image, options), options)
   }
   if (from.manifest === undefined || from.config === undefined) {
+    const given = from.manifest ?? from.config
+    const [one, other] = from.manifest === undefined ? ['--config', '--manifest'] : ['--manifest', '--config']
     throw usage(
-      'neither IMAGE nor --manifest and --config are given',
+      given === undefined
+        ? 'neither IMAGE nor --manifest and --config are given'
+        : `${one} is given, and ${other} is not`,
       'Name an image, or give both files and --reference.',
     )
   }

@@ -236,6 +236,10 @@ describe('bad input has its own code and status', () => {
     expect([ran.status, ran.stdout.length]).toEqual([status, 0])
   })
 
+  test.each(['--manifest', '--config'])('where %s is not given, that is what is told', async (flag) => {
+    expect((await layercast(planning({ [flag]: undefined }))).stderr).toMatch(`and ${flag} is not`)
+  })
+
   const LINES: [title: string, args: string[], code: string, status: number][] = [
     ['an image and files', ['plan', 'nginx', '--manifest', 'm.json', '-s', 'x'], 'USAGE', 2],
     ['a containerd that is not there', ['image', 'ls', '--address', '/nowhere.sock'], 'CONTAINERD_UNREACHABLE', 4],
