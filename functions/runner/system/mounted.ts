@@ -39,7 +39,7 @@ export async function withMounted<T>(
   try {
     unmount = await mountResolved(mounts.map(withoutVolatile), place.root, join(place.path, BELOW))
   } catch (error) {
-    dropPlace(place)
+    dropPlace(base, place)
     throw error
   }
   const outcome = await fn(place.root).then(
@@ -56,7 +56,7 @@ export async function withMounted<T>(
       detail: { call: 'umount2', path: place.root },
     })
   }
-  dropPlace(place)
+  dropPlace(base, place)
   if ('error' in outcome) throw outcome.error
   return outcome.value
 }
@@ -72,16 +72,17 @@ export function recoverMounts(directory: string = defaultDirectory()): number {
       if (name.startsWith('.')) continue
       const place = join(directory, name)
       const lock = openLock(join(place, 'lock'))
-      const free = flock(lock, LOCK.exclusive | LOCK.now) >= 0
-      if (free) {
+      try {
+        if (flock(lock, LOCK.exclusive | LOCK.now) < 0) continue
         detachAll(join(place, 'root'))
         removeEmpty(join(place, 'root'))
         detachBelow(join(place, BELOW))
         unlinkSync(join(place, 'lock'))
         rmdirSync(place)
         count++
+      } finally {
+        closeSync(lock)
       }
-      closeSync(lock)
     }
     return count
   })
@@ -105,12 +106,15 @@ function makePlace(base: string): Place {
   })
 }
 
-// rmdir, never a recursive removal: were the unmount to have failed, that would empty the snapshot itself.
-function dropPlace(place: Place): void {
+// rmdir, never a recursive removal: were the unmount to have failed, that would empty the snapshot itself. And not while
+// another looks for what killed runners left, who would meet a place that is half gone, and make its lock again.
+function dropPlace(base: string, place: Place): void {
   try {
-    removeEmpty(place.root)
-    unlinkSync(join(place.path, 'lock'))
-    rmdirSync(place.path)
+    locked(base, () => {
+      removeEmpty(place.root)
+      unlinkSync(join(place.path, 'lock'))
+      rmdirSync(place.path)
+    })
   } finally {
     closeSync(place.lock)
   }
@@ -138,7 +142,7 @@ function openLock(path: string): number {
   return openSync(path, 'a', 0o600)
 }
 
-// Held only between two synchronous calls, so that no one waits long, and this process never for itself.
+// Held only while synchronous calls run, so that no one waits long, and this process never for itself.
 function locked<T>(base: string, fn: () => T): T {
   const lock = openLock(join(base, '.lock'))
   try {

@@ -198,6 +198,27 @@ describe('withMounted', () => {
     expect(readdirSync(places)).toEqual(['.lock'])
     expect(existsSync(join(directory, 'source/file'))).toBe(true)
   })
+
+  test('runners that come and go side by side do not take what another is about to remove for left behind', async () => {
+    const places = options().directory
+    make('source')
+    const module = new URL('../../../functions/runner/system/mounted.ts', import.meta.url).href
+    const code = `import { withMounted } from ${JSON.stringify(module)}
+      for (let round = 0; round < 300; round++) {
+        await withMounted([{ type: 'bind', source: process.argv[1], target: '', options: ['rbind'] }], async () => {}, {
+          directory: process.argv[2] })
+      }`
+    const runners = [1, 2, 3].map(async () => {
+      const args = ['--input-type=module', '-e', code, join(directory, 'source'), places]
+      const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+      let stderr = ''
+      child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
+      await once(child, 'close')
+      return /^Error: .*$/mu.exec(stderr)?.[0] ?? 'well'
+    })
+    expect(await Promise.all(runners)).toEqual(['well', 'well', 'well'])
+    expect(readdirSync(places)).toEqual(['.lock'])
+  })
 })
 
 describe('options', () => {
