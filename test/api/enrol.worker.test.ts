@@ -157,6 +157,13 @@ describe('enrolling', () => {
     expect((await problemOf(response)).code).toBe('REQUEST_INVALID')
     expect((await api.operator.nodes()).items).toEqual([])
   })
+
+  test('says of a wrong label key what one is made of', async () => {
+    const { token } = await api.operator.createJoinToken({})
+    const json = { name: 'a', labels: { 'a b': 'c' }, facts: FACTS }
+    const { detail } = await problemOf(await api.call('/v1/nodes', { method: 'POST', token, json }))
+    expect(detail).toBe('json.labels.a b: a label key is made of letters, digits and ._/-')
+  })
 })
 
 describe('facts', () => {

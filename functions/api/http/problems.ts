@@ -17,13 +17,18 @@ export function answerProblem(c: Context, error: unknown): Response {
 
 /** What a schema refused, as one error: the field's own code if it has one, else REQUEST_INVALID with every issue. */
 export function refusal(target: string, error: z.ZodError): LayercastError {
-  const issues = error.issues.map((issue) => ({ path: [target, ...issue.path].join('.'), message: issue.message }))
+  const issues = error.issues.map((issue) => ({ path: [target, ...issue.path].join('.'), message: wordsOf(issue) }))
   const [first] = issues
   const message = first === undefined ? 'the request is not valid' : `${first.path}: ${first.message}`
   return new LayercastError(ownCode(error) ?? 'REQUEST_INVALID', message, {
     fix: 'See /openapi.json for what this call takes.',
     detail: { issues: issues.slice(0, 16) },
   })
+}
+
+/** What is wrong; of a record's key its own schema says it better than "Invalid key in record". */
+function wordsOf(issue: z.core.$ZodIssue): string {
+  return (issue.code === 'invalid_key' && issue.issues[0]?.message) || issue.message
 }
 
 function ownCode(error: z.ZodError): Code | undefined {
