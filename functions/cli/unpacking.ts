@@ -70,7 +70,9 @@ interface DryRunOptions extends UnpackingOptions {
  */
 export async function dryRunPlan(context: Context, planned: Planned, options: DryRunOptions): Promise<void> {
   const report = await runDryRun(context, planned, options)
-  await context.show({ plan: planned.digest, ...report }, () => dryRunText(planned, report))
+  const { reference, snapshotter, chainID, warnings } = planned.plan
+  const head = { plan: planned.digest, reference, snapshotter, chainID }
+  await context.show({ ...head, ...report, warnings }, () => dryRunText(planned, report))
   const refused = refusalOf(report)
   if (refused !== undefined) throw refused
 }
