@@ -2,7 +2,7 @@
 import { LayercastError } from '../image/errors.ts'
 import type { Planned } from '../plan/document.ts'
 import type { RepairDryRun, RepairResult } from '../runner/repair/index.ts'
-import { BLOB_FIX } from '../runner/supply/text.ts'
+import { blobFix } from '../runner/supply/text.ts'
 import type { Context } from './context.ts'
 import { notCompared } from './not-compared.ts'
 import { createProgress } from './output/progress.ts'
@@ -74,12 +74,12 @@ export async function repairPlan(
   )
 }
 
-function missingBlobs({ missing, problems }: RepairDryRun): LayercastError {
+function missingBlobs({ missing, problems, fixes }: RepairDryRun): LayercastError {
   return new LayercastError(
     'BLOB_NOT_FOUND',
-    `a repair would be refused: the node does not have ${missing.join(', ')}`,
+    [`a repair would be refused: the node does not have ${missing.join(', ')}`, ...problems].join('; '),
     {
-      fix: BLOB_FIX,
+      fix: blobFix(fixes),
       detail: { digests: missing, problems },
     },
   )
