@@ -33,7 +33,10 @@ await describeContainerd('repairing by the program', (version) => {
 
   test('verify for a handler finds a damaged label, and repair for it mends that', async () => {
     await damage()
-    expect((await node.run('verify', NAME, '--runtime-handler', handler)).status).toBe(5)
+    const found = await node.run('verify', NAME, '--runtime-handler', handler, '-o', 'json')
+    expect(errorOf(found)).toMatchObject({ exit: 5, code: 'VERIFICATION_FAILED' })
+    // As it stands there it can be run.
+    expect(errorOf(found).fix).toContain(`repair ${NAME} --snapshotter ${snapshotter} -n k8s.io'`)
     const dry = await node.run('repair', NAME, '--runtime-handler', handler, '--dry-run')
     expect([dry.status, await label()]).toEqual([0, 'damaged'])
     expect((await node.run('repair', NAME, '--runtime-handler', handler)).status).toBe(0)

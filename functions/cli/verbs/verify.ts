@@ -84,7 +84,7 @@ async function verifyOne(
     return
   }
   throw new LayercastError('VERIFICATION_FAILED', `${what(report, tree)} not as planned under ${report.snapshotter}`, {
-    fix: `Run 'layercast repair ${image} --snapshotter ${report.snapshotter}${tree?.ok === false ? ' --deep' : ''}'.`,
+    fix: `Run 'layercast repair ${image} --snapshotter ${report.snapshotter}${namespaceFlag(context, backend)}${tree?.ok === false ? ' --deep' : ''}'.`,
     detail: {
       plan: planned.digest,
       state: report.state,
@@ -92,6 +92,11 @@ async function verifyOne(
       ...(tree ? { differences: tree.total } : {}),
     },
   })
+}
+
+/** What a command has to say that is to find the same images. */
+function namespaceFlag({ env }: Context, { namespace }: Backend): string {
+  return namespace === undefined || namespace === (env['CONTAINERD_NAMESPACE'] || 'default') ? '' : ` -n ${namespace}`
 }
 
 async function compare(
