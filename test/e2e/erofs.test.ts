@@ -1,11 +1,11 @@
-import { access, mkdtemp, rm } from 'node:fs/promises'
+import { access, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { compareTree } from '../../functions/runner/tree/chain.ts'
 import { unpack } from '../../functions/runner/unpack/index.ts'
 import { verifyChain } from '../../functions/runner/verify/index.ts'
-import { layercast, type Ran } from '../cli/run.ts'
+import { LAUNCHER, layercast, type Ran } from '../cli/run.ts'
 import { planOf } from '../runner/unpack/support/plans.ts'
 import { leftovers, removeChain, store } from '../runner/unpack/support/stores.ts'
 import { treeOf } from '../runner/unpack/support/tree.ts'
@@ -122,6 +122,23 @@ await describeContainerd('layercast unpack --snapshotter erofs', (version) => {
     const shown = await containerd.ctr('run', '--rm', '--snapshotter', 'erofs', name, `c-${applier}`)
     expect(shown.match(/^[a-z]+$/gm)).toEqual(LAYERED_FILES)
   })
+
+  test.runIf(here && version !== '2.2')(
+    'from a mount namespace that does not show the snapshots, containerd writes the layers',
+    async () => {
+      const built = layeredImage('elsewhere')
+      const name = await bring(built, 'example.com/elsewhere')
+      const launcher = join(directory, 'elsewhere.sh')
+      const hidden = `mount -t tmpfs none ${join(containerd.directory, 'root')}`
+      await writeFile(launcher, `#!/bin/sh\nexec unshare --mount sh -c '${hidden}; exec ${LAUNCHER} "$@"' sh "$@"\n`, {
+        mode: 0o755,
+      })
+      const ran = await layercast(['unpack', name, '-s', 'erofs'], { env: containerd.env, launcher })
+      expect([ran.status, ran.stderr]).toEqual([0, ''])
+      const deep = await run('verify', name, '-s', 'erofs', '--deep', '--contents')
+      expect([deep.status, deep.stderr]).toEqual([0, ''])
+    },
+  )
 
   test.runIf(here).for(Object.keys(DEPENDENT))(
     'where no applier is asked for, %s of the layer below: the tree is the one that the layers describe',

@@ -21,7 +21,8 @@ export const verifyVerb = verb({
   summary: "compare what the node has with an image's plan",
   description:
     "Every snapshot of the chain, its kind, its parent and its labels, and the config's label that keeps the chain from the " +
-    'garbage collector. With --deep the files too. Nothing is changed. Exit status 5 where anything is not as planned.',
+    'garbage collector. With --deep the files too. Nothing is changed. Exit status 5 where anything is not as planned, ' +
+    '3 where all that could be looked at is, and a tree could not be compared.',
   arguments: [{ ...IMAGE, optional: true }],
   options: {
     snapshotter: {
