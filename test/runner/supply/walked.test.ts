@@ -97,6 +97,27 @@ describe.skipIf(process.getuid?.() !== 0)('a layer made by walking two trees (as
     expect(list(lower)).toEqual(list(upper))
   })
 
+  test('tells names that are no longer, or newly, those of one file', async () => {
+    const four = ['a', 'b', 'c', 'd']
+    const pair = (...[one = '', other = '']: string[]) => [file(one, 'x'), hardlink(other, one)]
+    const forms = [
+      [...pair('a', 'b'), ...pair('c', 'd')],
+      [...pair('a', 'c'), ...pair('b', 'd')],
+      four.map((at) => file(at, 'x')),
+    ]
+    for (const [before, after] of [
+      [0, 1],
+      [1, 2],
+      [2, 0],
+    ] as const) {
+      const [lower, upper] = [fresh('lower'), fresh('upper')]
+      await sandbox.apply(lower, forms[before] ?? [])
+      await sandbox.apply(upper, forms[after] ?? [])
+      await sandbox.apply(lower, await layerOf(lower, upper))
+      expect(list(lower)).toEqual(list(upper))
+    }
+  })
+
   test('makes a directory anew that loses an attribute, with all that is in it', async () => {
     const [lower, upper] = [fresh('lower'), fresh('upper')]
     const inside = [file('a/kept', 'x'), dir('a/b'), hardlink('a/b/link', 'a/kept')]

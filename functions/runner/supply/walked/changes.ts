@@ -17,7 +17,7 @@ export type Change =
   | { kind: 'opaque'; path: string }
 
 /** A change, or a file that is as it was and may be another name of one that is not. */
-type Found = Change | { kind: 'kept'; entry: WalkEntry }
+type Found = Change | { kind: 'kept'; entry: WalkEntry; was: WalkEntry }
 
 const ENTRIES_AT_ONCE = 256
 
@@ -46,8 +46,9 @@ export async function changesBetween(lower: string | undefined, upper: string, s
         above.next()
         continue
       }
-      if (!isSame(was, entry) || !hasSameContent(lower ?? '', upper, entry)) found.push({ kind: 'written', entry })
-      else if (entry.links > 1 && entry.kind !== 'directory') found.push({ kind: 'kept', entry })
+      if (was === undefined || !isSame(was, entry) || !hasSameContent(lower ?? '', upper, entry)) {
+        found.push({ kind: 'written', entry })
+      } else if (isShared(entry)) found.push({ kind: 'kept', entry, was })
       above.next()
       if (was === undefined) continue
       if (entry.kind === 'directory') below.next()
@@ -90,13 +91,14 @@ function comparePaths(one: string | undefined, other: string | undefined): numbe
   return one.replaceAll('/', '\0') < other.replaceAll('/', '\0') ? -1 : 1
 }
 
-function isSame(was: WalkEntry | undefined, is: WalkEntry): boolean {
-  return was !== undefined && JSON.stringify(factsOf(was)) === JSON.stringify(factsOf(is))
+function isSame(was: WalkEntry, is: WalkEntry): boolean {
+  return JSON.stringify(factsOf(was)) === JSON.stringify(factsOf(is))
 }
 
-function factsOf({ kind, mode, uid, gid, size, mtime, target, major, minor, xattrs }: WalkEntry): unknown[] {
+function factsOf({ kind, mode, uid, gid, size, links, mtime, target, major, minor, xattrs }: WalkEntry): unknown[] {
   const attributes = xattrs.filter(([name]) => isCompared(name))
-  return [kind, mode, uid, gid, kind === 'directory' ? 0 : size, mtime, target, major, minor, attributes]
+  const counts = kind === 'directory' ? [] : [size, links]
+  return [kind, mode, uid, gid, counts, mtime, target, major, minor, attributes]
 }
 
 /** An entry for a directory that stays takes no attribute away: it must be made anew, and all that is in it. */
@@ -135,7 +137,7 @@ export function openBelow(root: string, path: string): number {
 
 /** The names of one file become links to the first of them, all of them in the layer as soon as one is. */
 function linked(found: readonly Found[]): Change[] {
-  const written = new Set<string>()
+  const written = regrouped(found)
   for (const one of found) if (one.kind === 'written' && isShared(one.entry)) written.add(fileOf(one.entry))
   const first = new Map<string, string>()
   return found.flatMap((one): Change[] => {
@@ -148,6 +150,21 @@ function linked(found: readonly Found[]): Change[] {
     first.set(file, one.entry.path)
     return [{ kind: 'written', entry: one.entry }]
   })
+}
+
+/** Files whose names are as they were, one by one, and were not names of one file, or not of one alone. */
+function regrouped(found: readonly Found[]): Set<string> {
+  const written = new Set<string>()
+  const [before, now] = [new Map<string, string>(), new Map<string, string>()]
+  for (const one of found) {
+    if (one.kind !== 'kept') continue
+    const [was, is] = [fileOf(one.was), fileOf(one.entry)]
+    const other = now.get(was) ?? is
+    if ((before.get(is) ?? was) !== was || other !== is) written.add(is).add(other)
+    before.set(is, was)
+    now.set(was, is)
+  }
+  return written
 }
 
 function isShared({ kind, links }: WalkEntry): boolean {
