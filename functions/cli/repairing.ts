@@ -2,10 +2,11 @@
 import { LayercastError } from '../image/errors.ts'
 import type { Planned } from '../plan/document.ts'
 import type { RepairDryRun, RepairResult } from '../runner/repair/index.ts'
-import { BLOB_FIX } from '../runner/supply/text.ts'
+import { blobFix } from '../runner/supply/text.ts'
 import type { Context } from './context.ts'
+import { notCompared } from './not-compared.ts'
 import { createProgress } from './output/progress.ts'
-import { repairText } from './output/repair.ts'
+import { repairText, warningsOf } from './output/repair.ts'
 import { shortDigest } from './output/text.ts'
 import { blobWays, type UnpackingOptions } from './unpacking.ts'
 
@@ -31,7 +32,7 @@ export async function repairPlan(
   }
   if (options.dryRun) {
     const found = await dryRunRepair(repair)
-    await context.show(found, () => repairText(planned, found))
+    await context.show({ ...found, warnings: planned.plan.warnings }, () => repairText(planned, found))
     if (found.users.length > 0) throw inUse(planned.plan, found.decision.remove.length, found.users)
     if (found.missing.length > 0) throw missingBlobs(found)
     return
@@ -54,8 +55,12 @@ export async function repairPlan(
   } finally {
     progress.end()
   }
-  await context.show(result, () => repairText(planned, result))
-  if (result.ok) return
+  await context.show({ ...result, warnings: warningsOf(planned, result) }, () => repairText(planned, result))
+  if (result.ok) {
+    const { treeAfter } = result
+    if (treeAfter !== undefined && treeAfter.notCompared.length > 0) throw notCompared([treeAfter])
+    return
+  }
   throw new LayercastError(
     'VERIFICATION_FAILED',
     `not all is as planned under ${result.snapshotter} after the repair`,
@@ -69,12 +74,12 @@ export async function repairPlan(
   )
 }
 
-function missingBlobs({ missing, problems }: RepairDryRun): LayercastError {
+function missingBlobs({ missing, problems, fixes }: RepairDryRun): LayercastError {
   return new LayercastError(
     'BLOB_NOT_FOUND',
-    `a repair would be refused: the node does not have ${missing.join(', ')}`,
+    [`a repair would be refused: the node does not have ${missing.join(', ')}`, ...problems].join('; '),
     {
-      fix: BLOB_FIX,
+      fix: blobFix(fixes),
       detail: { digests: missing, problems },
     },
   )

@@ -3,7 +3,7 @@ import type { Digest } from '../image/digest.ts'
 import { LayercastError } from '../image/errors.ts'
 import type { Planned } from '../plan/document.ts'
 import type { ApplierChoice, BlobWays, DryRun, UnpackEvent, UnpackResult } from '../runner/unpack/index.ts'
-import { BLOB_FIX, originText } from '../runner/supply/text.ts'
+import { blobFix, originText } from '../runner/supply/text.ts'
 import type { Context } from './context.ts'
 import { dryRunText, unpackText } from './output/unpack.ts'
 import { createProgress } from './output/progress.ts'
@@ -70,7 +70,9 @@ interface DryRunOptions extends UnpackingOptions {
  */
 export async function dryRunPlan(context: Context, planned: Planned, options: DryRunOptions): Promise<void> {
   const report = await runDryRun(context, planned, options)
-  await context.show({ plan: planned.digest, ...report }, () => dryRunText(planned, report))
+  const { reference, snapshotter, chainID, warnings } = planned.plan
+  const head = { plan: planned.digest, reference, snapshotter, chainID }
+  await context.show({ ...head, ...report, warnings }, () => dryRunText(planned, report))
   const refused = refusalOf(report)
   if (refused !== undefined) throw refused
 }
@@ -84,12 +86,12 @@ export async function runDryRun(context: Context, { plan }: Planned, options: Dr
 }
 
 /** Why an unpack would be refused; undefined where it would not. */
-export function refusalOf({ missing, problems }: DryRunReport): LayercastError | undefined {
+export function refusalOf({ missing, problems, fixes }: DryRunReport): LayercastError | undefined {
   if (missing.length === 0) return undefined
   return new LayercastError(
     'BLOB_NOT_FOUND',
     [`an unpack would be refused: the node does not have ${missing.join(', ')}`, ...problems].join('; '),
-    { fix: BLOB_FIX, detail: { digests: missing, ...(problems.length > 0 && { problems }) } },
+    { fix: blobFix(fixes), detail: { digests: missing, ...(problems.length > 0 && { problems }) } },
   )
 }
 

@@ -132,6 +132,8 @@ export interface SnapshotterPlugin {
   name: string
   /** Capabilities that the plugin advertises. */
   capabilities: readonly string[]
+  /** The directory in which it keeps its snapshots; absent where it does not say. */
+  root?: string
   /** Why it is not ready; absent when it is. */
   error?: string
 }
@@ -139,13 +141,15 @@ export interface SnapshotterPlugin {
 /** One node's parts. */
 export interface Backend {
   readonly kind: 'containerd' | 'embedded'
+  /** Whose images and snapshots these are; absent where there is but one. */
+  readonly namespace?: string
   /** The daemon's version as it says it; layercast's own for the embedded one. */
   version(): Promise<string>
   readonly images: ImageStore
   readonly content: ContentStore
   readonly leases: Leases
   snapshotters(): Promise<SnapshotterPlugin[]>
-  /** SNAPSHOTTER_NOT_FOUND comes at the first call where there is none of this name. */
+  /** SNAPSHOTTER_NOT_FOUND and SNAPSHOTTER_NOT_READY come at the first call where there is none of this name that works. */
   snapshotter(name: string): Snapshotter
   /** The backend's own applier: containerd's diff service; layercast's for the embedded one. */
   readonly applier: Applier

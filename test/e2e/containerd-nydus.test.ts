@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ContainerdBackend } from '../../functions/runner/containerd/index.ts'
 import type { Snapshotter } from '../../functions/runner/ports.ts'
@@ -27,7 +28,8 @@ describe.skipIf(missing.length > 0)(`the nydus snapshotter in proxy mode${reason
   afterAll(() => containerd?.stop())
 
   test('is listed as ready, and rebases nothing', async () => {
-    expect(await backend.snapshotters()).toContainEqual({ name: 'nydus', capabilities: [] })
+    const root = join(containerd.directory, 'nydus')
+    expect(await backend.snapshotters()).toContainEqual({ name: 'nydus', capabilities: [], root })
   })
 
   test('takes a labelled layer by itself: Prepare answers ALREADY_EXISTS and the chain ID is there', async () => {

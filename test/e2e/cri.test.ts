@@ -124,13 +124,10 @@ describe.skipIf(missing.length > 0)(`pods of several runtime handlers on contain
     expect(await committed('erofs')).toEqual(erofs)
   })
 
-  test('an image that containerd itself unpacked is found to be wrong, and is mended once its pods are gone', async ({
-    skip,
-  }) => {
-    const differ = (await backend.plugins('io.containerd.differ.v1')).find(({ id }) => id === 'erofs')
-    skip(differ?.error === undefined, "this machine's mkfs.erofs can read tar, and containerd is right with it")
+  test('an image that containerd itself unpacked is found to be wrong, and is mended once its pods are gone', async () => {
     const name = await bring(layeredImage('own'), 'example.com/own')
-    // CRI unpacks it as the container is created, in parallel: deleted files come back (CONTAINERD-FACTS section 10).
+    // CRI unpacks it as the container is created, in parallel: deleted files come back (CONTAINERD-FACTS section 10), as
+    // long as the diff service is not told to ask the erofs differ first, were it there.
     const { pod, files } = await start(name, 'erofs')
     expect(files).toContain('deleted')
     expect((await run('verify', name, '-s', 'erofs')).status).toBe(0)

@@ -158,6 +158,18 @@ describe.skipIf('missing' in recent)('doctor on containerd 2.3', () => {
     },
   )
 
+  test.skipIf(!help.includes('--tar'))('sees whether its differ is used where it is there', async () => {
+    const order = (first: string) => `[plugins."io.containerd.service.v1.diff-service"]\n  default = [${first}]`
+    for (const [config, severity] of [
+      ['', 'error'],
+      [order('"erofs", "walking"'), undefined],
+    ] as const) {
+      const { found } = await findings(await start({ version: '2.3', cri: { handlers: { lean: 'erofs' } }, config }))
+      await daemon?.stop()
+      expect(found.get('EROFS_DIFFER_UNUSED')?.severity).toBe(severity)
+    }
+  })
+
   test('sees what the migration of a version 2 file loses', async () => {
     const node = await start({ version: '2.3', cri: {} })
     const file = join(node.directory, 'v2.toml')

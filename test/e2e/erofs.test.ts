@@ -1,14 +1,25 @@
-import { access, mkdtemp, rm } from 'node:fs/promises'
+import { access, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { compareTree } from '../../functions/runner/tree/chain.ts'
+import { unpack } from '../../functions/runner/unpack/index.ts'
 import { verifyChain } from '../../functions/runner/verify/index.ts'
-import { layercast, type Ran } from '../cli/run.ts'
+import { LAUNCHER, layercast, type Ran } from '../cli/run.ts'
 import { planOf } from '../runner/unpack/support/plans.ts'
-import { leftovers } from '../runner/unpack/support/stores.ts'
+import { leftovers, removeChain, store } from '../runner/unpack/support/stores.ts'
 import { treeOf } from '../runner/unpack/support/tree.ts'
 import { describeContainerd, startContainerd, type TestContainerd } from '../support/containerd/index.ts'
-import { writeOciArchive, type BuiltImage } from '../support/images/index.ts'
+import {
+  buildImage,
+  dir,
+  file,
+  hardlink,
+  symlink,
+  writeOciArchive,
+  type BuiltImage,
+  type TarEntry,
+} from '../support/images/index.ts'
 import { busybox, LAYERED_FILES, layeredImage } from '../support/images/running.ts'
 
 const mkfs = await access('/usr/bin/mkfs.erofs').then(
@@ -18,6 +29,27 @@ const mkfs = await access('/usr/bin/mkfs.erofs').then(
 const CRI = ['image-ref', 'manifest-digest', 'layer-digest', 'image-layers'].map(
   (key) => `containerd.io/snapshot/cri.${key}`,
 )
+
+const of = { mode: 0o750, uid: 5, gid: 6, mtime: 1_600_000_000 }
+/** Layers that come to what they describe only where the ones below are looked at as they are written. */
+const DEPENDENT: Record<string, TarEntry[][]> = {
+  'directories that it leaves out': [
+    [dir('data', of), dir('data/sub', of), file('data/sub/x', '')],
+    [file('data/sub/y', '')],
+  ],
+  'a path through a symbolic link': [
+    [dir('usr', of), dir('usr/lib', of), symlink('lib', 'usr/lib')],
+    [file('lib/z', 'through the link')],
+  ],
+  'a hard link to a file': [
+    [dir('data', of), file('data/a', 'of the layer below', of)],
+    [dir('data', of), hardlink('data/c', 'data/a', of)],
+  ],
+  'an opaque root': [
+    [file('a', ''), dir('d', of), file('d/x', '')],
+    [file('.wh..wh..opq'), file('c', '')],
+  ],
+}
 
 /** Without the times of directories: that of one which a layer adds to without naming it is nobody's to say. */
 function untimed(tree: Record<string, string>): Record<string, string> {
@@ -90,4 +122,36 @@ await describeContainerd('layercast unpack --snapshotter erofs', (version) => {
     const shown = await containerd.ctr('run', '--rm', '--snapshotter', 'erofs', name, `c-${applier}`)
     expect(shown.match(/^[a-z]+$/gm)).toEqual(LAYERED_FILES)
   })
+
+  test.runIf(here && version !== '2.2')(
+    'from a mount namespace that does not show the snapshots, containerd writes the layers',
+    async () => {
+      const built = layeredImage('elsewhere')
+      const name = await bring(built, 'example.com/elsewhere')
+      const launcher = join(directory, 'elsewhere.sh')
+      const hidden = `mount -t tmpfs none ${join(containerd.directory, 'root')}`
+      await writeFile(launcher, `#!/bin/sh\nexec unshare --mount sh -c '${hidden}; exec ${LAUNCHER} "$@"' sh "$@"\n`, {
+        mode: 0o755,
+      })
+      const ran = await layercast(['unpack', name, '-s', 'erofs'], { env: containerd.env, launcher })
+      expect([ran.status, ran.stderr]).toEqual([0, ''])
+      const deep = await run('verify', name, '-s', 'erofs', '--deep', '--contents')
+      expect([deep.status, deep.stderr]).toEqual([0, ''])
+    },
+  )
+
+  test.runIf(here).for(Object.keys(DEPENDENT))(
+    'where no applier is asked for, %s of the layer below: the tree is the one that the layers describe',
+    async (title) => {
+      const backend = await containerd.connect()
+      const built = buildImage({ layers: DEPENDENT[title] ?? [] })
+      await store(backend, built)
+      const planned = planOf(built, { snapshotter: 'erofs' })
+      await unpack({ backend, planned })
+      const tree = await compareTree({ backend, plan: planned.plan, contents: true })
+      expect(tree).toMatchObject({ ok: true, notCompared: [], differences: [] })
+      expect(await leftovers(backend, 'erofs')).toEqual([])
+      await removeChain(backend, built, 'erofs')
+    },
+  )
 })

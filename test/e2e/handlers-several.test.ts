@@ -59,6 +59,9 @@ describe.skipIf(missing.length > 0)(`handlers of several snapshotters on contain
     ])
     expect([ran.status, errorOf(ran).code]).toEqual([3, 'SNAPSHOTTER_NOT_FOUND'])
     expect(errorOf(ran).message).toContain('4 of 10 unpacks failed, under devmapper, zfs9')
+    // Each with its own fix, where the end of the program has room for one.
+    const table = (await node.run('unpack', NAME, '--all-handlers')).stdout.toString()
+    for (const { error } of entries) expect(table).toContain(error === undefined ? '' : `fix: ${error.fix}`)
     for (const snapshotter of ['erofs', 'nydus']) {
       expect(await node.verify(NAME, snapshotter)).toEqual(OK)
       expect(await node.verify(PAUSE, snapshotter)).toEqual(OK)

@@ -105,19 +105,22 @@ await describeContainerd('missing blobs', (version) => {
       expect(error).toMatchObject({ code: 'BLOB_NOT_FOUND', exit: 3 })
       expect(error.message).toContain(sources[0])
       expect(error.detail['problems']).toHaveLength(1)
+      expect(error.fix).toContain(`docker login ${peer.host}`)
+      const look = await dryRun({ backend, plan: planned.plan, blobs: { sources } })
+      expect(look.fixes.join()).toContain(`docker login ${peer.host}`)
       await expectUntouched(backend, node, kept)
     })
   })
 
   describe('layers made again out of overlayfs', () => {
-    /** An image that is unpacked under overlayfs, and whose layer blobs are gone. */
-    const unpacked = async () => {
+    /** An image that is unpacked under a snapshotter, and whose layer blobs are gone. */
+    const unpacked = async (snapshotter = 'overlayfs') => {
       const node = await bereft(backend, 'native')
       const { image, planned } = node
       await writeOciLayout(image, join(directory, planned.digest.slice(7, 19)))
-      const overlay = planOf(image, { snapshotter: 'overlayfs', reference: planned.plan.reference })
+      const there = planOf(image, { snapshotter, reference: planned.plan.reference })
       const sources = [`oci:${join(directory, planned.digest.slice(7, 19))}`]
-      await unpack({ backend, planned: overlay, blobs: { sources } })
+      await unpack({ backend, planned: there, blobs: { sources } })
       for (const { digest } of image.layers) await containerd.ctr('content', 'rm', digest)
       await collect(backend)
       return node
@@ -234,6 +237,23 @@ await describeContainerd('missing blobs', (version) => {
       await removeChain(backend, image, 'native')
       await soon(() => blobs(backend), kept)
     })
+
+    test.skipIf(version.startsWith('1.'))(
+      'come out of erofs as well, which the diff service cannot mount',
+      async () => {
+        for (const applier of ['containerd', 'own'] as const) {
+          const node = await unpacked('erofs')
+          const { image, planned } = node
+          const kept = await blobs(backend)
+          const result = await unpack({ backend, planned, applier, blobs: { fromSnapshotter: 'erofs' } })
+          expect(origins(result)).toEqual(image.layers.map(() => ({ from: 'snapshotter', name: 'erofs' })))
+          expect(result.warnings.map(({ code }) => code)).toEqual(image.layers.map(() => 'DIFF_ID_UNCHECKED'))
+          await expectWhole(backend, node)
+          expect(await leftovers(backend, 'erofs')).toEqual([])
+          await soon(() => blobs(backend), kept)
+        }
+      },
+    )
 
     test.skipIf(version.startsWith('1.'))('go into erofs as well (it came with 2.1)', async () => {
       const node = await unpacked()

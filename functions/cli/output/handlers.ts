@@ -55,7 +55,8 @@ export function handlersReportText(entries: readonly HandlerEntry[]): string {
 function entryText(entry: HandlerEntry): string {
   const { planned, result, dryRun, error, reference } = entry
   const warnings = warningsOf(entry)
-  const failed = error === undefined ? '' : `${printable(`${reference}: ${error.message} (${error.code})`)}\n`
+  const fix = error?.fix === undefined ? '' : `  fix: ${printable(error.fix)}\n`
+  const failed = error === undefined ? '' : `${printable(`${reference}: ${error.message} (${error.code})`)}\n${fix}`
   if (planned !== undefined && result !== undefined) return unpackText(planned, { ...result, warnings })
   if (planned !== undefined && dryRun !== undefined) {
     return `${dryRunText({ ...planned, plan: { ...planned.plan, warnings } }, dryRun)}${failed}`

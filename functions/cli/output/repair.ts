@@ -1,5 +1,5 @@
 /** What a repair found and did, or would do, as a person reads it. */
-import type { Planned } from '../../plan/document.ts'
+import type { PlanWarning, Planned } from '../../plan/document.ts'
 import type { RepairDryRun, RepairResult } from '../../runner/repair/index.ts'
 import { stateText } from '../../runner/verify/state.ts'
 import { LAYER_COLUMNS, warningText } from './plan.ts'
@@ -32,7 +32,12 @@ export function repairText({ plan }: Planned, found: RepairDryRun | RepairResult
     users.length === 0
       ? ''
       : `\nin use by\n${fields(users.map(({ what, name, snapshot }) => [`  ${what}`, `${name} (on ${shortDigest(snapshot)})`]))}`
-  return `${plan.layers.length > 0 ? `${layers}\n` : ''}${end}${inTheWay}${warningText(plan.warnings)}`
+  return `${plan.layers.length > 0 ? `${layers}\n` : ''}${end}${inTheWay}${warningText(warningsOf({ plan }, found))}`
+}
+
+/** The plan's warnings, and those of the unpack where there was one. */
+export function warningsOf({ plan }: Pick<Planned, 'plan'>, found: RepairDryRun | RepairResult): PlanWarning[] {
+  return ('after' in found ? found.unpacked?.warnings : undefined) ?? plan.warnings
 }
 
 function nowText({ after, treeAfter }: RepairResult): string {

@@ -63,7 +63,8 @@ export const DRY_RUN = {
 export const APPLIER = {
   value: 'WHO',
   choices: ['containerd', 'own'],
-  summary: "who writes the layers: containerd's diff service, or layercast itself (default: the backend's)",
+  summary:
+    "who writes the layers: containerd's diff service, or layercast itself (default: the backend's, and layercast itself under erofs)",
 } as const satisfies OptionSpec
 
 export const SEQUENTIAL = {

@@ -1,9 +1,12 @@
 import { LayercastError } from '../../image/errors.ts'
+import type { Backend } from '../../runner/ports.ts'
 import type { TreeReport } from '../../runner/tree/chain.ts'
 import type { VerifiedImage } from '../../runner/verify/all.ts'
 import type { VerifyReport } from '../../runner/verify/index.ts'
 import { stateText } from '../../runner/verify/state.ts'
 import type { Context } from '../context.ts'
+import { notCompared } from '../not-compared.ts'
+import { errorData } from '../output/failure.ts'
 import { table } from '../output/table.ts'
 import { count } from '../output/text.ts'
 import { treeFields, verifyText } from '../output/verify.ts'
@@ -18,7 +21,8 @@ export const verifyVerb = verb({
   summary: "compare what the node has with an image's plan",
   description:
     "Every snapshot of the chain, its kind, its parent and its labels, and the config's label that keeps the chain from the " +
-    'garbage collector. With --deep the files too. Nothing is changed. Exit status 5 where anything is not as planned.',
+    'garbage collector. With --deep the files too. Nothing is changed. Exit status 5 where anything is not as planned, ' +
+    '3 where all that could be looked at is, and a tree could not be compared.',
   arguments: [{ ...IMAGE, optional: true }],
   options: {
     snapshotter: {
@@ -72,15 +76,16 @@ async function verifyOne(
   const { plan } = planned
   const report = await verifyChain({ backend, plan })
   const tree = options.deep ? await compare(context, { backend, plan, contents: options.contents }) : undefined
-  await context.show({ plan: planned.digest, ...report, ...(tree ? { tree } : {}) }, () =>
+  const { warnings } = plan
+  await context.show({ plan: planned.digest, ...report, ...(tree ? { tree } : {}), warnings }, () =>
     verifyText(planned, report, tree),
   )
   if (report.ok && (tree?.ok ?? true)) {
-    if (tree !== undefined && tree.notCompared.length > 0) throw notCompared(tree)
+    if (tree !== undefined && tree.notCompared.length > 0) throw notCompared([tree])
     return
   }
   throw new LayercastError('VERIFICATION_FAILED', `${what(report, tree)} not as planned under ${report.snapshotter}`, {
-    fix: `Run 'layercast repair ${image} --snapshotter ${report.snapshotter}${tree?.ok === false ? ' --deep' : ''}'.`,
+    fix: `Run 'layercast repair ${image} --snapshotter ${report.snapshotter}${namespaceFlag(context, backend)}${tree?.ok === false ? ' --deep' : ''}'.`,
     detail: {
       plan: planned.digest,
       state: report.state,
@@ -88,6 +93,11 @@ async function verifyOne(
       ...(tree ? { differences: tree.total } : {}),
     },
   })
+}
+
+/** What a command has to say that is to find the same images. */
+function namespaceFlag({ env }: Context, { namespace }: Backend): string {
+  return namespace === undefined || namespace === (env['CONTAINERD_NAMESPACE'] || 'default') ? '' : ` -n ${namespace}`
 }
 
 async function compare(
@@ -110,16 +120,6 @@ function what(report: VerifyReport, tree: TreeReport | undefined): string {
     ...(tree?.ok === false ? ['the tree'] : []),
   ]
   return `${parts.join(' and ')} ${parts.length === 1 && wrong <= 1 ? 'is' : 'are'}`
-}
-
-/** What was looked at is right, and not all could be looked at: that is neither a yes nor a no. */
-function notCompared({ notCompared: layers }: TreeReport): LayercastError {
-  const digests = layers.filter(({ why }) => why === 'blob missing').map(({ digest }) => digest)
-  return new LayercastError(
-    'BLOB_NOT_FOUND',
-    `the tree of ${count(layers.length, 'layer')} could not be compared: ${layers[0]?.why ?? ''} (${digests.join(', ') || layers[0]?.digest})`,
-    { fix: 'Bring the blobs back: pull the image again, or import it.', detail: { digests } },
-  )
 }
 
 type AllOptions = Pick<PlanningOptions, 'platform' | 'profile' | 'labels'> & {
@@ -146,9 +146,13 @@ async function verifyEvery(context: Context, options: AllOptions): Promise<void>
   })) {
     found.push(image)
   }
-  await context.show(found.map(asJSON), () => everyText(found))
+  await context.show(found.map(asJSON), () => everyText(found, backend))
   const failed = found.filter(isWrong)
-  if (failed.length === 0) return
+  if (failed.length === 0) {
+    const partly = found.flatMap(({ tree }) => (tree !== undefined && tree.notCompared.length > 0 ? [tree] : []))
+    if (partly.length > 0) throw notCompared(partly)
+    return
+  }
   const names = [...new Set(failed.map(({ names: [name] }) => name))]
   throw new LayercastError(
     'VERIFICATION_FAILED',
@@ -169,18 +173,26 @@ function asJSON({ names, snapshotter, planned, report, tree, noTree, error, othe
   return {
     names,
     snapshotter: snapshotter ?? null,
-    ok: report === undefined ? null : report.ok && (tree?.ok ?? true),
+    ok: isOk(report, tree),
     ...(planned ? { plan: planned.digest } : {}),
     ...(report ? { report } : {}),
     ...(tree ? { tree } : {}),
     ...(noTree === undefined ? {} : { noTree }),
-    ...(error ? { error: { code: error.code, message: error.message } } : {}),
+    ...(error ? { error: errorData(error) } : {}),
     ...(otherPlatform ? { otherPlatform } : {}),
   }
 }
 
-function everyText(found: readonly VerifiedImage[]): string {
-  if (found.length === 0) return 'the node has no images\n'
+/** Null where there is no answer: nothing is unpacked, or what is right is not all that there is. */
+function isOk(report: VerifyReport | undefined, tree: TreeReport | undefined): boolean | null {
+  if (report === undefined) return null
+  if (!report.ok || tree?.ok === false) return false
+  return tree !== undefined && tree.notCompared.length > 0 ? null : true
+}
+
+function everyText(found: readonly VerifiedImage[], { namespace }: Backend): string {
+  if (found.length === 0)
+    return `there are no images${namespace === undefined ? '' : ` in the namespace ${namespace}`}\n`
   return table(found, [
     { title: 'IMAGE', value: ({ names }) => names[0] ?? '' },
     { title: 'SNAPSHOTTER', value: ({ snapshotter }) => snapshotter ?? '' },

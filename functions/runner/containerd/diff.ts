@@ -6,9 +6,8 @@ import type { Meaning } from './errors.ts'
 import { Diff } from './proto/gen/diff_pb.js'
 
 // The daemon inflates with igzip or unpigz where it finds them, else with Go's own: each has words of its own.
-// Go's zstd does not name itself, and a hard link without its target is the kernel's refusal.
-const CORRUPT =
-  /gzip|unpigz|zstd|zlib|flate|archive\/tar|unexpected EOF|corrupt|CRC check failed|magic number mismatch|link \S+ \S+: no such file/
+// Go's zstd does not name itself.
+const CORRUPT = /gzip|unpigz|zstd|zlib|flate|archive\/tar|unexpected EOF|corrupt|CRC check failed|magic number mismatch/
 const MEANING: Meaning = {
   notFound: 'BLOB_NOT_FOUND',
   fix: 'Pull the image again, or name a source that has this blob.',
@@ -23,6 +22,12 @@ const MEANING: Meaning = {
       /unknown dictionary|window size exceeded/,
       'LAYER_UNSUPPORTED',
       'Compress the layer anew, with a window of at most 128 MiB and no dictionary.',
+    ],
+    [
+      // The kernel's refusal of a hard link without its target. Under erofs the service sees no layer below.
+      /link \S+ \S+: no such file/,
+      'LAYER_CORRUPT',
+      'Under erofs say --applier own; elsewhere build the image anew: a layer links to a file that is not there.',
     ],
     [CORRUPT, 'LAYER_CORRUPT', 'Fetch the blob again: what containerd has of it cannot be unpacked.'],
   ],

@@ -38,8 +38,9 @@ export async function plugins(connection: Connection, type?: string): Promise<Pl
 /** The snapshotters, proxy plugins included, ready or not. */
 export async function snapshotters(connection: Connection): Promise<SnapshotterPlugin[]> {
   const found = await plugins(connection, SNAPSHOTTER)
-  return found.map(({ id, capabilities, error }) => {
+  return found.map(({ id, exports, capabilities, error }) => {
     const snapshotter: SnapshotterPlugin = { name: id, capabilities }
+    if (exports['root'] !== undefined) snapshotter.root = exports['root']
     if (error !== undefined) snapshotter.error = error
     return snapshotter
   })

@@ -5,6 +5,7 @@ import type { Labels, Mount, SnapshotInfo, SnapshotKind, Snapshotter, Usage } fr
 import type { Connection } from './connection.ts'
 import { labelPaths, toDate, toMounts } from './convert.ts'
 import { snapshotters } from './introspection.ts'
+import { whyNot } from './why-not.ts'
 import { InfoSchema, Kind, Snapshots, type Info } from './proto/gen/snapshots_pb.js'
 
 const KINDS: ReadonlyMap<Kind, SnapshotKind> = new Map([
@@ -18,8 +19,13 @@ export function containerdSnapshotter(connection: Connection, name: string): Sna
   const client = connection.client(Snapshots)
   const snapshotter = name
   const missing = { notFound: 'SNAPSHOT_NOT_FOUND' } as const
-  const call = <T>(verb: string, key: string, run: () => Promise<T>): Promise<T> =>
-    connection.call(`${verb} snapshot ${key} of ${name}`, run, missing)
+  const call = async <T>(verb: string, key: string, run: () => Promise<T>): Promise<T> => {
+    try {
+      return await connection.call(`${verb} snapshot ${key} of ${name}`, run, missing)
+    } catch (error) {
+      throw await explain(connection, name, error)
+    }
+  }
 
   let advertised: Promise<ReadonlySet<string>> | undefined
   const capabilities = (): Promise<ReadonlySet<string>> => {
@@ -95,7 +101,11 @@ export function containerdSnapshotter(connection: Connection, name: string): Sna
       const answers = connection.stream(`list the snapshots of ${name}`, (signal) =>
         client.list({ snapshotter }, { signal }),
       )
-      for await (const { info } of answers) yield* info.map(toInfo)
+      try {
+        for await (const { info } of answers) yield* info.map(toInfo)
+      } catch (error) {
+        throw await explain(connection, name, error)
+      }
     },
 
     async mounts(key): Promise<Mount[]> {
@@ -110,15 +120,19 @@ export function containerdSnapshotter(connection: Connection, name: string): Sna
   }
 }
 
+/** The daemon calls a snapshotter that is not there and one that is not ready the same; its list of plugins tells. */
+async function explain(connection: Connection, name: string, error: unknown): Promise<unknown> {
+  if (!hasCode(error, 'SNAPSHOTTER_NOT_FOUND')) return error
+  const plugins = await snapshotters(connection).catch(() => undefined)
+  return (plugins && whyNot(name, plugins, { cause: error })) ?? error
+}
+
 async function readCapabilities(connection: Connection, name: string): Promise<ReadonlySet<string>> {
-  const plugin = (await snapshotters(connection)).find((candidate) => candidate.name === name)
-  if (plugin === undefined) {
-    throw new LayercastError('SNAPSHOTTER_NOT_FOUND', `containerd has no snapshotter ${name}`, {
-      fix: 'See which there are with `layercast snapshotter ls`, or add it to containerd as a proxy plugin.',
-      detail: { snapshotter: name },
-    })
-  }
-  return new Set(plugin.capabilities)
+  const plugins = await snapshotters(connection)
+  const plugin = plugins.find((candidate) => candidate.name === name)
+  const error = whyNot(name, plugins)
+  if (error !== undefined) throw error
+  return new Set(plugin?.capabilities)
 }
 
 function toInfo(info: Info | undefined): SnapshotInfo {

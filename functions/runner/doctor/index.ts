@@ -21,6 +21,7 @@ const CHECKS: readonly Check[] = [
   snapshotters.snapshotterNotReady,
   snapshotters.proxySocketDead,
   snapshotters.erofsWithoutDiffer,
+  snapshotters.erofsDifferUnused,
   config.criDisabled,
   config.settingsLostByMigration,
   config.handlerLostByMigration,

@@ -2,6 +2,7 @@
 import { LayercastError } from '../../image/errors.ts'
 import type { PlanWarning } from '../../plan/document.ts'
 import type { ContainerdBackend } from '../containerd/index.ts'
+import { whyNot } from '../containerd/why-not.ts'
 import { annotationsOffAdvice, handlerIgnoredAdvice } from '../doctor/advice.ts'
 import { readsCriLabels, type Finding } from '../doctor/finding.ts'
 import { readRunningConfig, type RunningConfig } from '../node-config/running.ts'
@@ -9,9 +10,7 @@ import type { RuntimeHandler } from '../node-config/index.ts'
 import type { SnapshotterPlugin } from '../ports.ts'
 
 export { findSandboxImage, type SandboxImage } from './sandbox.ts'
-
-/** CRI's images, and so those of runtime handlers, are in this namespace. */
-export const CRI_NAMESPACE = 'k8s.io'
+export { CRI_NAMESPACE } from '../cri-namespace.ts'
 
 /** A snapshotter that handlers go to. */
 export interface HandlerTarget {
@@ -93,28 +92,6 @@ function targetOf(
   if (running.config.disableSnapshotAnnotations && readsCriLabels(snapshotter)) {
     warn(annotationsOffAdvice({ snapshotter, who, daemon: running.daemon }))
   }
-  const error = whyNot(snapshotter, who, plugins)
+  const error = whyNot(snapshotter, plugins, { who })
   return error === undefined ? target : { ...target, error }
-}
-
-function whyNot(snapshotter: string, who: string, plugins: readonly SnapshotterPlugin[]): LayercastError | undefined {
-  const plugin = plugins.find(({ name }) => name === snapshotter)
-  const detail = { snapshotter }
-  if (plugin === undefined) {
-    const there = plugins.map(({ name }) => name).join(', ')
-    return new LayercastError(
-      'SNAPSHOTTER_NOT_FOUND',
-      `${who}: containerd has no snapshotter ${snapshotter}; it has ${there || 'none'}`,
-      {
-        fix: `Add [proxy_plugins.${snapshotter}] with its socket to containerd's configuration and restart it.`,
-        detail,
-      },
-    )
-  }
-  if (plugin.error === undefined) return undefined
-  return new LayercastError(
-    'SNAPSHOTTER_NOT_READY',
-    `${who}: snapshotter ${snapshotter} is not ready: ${plugin.error}`,
-    { fix: 'Mend what containerd says of it and restart containerd.', detail },
-  )
 }

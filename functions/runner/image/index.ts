@@ -3,6 +3,7 @@ import type { Descriptor } from '../../image/descriptor.ts'
 import { hasCode, LayercastError } from '../../image/errors.ts'
 import { parsePlatform, type Platform } from '../../image/platform.ts'
 import { normalizeReference } from '../../image/reference.ts'
+import { CRI_NAMESPACE } from '../cri-namespace.ts'
 import type { Backend, ImageRecord } from '../ports.ts'
 import type { ImageSource } from '../sources/index.ts'
 import { bare, readDocuments, type Documents } from './documents.ts'
@@ -106,9 +107,13 @@ async function findRecord(backend: Backend, name: string): Promise<ImageRecord> 
   const normalized = normalizeReference(name)
   const found = normalized === name ? undefined : await recordOrNone(backend, normalized)
   if (found) return found
-  throw new LayercastError('IMAGE_NOT_FOUND', `there is no image ${normalized} in the ${backend.kind} store`, {
-    fix: 'See what is there with `layercast image ls`, or name a source: oci:DIR, docker-archive:FILE, docker://NAME.',
-    detail: { image: name, normalized },
+  const { namespace } = backend
+  const where = namespace === undefined ? `the ${backend.kind} store` : `containerd's namespace ${namespace}`
+  const other =
+    namespace === undefined || namespace === CRI_NAMESPACE ? '' : `; the kubelet's are in -n ${CRI_NAMESPACE}`
+  throw new LayercastError('IMAGE_NOT_FOUND', `there is no image ${normalized} in ${where}`, {
+    fix: `See what is there with \`layercast image ls\`${other}; or name a source: oci:DIR, docker-archive:FILE, docker://NAME.`,
+    detail: { image: name, normalized, ...(namespace === undefined ? {} : { namespace }) },
   })
 }
 

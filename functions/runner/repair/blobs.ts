@@ -45,7 +45,8 @@ export async function findBlobs(
 export async function bringBlobs(options: RepairOptions, look: RepairLook, ways: Ways, leased: Backend): Promise<void> {
   const { signal = new AbortController().signal } = options
   const { toBring, missing } = await findBlobs(options, look, ways)
-  if (missing.length > 0) throw blobsNotFound(missing, { problems: ways.problems() })
+  if (missing.length > 0)
+    throw blobsNotFound(missing, { problems: ways.problems(), causes: ways.causes(), fixes: ways.fixes() })
   for (const placed of toBring) {
     checkAborted(signal)
     await bringOne(placed, ways, leased, signal)

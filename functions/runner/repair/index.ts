@@ -31,7 +31,7 @@ export async function dryRunRepair(options: RepairOptions): Promise<RepairDryRun
   const look = await lookAt(options)
   return await withWays(options, async (ways) => {
     const { missing } = await findBlobs(options, look, ways)
-    return { ...look, missing, problems: ways.problems() }
+    return { ...look, missing, problems: ways.problems(), fixes: ways.fixes() }
   })
 }
 

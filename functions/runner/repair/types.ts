@@ -56,6 +56,8 @@ export interface RepairDryRun extends RepairLook {
   missing: Digest[]
   /** Why ways to them that were named do not help. */
   problems: string[]
+  /** What is to be done about that. */
+  fixes: string[]
 }
 
 export interface RepairResult extends RepairLook {

@@ -23,9 +23,10 @@ export interface RebuildOptions {
 }
 
 /**
- * A way over containerd's diff service, which compares two snapshots of the chain and writes what the upper one changes as
- * a layer. That layer fills a snapshot just as well, but is not the image's blob. Offered where the chain up to the layer is
- * there, committed, each on its parent; what is not is complained of. USAGE where the backend has no diff service.
+ * A way over two snapshots of the chain: what the upper one changes is written as a layer, by containerd's diff service, or
+ * by our own walk where that one cannot mount them. That layer fills a snapshot just as well, but is not the image's blob.
+ * Offered where the chain up to the layer is there, committed, each on its parent; what is not is complained of. USAGE where
+ * the backend is not containerd: the embedded one has no second snapshotter.
  */
 export function rebuilding(options: RebuildOptions): Way {
   const { backend, plan, from, complain } = options
@@ -80,7 +81,6 @@ function fault(info: SnapshotInfo | undefined, chainID: string, parent: string):
 }
 
 async function rebuild(into: Backend, from: string, { layer }: Placed, signal: AbortSignal): Promise<Descriptor> {
-  const { differ } = into as ContainerdBackend
   const snapshotter = into.snapshotter(from)
   const mark = `layercast-diff-${randomBytes(9).toString('base64url')}`
   const keys = { lower: `${mark}-lower ${layer.parent}`, upper: `${mark}-upper ${layer.chainID}` }
@@ -88,16 +88,29 @@ async function rebuild(into: Backend, from: string, { layer }: Placed, signal: A
     what: `remove snapshot ${key}`,
     run: () => removeIfThere(snapshotter, key),
   }))
+  const options = { mediaType: REBUILT, signal }
   let blob: Descriptor
   try {
-    const lower: Mount[] = await snapshotter.view(keys.lower, layer.parent, {})
-    const upper: Mount[] = await snapshotter.view(keys.upper, layer.chainID, {})
-    blob = await differ.diff(lower, upper, { mediaType: REBUILT, signal })
+    const upper = await snapshotter.view(keys.upper, layer.chainID, {})
+    if (isForDiffService(upper)) {
+      const lower = await snapshotter.view(keys.lower, layer.parent, {})
+      blob = await (into as ContainerdBackend).differ.diff(lower, upper, options)
+    } else {
+      const lower = layer.parent === '' ? undefined : await snapshotter.view(keys.lower, layer.parent, {})
+      // Loaded when asked for: it binds system calls.
+      const { walkedLayer } = await import('./walked/index.ts')
+      blob = await walkedLayer(into.content, lower, upper, options)
+    }
   } catch (error) {
     throw await cleanUp(explain(error, from, layer.descriptor), steps)
   }
   for (const step of steps) await step.run()
   return blob
+}
+
+/** Mounts of erofs are templates for the mount manager (`format/overlay`), which the diff service does not ask. */
+function isForDiffService(mounts: readonly Mount[]): boolean {
+  return mounts.every(({ type }) => !type.includes('/'))
 }
 
 /** A snapshot that went since it was seen is a blob that cannot be had, not a hole in the chain that is being made. */

@@ -16,8 +16,15 @@ export function originText(origin: BlobOrigin): string {
   }
 }
 
-/** How a user has a missing blob brought: for everyone who says that one is missing. */
-export const BLOB_FIX =
+const BLOB_FIX =
   'Name a source that has them (--source oci:DIR, oci-archive:FILE, docker-archive:FILE or docker://NAME; --source registry ' +
   'for where the image came from), or a snapshotter under which the image is unpacked (--from-snapshotter NAME); or pull ' +
   'or import the image again.'
+
+/**
+ * How a user has a missing blob brought: for everyone who says that one is missing.
+ * @param fixes what to do about ways that were named and do not help, which comes first
+ */
+export function blobFix(fixes: readonly string[] = []): string {
+  return [...fixes.map((fix) => (fix.endsWith('.') ? fix : `${fix}.`)), BLOB_FIX].join(' ')
+}

@@ -1,3 +1,4 @@
+import { LayercastError } from '../../image/errors.ts'
 import type { Plan } from '../../plan/document.ts'
 import type { Backend } from '../ports.ts'
 import { parseSpec } from '../sources/spec.ts'
@@ -24,6 +25,8 @@ export interface Ways {
   problems(): string[]
   /** The errors among those reasons. */
   causes(): unknown[]
+  /** What those errors say is to be done; each once. */
+  fixes(): string[]
   close(): Promise<void>
 }
 
@@ -56,10 +59,15 @@ export function createWays(options: WaysOptions): Ways {
     next: (placed) => of(placed).next(),
     problems: () => [...problems.keys()],
     causes: () => [...problems.values()].filter((cause) => cause !== undefined),
+    fixes: () => [...new Set([...problems.values()].flatMap((cause) => fixOf(cause) ?? []))],
     async close() {
       for (const way of ways) await way.close?.()
     },
   }
+}
+
+function fixOf(cause: unknown): string | undefined {
+  return cause instanceof LayercastError ? cause.fix : undefined
 }
 
 class LayerWays {

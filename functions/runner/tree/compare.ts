@@ -176,8 +176,8 @@ function namespaceOf(name: string): string {
   return name === CAPABILITY ? name : name.slice(0, name.indexOf('.'))
 }
 
-// Security modules and overlay file systems set others by themselves, and ACLs show in the mode.
-function isCompared(name: string): boolean {
+/** Whether it is one that layers bring: security modules and overlay file systems set others, and ACLs show in the mode. */
+export function isCompared(name: string): boolean {
   if (name === CAPABILITY) return true
   return name.startsWith('user.') && !name.startsWith('user.overlay.') && !name.startsWith('user.fuseoverlayfs.')
 }

@@ -2,11 +2,12 @@ import { LayercastError } from '../../image/errors.ts'
 import type { Plan } from '../../plan/document.ts'
 import type { Applier, Backend } from '../ports.ts'
 import type { ApplierChoice } from './types.ts'
+import { isVisible } from './upper.ts'
 import { minorOf } from './version.ts'
 
 /**
- * The applier that was asked for; where none was, the backend's own, if it can write what the plan is for. USAGE where
- * containerd's is asked for and there is no containerd.
+ * The applier that was asked for; where none was, the backend's own, if it writes what the plan's layers describe. USAGE
+ * where containerd's is asked for and there is no containerd.
  */
 export async function chooseApplier(
   backend: Backend,
@@ -25,9 +26,15 @@ export async function chooseApplier(
   })
 }
 
-/** 2.2's diff service cannot mount what 2.2's erofs snapshotter answers above the first layer. */
+/**
+ * containerd's differs write an erofs layer without a look at those below it: links to their files fail, paths go through
+ * no link of theirs, and directories that a layer leaves out get modes and owners of nobody's. 2.2's diff service cannot even
+ * mount what its snapshotter answers. Ours has to see the snapshots, as it does not from another mount namespace.
+ */
 async function isUnfit(backend: Backend, plan: Plan): Promise<boolean> {
   if (backend.kind !== 'containerd' || plan.profile !== 'erofs') return false
   const [major, minor] = minorOf(await backend.version()) ?? []
-  return major === 2 && minor === 2
+  if (major === 2 && minor === 2) return true
+  const root = (await backend.snapshotters()).find(({ name }) => name === plan.snapshotter)?.root
+  return root !== undefined && (await isVisible(root))
 }

@@ -1,7 +1,7 @@
 import { LayercastError } from '../../image/errors.ts'
 import type { Digest } from '../../image/digest.ts'
 import type { Applier, Backend, Snapshotter } from '../ports.ts'
-import { BLOB_FIX } from '../supply/text.ts'
+import { blobFix } from '../supply/text.ts'
 import type { Placed } from '../supply/types.ts'
 import type { Supply } from './supply.ts'
 import type { Emit, LayerState, LayerStep } from './types.ts'
@@ -38,17 +38,19 @@ interface NotFoundOptions {
   /** Why ways that were named do not help, in words, and the errors among those reasons. */
   problems?: readonly string[]
   causes?: readonly unknown[]
+  /** What is to be done about those. */
+  fixes?: readonly string[]
 }
 
 /** BLOB_NOT_FOUND for everything that is missing, named in one error. */
 export function blobsNotFound(digests: readonly Digest[], options: NotFoundOptions = {}): LayercastError {
-  const { why, problems = [], causes = [] } = options
+  const { why, problems = [], causes = [], fixes = [] } = options
   const names = [...new Set(digests)]
   const what = names.length === 1 ? `blob ${names[0]} is` : `${names.length} blobs are`
   const list = names.length === 1 ? '' : `: ${names.join(', ')}`
   const said = `${what} not in the content store${why ? ` (${why})` : ''}${list}`
   return new LayercastError('BLOB_NOT_FOUND', [said, ...problems].join('; '), {
-    fix: BLOB_FIX,
+    fix: blobFix(fixes),
     ...(causes.length > 0 && { cause: causes.length === 1 ? causes[0] : new AggregateError(causes, 'no way helps') }),
     detail: { digests: names, ...(problems.length > 0 && { problems }) },
   })

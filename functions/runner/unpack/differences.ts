@@ -38,7 +38,7 @@ export async function warnOfDifferences(
   })
   if (differing.length === 0) return
   const names = differing.map((layer) => layer.chainID).join(', ')
-  const detail = `${differing.length} of ${plan.layers.length} snapshots were there with other labels than the plan's, and keep them: ${names}`
+  const detail = `${differing.length} of ${plan.layers.length} snapshots were there with other labels than the plan's, and keep them until layercast repair changes that: ${names}`
   emit({ type: 'warning', code: 'LABELS_DIFFER', detail })
 }
 

@@ -29,6 +29,8 @@ export interface DryRun {
   missing: Digest[]
   /** Why ways that were named do not help. */
   problems: string[]
+  /** What is to be done about that. */
+  fixes: string[]
 }
 
 export interface DryRunOptions {
@@ -59,6 +61,7 @@ export async function dryRun(options: DryRunOptions): Promise<DryRun> {
       ready: layers.every((layer) => layer.snapshot !== 'missing') && (gcThere || layers.length === 0),
       missing: [...missing],
       problems: ways.problems(),
+      fixes: ways.fixes(),
     }
   } finally {
     await ways.close()

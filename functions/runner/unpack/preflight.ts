@@ -36,7 +36,7 @@ export async function preflight(backend: Backend, plan: Plan, ways: Ways): Promi
     else toFetch.push({ placed, candidate })
   }
   if (config === undefined || absent.length > 0)
-    throw blobsNotFound(absent, { problems: ways.problems(), causes: ways.causes() })
+    throw blobsNotFound(absent, { problems: ways.problems(), causes: ways.causes(), fixes: ways.fixes() })
   return { present, top, config, toFetch }
 }
 

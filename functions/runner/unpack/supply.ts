@@ -119,7 +119,12 @@ export function createSupply({ backend, ways, concurrency, signal, emit }: Suppl
 
   function nothingLeft({ layer }: Placed): LayercastError {
     const why = layer.blob === 'required' ? {} : { why: 'the snapshotter did not take the layer, so it is needed' }
-    return blobsNotFound([layer.descriptor.digest], { ...why, problems: ways.problems(), causes: ways.causes() })
+    return blobsNotFound([layer.descriptor.digest], {
+      ...why,
+      problems: ways.problems(),
+      causes: ways.causes(),
+      fixes: ways.fixes(),
+    })
   }
 
   function begin(placed: Placed): Promise<Supplied> {

@@ -40,7 +40,7 @@ export type UnpackEvent =
 export interface UnpackOptions {
   backend: Backend
   planned: Planned
-  /** The backend's own applier where absent. */
+  /** Where absent the backend's own applier, and layercast's where that one's trees are not what layers describe (erofs). */
   applier?: ApplierChoice | Applier
   /** How many layers may be in flight: written side by side, or one while the blobs of others are fetched. 3, as CRI allows. */
   concurrency?: number

@@ -11,15 +11,27 @@ export interface LabelDifference {
 const OURS = 'containerd.io/snapshot/'
 const SNAPSHOT_REF = 'containerd.io/snapshot.ref'
 
-/** What nydus-snapshotter itself writes on the snapshots that it takes: no plan's, and no difference. */
+/**
+ * What snapshotters themselves write on the snapshots that they take: no plan's, and no difference. Most of them go by it
+ * later, so that taking it away would do harm.
+ */
 const SNAPSHOTTERS_OWN: ReadonlySet<string> = new Set(
   [
+    // stargz, soci, overlaybd, nydus.
+    'remote',
+    // nydus.
     'nydus-proxy-mode',
     'nydus-tarfs',
     'nydus-image-block',
     'nydus-layer-block',
     'nydus-index-alternative',
     'stargz',
+    'pullsecret',
+    'pullusername',
+    // overlaybd.
+    'overlaybd.localcommitpath',
+    'overlaybd.writable',
+    'type',
   ].map((name) => `${OURS}${name}`),
 )
 

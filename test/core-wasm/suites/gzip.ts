@@ -2,7 +2,20 @@ import { gunzipSync, gzipSync } from 'fflate'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { gunzip } from '../../../core-wasm/index.ts'
-import { bytes, concat, crc32, cut, decode, generator, gzipMember, packed, prose, same, utf8, verdict } from './support.ts'
+import {
+  bytes,
+  concat,
+  crc32,
+  cut,
+  decode,
+  generator,
+  gzipMember,
+  packed,
+  prose,
+  same,
+  utf8,
+  verdict,
+} from './support.ts'
 
 const text = prose(20_000)
 

@@ -102,9 +102,16 @@ describe('each fault has its own finding, and no other', () => {
   })
 })
 
-test('the erofs differ that is ready is no finding', () => {
-  const ready = [...HEALTHY.plugins, plugin('erofs'), plugin('erofs', undefined, 'io.containerd.differ.v1')]
-  expect(codes({ plugins: ready })).toEqual([])
+test('the erofs differ bites where CreateContainer, which goes by the order of differs, does not come to it first', () => {
+  const plugins = [plugin('overlayfs'), plugin('erofs'), plugin('erofs', undefined, 'io.containerd.differ.v1')]
+  const handlers = [handler('lean', 'erofs')]
+  const unused = ['EROFS_DIFFER_UNUSED']
+  expect(codes({ plugins }, { handlers })).toEqual(unused)
+  expect(codes({ plugins }, { handlers, differs: ['walking', 'erofs'] })).toEqual(unused)
+  expect(codes({ plugins }, { handlers, differs: ['erofs', 'walking'] })).toEqual([])
+  // Nobody unpacks for erofs here, or nobody in parallel mode.
+  expect(codes({ plugins: [...plugins, ...HEALTHY.plugins] })).toEqual([])
+  expect(codes({ ...daemon(2, 1, 5), plugins }, { handlers })).toEqual([])
 })
 
 test('the versions with known faults are told apart to the patch', () => {

@@ -68,7 +68,9 @@ async function endingOf(real: Backend, faults: readonly Fault[]): Promise<typeof
     if (due === undefined) return goOn()
     if (CLEANING.has(call.name)) dirty = true
     if (due.done) await goOn()
-    throw new LayercastError(due.code, `call ${number}, ${call.name}, was to fail`)
+    // A clean-up takes no signal, and no daemon says of what is there that it is not.
+    const code = CLEANING.has(call.name) && due.code !== 'CONTAINERD_UNREACHABLE' ? 'CONTAINERD_FAILED' : due.code
+    throw new LayercastError(code, `call ${number}, ${call.name}, was to fail`)
   })
   const ended = await unpack({ backend, planned }).then(
     () => undefined,

@@ -57,6 +57,17 @@ describe('verifyChain', () => {
     expect((await verify()).ok).toBe(true)
   })
 
+  test.each(['remote', 'stargz', 'nydus-proxy-mode', 'overlaybd.localcommitpath', 'pullsecret'])(
+    'takes the label %s, which a snapshotter writes by itself, for no difference',
+    async (name) => {
+      const snapshotter = box.backend.snapshotter(SNAPSHOTTER)
+      const chainID = plan.layers[1]?.chainID ?? ''
+      await snapshotter.update(chainID, { [`containerd.io/snapshot/${name}`]: 'by itself' })
+      expect(await verify()).toMatchObject({ ok: true, state: 'ready' })
+      await snapshotter.update(chainID, { [`containerd.io/snapshot/${name}`]: '' })
+    },
+  )
+
   test('tells a gc label that is missing or refers elsewhere, and a config that is gone', async () => {
     const { digest } = image.config
     await box.backend.content.label(digest, { [GC]: '' })

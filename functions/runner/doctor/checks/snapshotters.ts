@@ -1,4 +1,11 @@
-import { handlersOf, parallelUnpackers, snapshotterPlugins, snapshottersInUse, type Check } from '../finding.ts'
+import {
+  compareVersion,
+  handlersOf,
+  parallelUnpackers,
+  snapshotterPlugins,
+  snapshottersInUse,
+  type Check,
+} from '../finding.ts'
 import { DIFFER } from '../names.ts'
 
 /** A handler's snapshotter that the daemon does not have at all. */
@@ -40,6 +47,11 @@ export const proxySocketDead: Check = ({ proxies }) =>
       fix: `Start ${name}'s daemon, or mend the address in [proxy_plugins.${name}].`,
     }))
 
+const UTILS = 'Install erofs-utils 1.8 or later (mkfs.erofs --tar)'
+const ORDER = 'default = ["erofs", "walking"] under [plugins."io.containerd.service.v1.diff-service"]'
+const MEANWHILE =
+  'until then run layercast unpack before pods start. Find chains already unpacked wrongly with layercast verify --all --snapshotter erofs --deep.'
+
 /** Without its differ, erofs converts at Commit, and parallel unpack brings deleted files back (CONTAINERD-FACTS section 10). */
 export const erofsWithoutDiffer: Check = (facts) => {
   const ready = snapshotterPlugins(facts).some(({ id, error }) => id === 'erofs' && error === undefined)
@@ -56,8 +68,30 @@ export const erofsWithoutDiffer: Check = (facts) => {
         `the erofs snapshotter is ready and its differ is not${differ?.error === undefined ? '' : ` (${differ.error})`}: ` +
         `containerd's parallel mode then loses whiteouts, so files that an upper layer deletes come back; in that mode unpacks: ${who ?? 'nobody here'}`,
       fix: bites
-        ? 'Install erofs-utils 1.8 or later (mkfs.erofs --tar) and restart containerd; until then run layercast unpack before pods start. Find chains already unpacked wrongly with layercast verify --all --snapshotter erofs --deep.'
-        : 'Install erofs-utils 1.8 or later (mkfs.erofs --tar) before a runtime handler uses erofs.',
+        ? `${UTILS}, set ${ORDER}, and restart containerd; ${MEANWHILE}`
+        : `${UTILS}, and set ${ORDER}, before a runtime handler uses erofs.`,
+    },
+  ]
+}
+
+/**
+ * The erofs differ is there, and the diff service, which CreateContainer unpacks with, does not ask it first (by default it
+ * asks the walking differ only): as bad as without it.
+ */
+export const erofsDifferUnused: Check = (facts) => {
+  if (!snapshottersInUse(facts).includes('erofs') || compareVersion(facts, [2, 2, 2]) < 0) return []
+  const differ = facts.plugins.find(({ type, id }) => type === DIFFER && id === 'erofs')
+  if (differ === undefined || differ.error !== undefined) return []
+  const { differs = ['walking'] } = facts.config
+  if (differs[0] === 'erofs') return []
+  return [
+    {
+      code: 'EROFS_DIFFER_UNUSED',
+      severity: 'error',
+      what:
+        `the erofs differ is ready, and the diff service goes by ${differs.join(', ') || 'none'}: containerd's parallel mode then loses ` +
+        `whiteouts under erofs (${handlersOf(facts, 'erofs')}), so files that an upper layer deletes come back; in that mode unpacks: CreateContainer, for an image that is not unpacked yet`,
+      fix: `Set ${ORDER} and restart containerd; ${MEANWHILE}`,
     },
   ]
 }

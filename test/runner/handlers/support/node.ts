@@ -15,7 +15,7 @@ export interface Entry {
   ready?: boolean
   layers?: { state?: string; snapshot?: string }[]
   warnings: { code: string; detail: string }[]
-  error?: { code: string; message: string; exit: number }
+  error?: { code: string; message: string; fix?: string; exit: number }
 }
 
 /** A private containerd with its images, and the program run against it without a namespace being named. */
