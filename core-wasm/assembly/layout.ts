@@ -37,9 +37,9 @@ export const REPEATS: usize = SEQUENCE_BASES + 0x800
 export const WIDE: usize = REPEATS + 0x40
 export const XXH_TAIL: usize = WIDE + 0x40
 
-/** SHA-256: chaining value in and out, last block, message schedules, and the four lanes' states and messages. */
+/** SHA-256: chaining value in and out, two message schedules (at multiples of 0x400), and the four lanes' states and messages. */
 export const SHA_STATE: usize = 0x30000
-export const SHA_SCHEDULE: usize = SHA_STATE + 0x100
+export const SHA_SCHEDULE: usize = SHA_STATE + 0x400
 export const LANE_STATE: usize = SHA_SCHEDULE + 0x1000
 export const LANE_MESSAGES: usize = LANE_STATE + 0x100
 
