@@ -8,6 +8,7 @@
  * a constant, of 8 cycles that a literal takes.
  */
 export const LITLEN_TABLE: usize = 0
+export const LITLEN_TABLE_BYTES: usize = 0x2c00
 export const DISTANCE_TABLE: usize = 0x10000
 export const DISTANCE_TABLE_BYTES: usize = 0x2000
 export const PRECODE_TABLE: usize = DISTANCE_TABLE + DISTANCE_TABLE_BYTES
@@ -22,20 +23,25 @@ export const PERIODS: usize = SWIZZLES + 0x100
 export const CRC_TABLES: usize = 0x18000
 export const CRC_SCRATCH: usize = CRC_TABLES + 0x2000
 
-/** zstd: decoding tables of the literals' Huffman code and of the three sequence codes, with their predefined forms. */
+/**
+ * zstd: decoding tables of Huffman weights and of the three sequence codes, with entries of 16 bytes, where an address takes 16
+ * bits.
+ */
+export const WEIGHTS_FSE: usize = LITLEN_TABLE + LITLEN_TABLE_BYTES
+export const LENGTH_FSE: usize = WEIGHTS_FSE + 0x400
+export const MATCH_FSE: usize = LENGTH_FSE + 0x2000
+export const OFFSET_FSE: usize = MATCH_FSE + 0x2000
+
+/** The decoding table of the literals' Huffman code, and the sequence codes' predefined tables. */
 export const HUFFMAN_TABLE: usize = 0x20000
 export const HUFFMAN_WEIGHTS: usize = HUFFMAN_TABLE + 0x4000
-export const LENGTH_FSE: usize = HUFFMAN_WEIGHTS + 0x400
-export const OFFSET_FSE: usize = LENGTH_FSE + 0x1000
-export const MATCH_FSE: usize = OFFSET_FSE + 0x1000
-export const LENGTH_FSE_DEFAULT: usize = MATCH_FSE + 0x1000
+export const LENGTH_FSE_DEFAULT: usize = HUFFMAN_WEIGHTS + 0x400
 export const OFFSET_FSE_DEFAULT: usize = LENGTH_FSE_DEFAULT + 0x400
-export const MATCH_FSE_DEFAULT: usize = OFFSET_FSE_DEFAULT + 0x400
+export const MATCH_FSE_DEFAULT: usize = OFFSET_FSE_DEFAULT + 0x200
 export const FSE_COUNTS: usize = MATCH_FSE_DEFAULT + 0x400
 export const FSE_NEXT: usize = FSE_COUNTS + 0x200
 export const FSE_SYMBOLS: usize = FSE_NEXT + 0x200
-export const WEIGHTS_FSE: usize = FSE_SYMBOLS + 0x400
-export const SEQUENCE_BASES: usize = WEIGHTS_FSE + 0x400
+export const SEQUENCE_BASES: usize = FSE_SYMBOLS + 0x400
 /** The second and third last offset, and the fields of a sequence too wide for one word. */
 export const REPEATS: usize = SEQUENCE_BASES + 0x800
 export const WIDE: usize = REPEATS + 0x40
