@@ -9,6 +9,8 @@
  */
 export const LITLEN_TABLE: usize = 0
 export const LITLEN_TABLE_BYTES: usize = 0x2c00
+/** The same of zstd: the table of the literals' Huffman code. */
+export const HUFFMAN_TABLE: usize = 0
 export const DISTANCE_TABLE: usize = 0x10000
 export const DISTANCE_TABLE_BYTES: usize = 0x2000
 export const PRECODE_TABLE: usize = DISTANCE_TABLE + DISTANCE_TABLE_BYTES
@@ -32,9 +34,8 @@ export const LENGTH_FSE: usize = WEIGHTS_FSE + 0x400
 export const MATCH_FSE: usize = LENGTH_FSE + 0x2000
 export const OFFSET_FSE: usize = MATCH_FSE + 0x2000
 
-/** The decoding table of the literals' Huffman code, and the sequence codes' predefined tables. */
-export const HUFFMAN_TABLE: usize = 0x20000
-export const HUFFMAN_WEIGHTS: usize = HUFFMAN_TABLE + 0x4000
+/** Huffman weights, the sequence codes' predefined tables, and what tables are made of. */
+export const HUFFMAN_WEIGHTS: usize = 0x20000
 export const LENGTH_FSE_DEFAULT: usize = HUFFMAN_WEIGHTS + 0x400
 export const OFFSET_FSE_DEFAULT: usize = LENGTH_FSE_DEFAULT + 0x400
 export const MATCH_FSE_DEFAULT: usize = OFFSET_FSE_DEFAULT + 0x200

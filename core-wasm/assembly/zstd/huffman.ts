@@ -101,7 +101,8 @@ function buildTable(count: u32): bool {
 // @ts-ignore: decorator
 @inline
 function lookUp(bits: u64): u32 {
-  return load<u16>(HUFFMAN_TABLE + (<usize>(bits >> (64 - TABLE_BITS)) << 1))
+  // One shift and a mask: an index that the address scales takes a cycle more.
+  return load<u16>(HUFFMAN_TABLE + (<usize>(bits >> (63 - TABLE_BITS)) & 0xffe))
 }
 
 /** One stream of `length` literals, which must end just where its symbols do. */
