@@ -6,7 +6,7 @@ import { FSE_COUNTS, FSE_NEXT, FSE_SYMBOLS } from '../layout'
 //   0   how many extra bits the value takes
 //   1   how many bits the next state takes
 //   2   the base of the next state: the address of an entry, 16 bits
-//   4   a mask of the next state's bits, STATE_SHIFT places up, 16 bits
+//   4   a mask of the next state's bits, STATE_SHIFT places up, 32 bits
 //   8   the base of the value, 32 bits
 //   12  a mask of its extra bits, 32 bits
 // Templates have the value and its extra bits.
@@ -29,7 +29,7 @@ export function stateBits(entry: usize): i32 {
 // @ts-ignore: decorator
 @inline
 export function nextState(entry: usize, bits: u64): usize {
-  return <usize>load<u16>(entry, 2) + (<usize>bits & <usize>load<u16>(entry, 4))
+  return <usize>load<u16>(entry, 2) + (<usize>bits & <usize>load<u32>(entry, 4))
 }
 
 /** The value of an entry without its extra bits. */
