@@ -1,11 +1,14 @@
-// Compiles the AssemblyScript core to core-wasm/build/core.wasm. Also runnable: `node core-wasm/build.ts`.
+// Compiles the AssemblyScript core to core-wasm/build/core.wasm, and puts the code of its decoding threads beside it.
+// Also runnable: `node core-wasm/build.ts`.
 import { mkdir, readdir, rename, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { main } from 'assemblyscript/asc'
+import { build } from 'esbuild'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const output = join(here, 'build', 'core.wasm')
+const thread = join(here, 'build', 'decode-worker.js')
 
 /** When the newest file that the core is made of was changed, in milliseconds. */
 async function newestInput(): Promise<number> {
@@ -27,8 +30,37 @@ async function outputTime(): Promise<number> {
   }
 }
 
-/** Compiles the core, unless the output is newer than all it is made of. */
+/** Makes what the door loads when it runs: the core, and the code of its decoding threads. */
 export async function buildCore(): Promise<void> {
+  await mkdir(dirname(output), { recursive: true })
+  await Promise.all([compile(), bundleThread()])
+}
+
+/** Whole or not at all: another process may read it, or build it too. */
+async function put(file: string, content: Uint8Array): Promise<void> {
+  const part = `${file}.${process.pid}`
+  await writeFile(part, content)
+  await rename(part, file)
+}
+
+/** What a decoding thread runs is one file of JavaScript, the same for a checkout and for a bundle of the program. */
+async function bundleThread(): Promise<void> {
+  const { outputFiles } = await build({
+    absWorkingDir: join(here, '..'),
+    entryPoints: ['core-wasm/thread/worker.ts'],
+    outfile: thread,
+    write: false,
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node24',
+    logLevel: 'warning',
+  })
+  for (const { path, contents } of outputFiles) await put(path, contents)
+}
+
+/** Compiles the core, unless the output is newer than all it is made of. */
+async function compile(): Promise<void> {
   if ((await outputTime()) > (await newestInput())) return
   const said: string[] = []
   let binary: Uint8Array | undefined
@@ -55,11 +87,7 @@ export async function buildCore(): Promise<void> {
   if (error !== null || binary === undefined) {
     throw new Error(`the core does not compile:\n${said.join('')}`, { cause: error })
   }
-  await mkdir(dirname(output), { recursive: true })
-  // Whole or not at all: another process may read it, or build it too.
-  const part = `${output}.${process.pid}`
-  await writeFile(part, binary)
-  await rename(part, output)
+  await put(output, binary)
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await buildCore()

@@ -43,11 +43,13 @@ export type CoreCode = keyof typeof MESSAGES
 export class CoreError extends Error {
   override readonly name = 'CoreError'
   readonly code: CoreCode
+  readonly detail: string | undefined
 
   constructor(code: CoreCode, options: { cause?: unknown; detail?: string } = {}) {
     const message = options.detail === undefined ? MESSAGES[code] : `${MESSAGES[code]}: ${options.detail}`
     super(message, 'cause' in options ? { cause: options.cause } : undefined)
     this.code = code
+    this.detail = options.detail
   }
 }
 

@@ -3,7 +3,7 @@ import { createHash, hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { CoreError } from './errors.ts'
-import type { Native } from './native.ts'
+import type { AsideHash, Native } from './native.ts'
 
 /** The compiled core. */
 export function coreModule(): WebAssembly.Module {
@@ -22,4 +22,21 @@ export const native: Native | undefined = {
   sha256: (data) => hash('sha256', data, 'buffer'),
   sha256Hex: (text) => hash('sha256', text),
   sha256Stream: () => createHash('sha256'),
+  async *decompress(source, options) {
+    // Loaded when it is needed: the program starts faster without threads.
+    const { decodeInThread } = await import('./thread/decode.ts')
+    yield* decodeInThread(source, options)
+  },
+}
+
+/** SHA-256 beside something that waits: here it is done at once. */
+export function hashAside(): AsideHash {
+  const hash = createHash('sha256')
+  return {
+    update(data) {
+      hash.update(data)
+      return undefined
+    },
+    digest: () => hash.digest(),
+  }
 }

@@ -87,6 +87,8 @@ function prepare(): void {
 
 export function inflateReset(): void {
   if (!prepared) prepare()
+  // A zstd stream may have used the memory meanwhile.
+  tablesAreFixed = false
   output = WINDOW
   inflateNext()
 }

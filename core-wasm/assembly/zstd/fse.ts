@@ -1,17 +1,63 @@
 // Finite state entropy: distributions and the decoding tables made of them (RFC 8878 §4.1.1).
 import { FSE_COUNTS, FSE_NEXT, FSE_SYMBOLS } from '../layout'
 
-// An entry, 64 bits. What the state takes, where it stands in every table:
-//   bits 0-11   the base of the next state, as a byte offset into the table
-//   bits 12-16  how many extra bits the value takes
-//   bits 17-20  how many bits the next state takes
-//   bits 21-29  a mask of as many bits
-// and above it the value: its base and what else its kind needs (sequences.ts). Templates have the value and its extra bits.
-export const NEXT: u32 = 0xff8
-export const EXTRA_SHIFT: u64 = 12
-export const WIDTH_SHIFT: u32 = 17
-/** Brings the mask to where byte offsets have their bits. */
-export const MASK_SHIFT: u32 = 18
+// An entry, 16 bytes, each field where one load takes it: to keep whole entries and cut the fields out of them takes more
+// registers than there are (zstd's sequences: 15 % slower).
+//   0   how many extra bits the value takes
+//   1   how many bits the next state takes
+//   2   the base of the next state: the address of an entry, 16 bits
+//   4   a mask of the next state's bits, STATE_SHIFT places up, 32 bits
+//   8   the base of the value, 32 bits
+//   12  a mask of its extra bits, 32 bits
+// Templates have the value and its extra bits.
+/** The size of an entry, as a power of two. */
+export const STATE_SHIFT: u32 = 4
+
+// @ts-ignore: decorator
+@inline
+export function extraBits(entry: usize): i32 {
+  return load<u8>(entry)
+}
+
+// @ts-ignore: decorator
+@inline
+export function stateBits(entry: usize): i32 {
+  return load<u8>(entry, 1)
+}
+
+/** The next state: an entry's address. Its bits stand STATE_SHIFT places up in `bits`. */
+// @ts-ignore: decorator
+@inline
+export function nextState(entry: usize, bits: u64): usize {
+  return <usize>load<u16>(entry, 2) + (<usize>bits & <usize>load<u32>(entry, 4))
+}
+
+/** The value of an entry without its extra bits. */
+// @ts-ignore: decorator
+@inline
+export function baseValue(entry: usize): u32 {
+  return load<u32>(entry, 8)
+}
+
+/** The value, whose extra bits are the lowest of `bits`. */
+// @ts-ignore: decorator
+@inline
+export function value(entry: usize, bits: u64): u32 {
+  return load<u32>(entry, 8) + (<u32>bits & load<u32>(entry, 12))
+}
+
+/** Writes a template: a value's base and how many extra bits it takes. */
+export function storeTemplate(at: usize, base: u32, extra: u32): void {
+  store<u64>(at, extra)
+  store<u32>(at, base, 8)
+  store<u32>(at, (1 << extra) - 1, 12)
+}
+
+/** Makes a table of one symbol: the state takes no bits and stays. */
+export function buildSingle(table: usize, template: usize): void {
+  v128.store(table, v128.load(template))
+  store<u16>(table, <u16>table, 2)
+}
 
 /** Set by readDistribution: the table's size is 1 << accuracy. */
 export let accuracy: u32 = 0
@@ -71,8 +117,11 @@ export function readDistribution(from: usize, to: usize, maxSymbol: u32, maxAccu
   return from + ((at + 7) >> 3)
 }
 
-/** Builds the decoding table of the distribution at FSE_COUNTS; `templates` has an entry for every symbol. */
-export function buildFSE(table: usize, templates: usize): void {
+/**
+ * Builds the decoding table of the distribution at FSE_COUNTS at `table`, to be used at `home`; `templates` has an entry for
+ * every symbol.
+ */
+export function buildFSE(table: usize, home: usize, templates: usize): void {
   const size: u32 = 1 << accuracy
   let high = size - 1
   for (let s: u32 = 0; s < symbols; s++) {
@@ -98,9 +147,12 @@ export function buildFSE(table: usize, templates: usize): void {
     const next: u32 = load<u16>(FSE_NEXT + (s << 1))
     store<u16>(FSE_NEXT + (s << 1), <u16>(next + 1))
     const width = accuracy - (31 - clz(next))
-    const taken = (((next << width) - size) << 3) | (width << WIDTH_SHIFT) | (((1 << width) - 1) << 21)
-    const entry = load<u64>(templates + (s << 3)) | taken
-    store<u64>(table + (<usize>i << 3), entry)
+    const base = <u32>home + (((next << width) - size) << STATE_SHIFT)
+    const mask = ((1 << width) - 1) << STATE_SHIFT
+    const entry = table + (<usize>i << STATE_SHIFT)
+    v128.store(entry, v128.load(templates + (s << STATE_SHIFT)))
+    store<u8>(entry, <u8>width, 1)
+    store<u32>(entry, base | (mask << 16), 2)
   }
 }
 

@@ -1,13 +1,13 @@
 // The Huffman code of literals (RFC 8878 §4.2): its description, its table, and streams in it.
 import { HUFFMAN_TABLE, HUFFMAN_WEIGHTS, WEIGHTS_FSE } from '../layout'
 import { CONTINUE, ZSTD_LITERALS, ZSTD_LITERALS_STREAM } from '../status'
-import { NEXT, WIDTH_SHIFT, accuracy, buildFSE, readDistribution } from './fse'
+import { STATE_SHIFT, accuracy, baseValue, buildFSE, nextState, readDistribution, stateBits, storeTemplate } from './fse'
 import { first, streamBits, window } from './bits'
 
 /** The longest code. The table is always this wide, so that the shift to an index is a constant. */
 const TABLE_BITS: u32 = 11
 
-const SYMBOL_TEMPLATES: usize = memory.data(16 * 8)
+const SYMBOL_TEMPLATES: usize = memory.data(16 << STATE_SHIFT)
 
 /** Reads a code's description and builds its table. Answers where it ends, or 0 when it is none. */
 export function readHuffman(from: usize, to: usize): usize {
@@ -36,26 +36,26 @@ export function readHuffman(from: usize, to: usize): usize {
 function compressedWeights(from: usize, to: usize): u32 {
   const start = readDistribution(from, to, 12, 6)
   if (!start) return 0
-  for (let i: u64 = 0; i < 13; i++) store<u64>(SYMBOL_TEMPLATES + (<usize>i << 3), i << 32)
-  buildFSE(WEIGHTS_FSE, SYMBOL_TEMPLATES)
+  for (let i: u32 = 0; i < 13; i++) storeTemplate(SYMBOL_TEMPLATES + (<usize>i << STATE_SHIFT), i, 0)
+  buildFSE(WEIGHTS_FSE, WEIGHTS_FSE, SYMBOL_TEMPLATES)
   let bits = streamBits(start, to) - 2 * <i32>accuracy
   if (bits < 0) return 0
-  let one = load<u64>(WEIGHTS_FSE + (<usize>first(window(start, bits + 2 * <i32>accuracy), accuracy) << 3))
-  let two = load<u64>(WEIGHTS_FSE + (<usize>first(window(start, bits + <i32>accuracy), accuracy) << 3))
+  let one = WEIGHTS_FSE + (<usize>first(window(start, bits + 2 * <i32>accuracy), accuracy) << STATE_SHIFT)
+  let two = WEIGHTS_FSE + (<usize>first(window(start, bits + <i32>accuracy), accuracy) << STATE_SHIFT)
   let count: usize = 0
   // The end is where the next state would take more bits than there are; the other state still holds a weight.
   while (count < 254) {
-    store<u8>(HUFFMAN_WEIGHTS + count, <u8>(one >> 32))
+    store<u8>(HUFFMAN_WEIGHTS + count, <u8>baseValue(one))
     count++
-    const width = (<u32>one >> WIDTH_SHIFT) & 15
-    if (<i32>width > bits) {
-      store<u8>(HUFFMAN_WEIGHTS + count, <u8>(two >> 32))
+    const width = stateBits(one)
+    if (width > bits) {
+      store<u8>(HUFFMAN_WEIGHTS + count, <u8>baseValue(two))
       return <u32>count + 1
     }
-    const state = <usize>(<u32>one & NEXT) + (<usize>first(window(start, bits), width) << 3)
-    bits -= <i32>width
+    const state = nextState(one, first(window(start, bits), width) << STATE_SHIFT)
+    bits -= width
     one = two
-    two = load<u64>(WEIGHTS_FSE + state)
+    two = state
   }
   return 0
 }
@@ -101,7 +101,8 @@ function buildTable(count: u32): bool {
 // @ts-ignore: decorator
 @inline
 function lookUp(bits: u64): u32 {
-  return load<u16>(HUFFMAN_TABLE + (<usize>(bits >> (64 - TABLE_BITS)) << 1))
+  // One shift and a mask: an index that the address scales takes a cycle more.
+  return load<u16>(HUFFMAN_TABLE + (<usize>(bits >> (63 - TABLE_BITS)) & 0xffe))
 }
 
 /** One stream of `length` literals, which must end just where its symbols do. */

@@ -5,12 +5,14 @@ import {
 } from '../layout'
 import { CONTINUE, ZSTD_FSE, ZSTD_OFFSET, ZSTD_SEQUENCES } from '../status'
 import { first, streamBits, window } from './bits'
-import { EXTRA_SHIFT, MASK_SHIFT, NEXT, accuracy, buildFSE, readDistribution, setDistribution } from './fse'
+import {
+  STATE_SHIFT, accuracy, buildFSE, buildSingle, extraBits, nextState, readDistribution, setDistribution, stateBits, storeTemplate, value,
+} from './fse'
 import { copyAcross, olderEnd, olderReach, output, setOutputPosition } from './window'
 
 const LENGTH_TEMPLATES: usize = SEQUENCE_BASES
-const OFFSET_TEMPLATES: usize = SEQUENCE_BASES + 0x140
-const MATCH_TEMPLATES: usize = SEQUENCE_BASES + 0x280
+const OFFSET_TEMPLATES: usize = SEQUENCE_BASES + 0x240
+const MATCH_TEMPLATES: usize = SEQUENCE_BASES + 0x440
 
 const LENGTH_EXTRA: usize = memory.data<u8>([
   0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,
@@ -38,39 +40,31 @@ let offsetLog: i32 = -1
 let matchLog: i32 = -1
 let repeat1: u32 = 1
 
-/** Lengths: base in bits 30-46, mask of the extra bits in 47-62. */
-function lengthTemplate(base: u64, extra: u64): u64 {
-  return (((<u64>1 << extra) - 1) << 47) | (base << 30) | (extra << EXTRA_SHIFT)
-}
-
 function prepare(): void {
-  let base: u64 = 0
+  let base: u32 = 0
   for (let i: usize = 0; i < 36; i++) {
-    const extra: u64 = load<u8>(LENGTH_EXTRA + i)
-    store<u64>(LENGTH_TEMPLATES + (i << 3), lengthTemplate(base, extra))
+    const extra: u32 = load<u8>(LENGTH_EXTRA + i)
+    storeTemplate(LENGTH_TEMPLATES + (i << STATE_SHIFT), base, extra)
     base += 1 << extra
   }
   base = 3
   for (let i: usize = 0; i < 53; i++) {
-    const extra: u64 = load<u8>(MATCH_EXTRA + i)
-    store<u64>(MATCH_TEMPLATES + (i << 3), lengthTemplate(base, extra))
+    const extra: u32 = load<u8>(MATCH_EXTRA + i)
+    storeTemplate(MATCH_TEMPLATES + (i << STATE_SHIFT), base, extra)
     base += 1 << extra
   }
-  for (let i: u64 = 0; i < 32; i++) {
-    // Values 1 to 3 (codes 0 and 1) are repeats; the others are offsets plus 3.
-    const value: u64 = i < 2 ? i : (<u64>1 << i) - 3
-    store<u64>(OFFSET_TEMPLATES + (<usize>i << 3), (value << 32) | (i << EXTRA_SHIFT))
-  }
+  // Values 1 to 3 (codes 0 and 1) are repeats; the others are offsets plus 3.
+  for (let i: u32 = 0; i < 32; i++) storeTemplate(OFFSET_TEMPLATES + (<usize>i << STATE_SHIFT), i < 2 ? i : (1 << i) - 3, i)
   for (let d: u32 = 1; d < 16; d++) {
     for (let i: u32 = 0; i < 16; i++) store<u8>(SWIZZLES + (<usize>d << 4) + i, <u8>(i % d))
     store<u8>(PERIODS + d, <u8>(16 - (16 % d)))
   }
   setDistribution(LENGTH_DEFAULT, 36, 6)
-  buildFSE(LENGTH_FSE_DEFAULT, LENGTH_TEMPLATES)
+  buildFSE(LENGTH_FSE_DEFAULT, LENGTH_FSE, LENGTH_TEMPLATES)
   setDistribution(OFFSET_DEFAULT, 29, 5)
-  buildFSE(OFFSET_FSE_DEFAULT, OFFSET_TEMPLATES)
+  buildFSE(OFFSET_FSE_DEFAULT, OFFSET_FSE, OFFSET_TEMPLATES)
   setDistribution(MATCH_DEFAULT, 53, 6)
-  buildFSE(MATCH_FSE_DEFAULT, MATCH_TEMPLATES)
+  buildFSE(MATCH_FSE_DEFAULT, MATCH_FSE, MATCH_TEMPLATES)
   prepared = true
 }
 
@@ -93,20 +87,20 @@ function readTable(
   maxAccuracy: u32,
 ): usize {
   if (mode == 0) {
-    memory.copy(table, standard, <usize>8 << standardLog)
+    memory.copy(table, standard, <usize>1 << (STATE_SHIFT + standardLog))
     log = standardLog
     return from
   }
   if (mode == 1) {
     if (from >= to || load<u8>(from) > maxSymbol) return 0
-    store<u64>(table, load<u64>(templates + (<usize>load<u8>(from) << 3)))
+    buildSingle(table, templates + (<usize>load<u8>(from) << STATE_SHIFT))
     log = 0
     return from + 1
   }
   if (mode == 2) {
     const end = readDistribution(from, to, maxSymbol, maxAccuracy)
     if (!end) return 0
-    buildFSE(table, templates)
+    buildFSE(table, table, templates)
     log = accuracy
     return end
   }
@@ -161,18 +155,20 @@ function appendLiterals(literals: usize, literalsEnd: usize, limit: usize): i32 
   return CONTINUE
 }
 
-/** Copies literals, 16 bytes at a time: up to 15 bytes past the end, read and written. */
+/** Copies literals, up to 31 bytes past the end, read and written: two unconditional vectors end most copies without a guess. */
 // @ts-ignore: decorator
 @inline
 function copyLiterals(to: usize, from: usize, length: usize): void {
   v128.store(to, v128.load(from))
-  if (length > 16) {
+  v128.store(to, v128.load(from, 16), 16)
+  if (length > 32) {
     const end = to + length
     do {
-      to += 16
-      from += 16
+      to += 32
+      from += 32
       v128.store(to, v128.load(from))
-    } while (to + 16 < end)
+      v128.store(to, v128.load(from, 16), 16)
+    } while (to + 32 < end)
   }
 }
 
@@ -183,13 +179,14 @@ function copyMatch(to: usize, from: usize, distance: usize, length: usize): void
   const end = to + length
   if (distance >= 16) {
     v128.store(to, v128.load(from))
-    if (length > 16) {
+    v128.store(to, v128.load(from, 16), 16)
+    if (length > 32) {
       do {
-        v128.store(to, v128.load(from, 16), 16)
-        v128.store(to, v128.load(from, 32), 32)
         to += 32
         from += 32
-      } while (to + 16 < end)
+        v128.store(to, v128.load(from))
+        v128.store(to, v128.load(from, 16), 16)
+      } while (to + 32 < end)
     }
   } else {
     const pattern = v128.swizzle(v128.load(from), v128.load(SWIZZLES + (distance << 4)))
@@ -201,44 +198,18 @@ function copyMatch(to: usize, from: usize, distance: usize, length: usize): void
   }
 }
 
-// @ts-ignore: decorator
-@inline
-function extraBits(entry: u64): i32 {
-  return (<i32>entry >> 12) & 31
-}
-
-// @ts-ignore: decorator
-@inline
-function stateBits(entry: u64): i32 {
-  return (<i32>entry >> 17) & 15
-}
-
-/** A length, whose extra bits are the lowest of `bits`. */
-// @ts-ignore: decorator
-@inline
-function lengthOf(entry: u64, bits: u64): usize {
-  return <usize>((entry >> 30) & 0x1ffff) + <usize>(bits & (entry >> 47))
-}
-
-/** The next state, as a byte offset; its bits stand three places up in `bits`. */
-// @ts-ignore: decorator
-@inline
-function nextState(entry: u64, bits: u64): usize {
-  return <usize>(<u32>entry & NEXT) + <usize>(<u32>bits & (<u32>entry >> MASK_SHIFT) & NEXT)
-}
-
 /** Sequences whose fields do not fit one word leave them here; see `wide`. */
 const WIDE_OFFSET = WIDE
 const WIDE_MATCH = WIDE + 8
 const WIDE_LENGTH = WIDE + 16
 
 /** Reads a sequence's values one by one: those with the longest lengths and offsets, of which there are few. */
-function wide(bits: i32, lengthEntry: u64, offsetEntry: u64, matchEntry: u64): void {
-  store<u64>(WIDE_OFFSET, first(window(0, bits), extraBits(offsetEntry)))
-  bits -= extraBits(offsetEntry)
-  store<u64>(WIDE_MATCH, first(window(0, bits), extraBits(matchEntry)))
-  bits -= extraBits(matchEntry)
-  store<u64>(WIDE_LENGTH, first(window(0, bits), extraBits(lengthEntry)))
+function wide(bits: i32, lengthState: usize, offsetState: usize, matchState: usize): void {
+  store<u64>(WIDE_OFFSET, first(window(0, bits), extraBits(offsetState)))
+  bits -= extraBits(offsetState)
+  store<u64>(WIDE_MATCH, first(window(0, bits), extraBits(matchState)))
+  bits -= extraBits(matchState)
+  store<u64>(WIDE_LENGTH, first(window(0, bits), extraBits(lengthState)))
 }
 
 /**
@@ -254,60 +225,57 @@ function run(stream: usize, streamBits: i32, count: u32, literals: usize, litera
   let out = output
   let rep1 = repeat1
 
-  let lengthState = <usize>first(window(0, bits), lengthLog) << 3
+  // A state is the address of its entry.
+  let lengthState = LENGTH_FSE + (<usize>first(window(0, bits), lengthLog) << STATE_SHIFT)
   bits -= lengthLog
-  let offsetState = <usize>first(window(0, bits), offsetLog) << 3
+  let offsetState = OFFSET_FSE + (<usize>first(window(0, bits), offsetLog) << STATE_SHIFT)
   bits -= offsetLog
-  let matchState = <usize>first(window(0, bits), matchLog) << 3
+  let matchState = MATCH_FSE + (<usize>first(window(0, bits), matchLog) << STATE_SHIFT)
   bits -= matchLog
   // What is left when a sequence's values are read; the states after the last one are read in vain.
   let left: i32
 
   do {
-    const lengthEntry = load<u64>(lengthState, LENGTH_FSE)
-    const offsetEntry = load<u64>(offsetState, OFFSET_FSE)
-    const matchEntry = load<u64>(matchState, MATCH_FSE)
-
     // Where in the word each field ends, from the first to the last.
     const top = bits + 7
     let word = load<u64>((top >> 3) - 8)
     const begin = (top & 7) + 57
-    const offsetEnd = begin - extraBits(offsetEntry)
-    const matchEnd = offsetEnd - extraBits(matchEntry)
-    let lengthEnd = matchEnd - extraBits(lengthEntry)
-    left = bits - begin + lengthEnd
-    let offsetBits = <u32>(word >> offsetEnd)
-    let matchLength = lengthOf(matchEntry, word >> matchEnd)
-    let literalLength = lengthOf(lengthEntry, word >> lengthEnd)
-    if (lengthEnd < 30) {
-      // The states may take 27 bits more, and stand three places up.
-      if (lengthEnd < 0) {
-        wide(bits, lengthEntry, offsetEntry, matchEntry)
-        offsetBits = load<u32>(WIDE_OFFSET)
-        matchLength = lengthOf(matchEntry, load<u64>(WIDE_MATCH))
-        literalLength = lengthOf(lengthEntry, load<u64>(WIDE_LENGTH))
+    const offsetExtra = extraBits(offsetState)
+    const offsetEnd = begin - offsetExtra
+    const matchEnd = offsetEnd - extraBits(matchState)
+    let end = matchEnd - extraBits(lengthState)
+    left = bits - begin + end
+    let offset = value(offsetState, word >> offsetEnd)
+    let matchLength: usize = value(matchState, word >> matchEnd)
+    let literalLength: usize = value(lengthState, word >> end)
+    if (end < 31) {
+      // The states may take 27 bits more, and stand four places up.
+      if (end < 0) {
+        wide(bits, lengthState, offsetState, matchState)
+        offset = value(offsetState, load<u64>(WIDE_OFFSET))
+        matchLength = value(matchState, load<u64>(WIDE_MATCH))
+        literalLength = value(lengthState, load<u64>(WIDE_LENGTH))
       }
       word = load<u64>(((left + 7) >> 3) - 8)
-      lengthEnd = ((left + 7) & 7) + 57
+      end = ((left + 7) & 7) + 57
     }
-    const lengthStateEnd = lengthEnd - stateBits(lengthEntry)
-    const matchStateEnd = lengthStateEnd - stateBits(matchEntry)
-    const offsetStateEnd = matchStateEnd - stateBits(offsetEntry)
-    lengthState = nextState(lengthEntry, word >> (lengthStateEnd - 3))
-    matchState = nextState(matchEntry, word >> (matchStateEnd - 3))
-    offsetState = nextState(offsetEntry, word >> (offsetStateEnd - 3))
-    bits = left - lengthEnd + offsetStateEnd
+    bits = left - end
+    end -= STATE_SHIFT + stateBits(lengthState)
+    lengthState = nextState(lengthState, word >> end)
+    end -= stateBits(matchState)
+    matchState = nextState(matchState, word >> end)
+    end -= stateBits(offsetState)
+    offsetState = nextState(offsetState, word >> end)
+    bits += end + STATE_SHIFT
 
-    const offset = <u32>(offsetEntry >> 32)
-    let distance: u32
-    if (extraBits(offsetEntry) > 1) {
-      distance = offset + (offsetBits & (offset + 2))
+    let distance = offset
+    if (offsetExtra > 1) {
       store<u32>(REPEATS, load<u32>(REPEATS), 4)
       store<u32>(REPEATS, rep1)
       rep1 = distance
     } else {
       // Values 1 to 3: repeats, one further when there are no literals.
-      const which = offset + (offsetBits & offset) + <u32>!literalLength
+      const which = offset + <u32>!literalLength
       distance = rep1
       if (which) {
         distance = which == 3 ? rep1 - 1 : load<u32>(REPEATS - 4 + (<usize>which << 2))

@@ -1,0 +1,35 @@
+import { native } from '#core-module'
+import { gunzip, unzstd, type DecoderOptions } from './decoder.ts'
+
+export interface DecompressOptions extends DecoderOptions {
+  format: 'gzip' | 'zstd'
+  /** How many compressed bytes come, where that is known: it decides whether another thread is worth its start. */
+  size?: number
+  /** Whether another thread may decompress, where the host has threads; by default where the size is worth it. */
+  thread?: boolean
+}
+
+export type Bytes = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
+
+/** Below this many compressed bytes a stream is done before a thread has started (about 30 ms). */
+const THREAD_FROM = 0x400000
+
+/**
+ * Decompresses all of `source`, on another thread where the host has threads and the size is worth it, so that whoever takes
+ * the bytes works beside it. Yields views that are valid until the next is asked for: copy what you keep.
+ * Errors: CoreError as of `gunzip` and `unzstd`, and those of the source.
+ */
+export function decompress(source: Bytes, options: DecompressOptions): AsyncIterable<Uint8Array> {
+  const thread = options.thread ?? (options.size ?? 0) >= THREAD_FROM
+  return thread && native?.decompress !== undefined ? native.decompress(source, options) : here(source, options)
+}
+
+async function* here(source: Bytes, options: DecompressOptions): AsyncGenerator<Uint8Array, void, undefined> {
+  const decoder = (options.format === 'gzip' ? gunzip : unzstd)(options)
+  try {
+    for await (const chunk of source) yield* decoder.write(chunk)
+    yield* decoder.end()
+  } finally {
+    decoder.free()
+  }
+}

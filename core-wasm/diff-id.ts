@@ -1,0 +1,20 @@
+import { hashAside } from '#core-module'
+import { decompress, type Bytes, type DecompressOptions } from './decompress.ts'
+
+/**
+ * The diff ID of a compressed layer: the SHA-256 of its uncompressed bytes (OCI image specification, "Layer DiffID"), with all
+ * checksums of its format verified; and how many bytes those are.
+ * Errors: those of `decompress`.
+ */
+export async function diffID(source: Bytes, options: DecompressOptions): Promise<{ diffID: string; size: number }> {
+  const hash = hashAside()
+  let size = 0
+  for await (const view of decompress(source, options)) {
+    size += view.length
+    const waiting = hash.update(view)
+    if (waiting !== undefined) await waiting
+  }
+  let digits = ''
+  for (const byte of await hash.digest()) digits += byte.toString(16).padStart(2, '0')
+  return { diffID: `sha256:${digits}`, size }
+}

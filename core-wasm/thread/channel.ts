@@ -1,0 +1,162 @@
+// What the two threads share: rings of slots in shared memory, for compressed bytes one way and decompressed ones the other.
+
+/** Compressed bytes come in pieces as they are read; a few are enough to keep the other thread from waiting. */
+const INPUT_SLOTS = 8
+const INPUT_SLOT = 0x10000
+/** A slot takes what one step of a decoder gives: 256 KB and a match (gzip), or a block of 128 KB (zstd). */
+const OUTPUT_SLOTS = 8
+const OUTPUT_SLOT = 0x41000
+
+/** The counts in the head of the memory: slots filled and emptied, ever more; and what tells a waiting side to look again. */
+const INPUT_FILLED = 0
+const INPUT_EMPTIED = 1
+const INPUT_ENDED = 2
+const OUTPUT_FILLED = 3
+const OUTPUT_EMPTIED = 4
+const OUTPUT_ENDED = 5
+const CANCELLED = 6
+const TO_DECODER = 7
+const TO_OWNER = 8
+const INPUT_LENGTHS = 16
+const OUTPUT_LENGTHS = INPUT_LENGTHS + INPUT_SLOTS
+const HEAD = (OUTPUT_LENGTHS + OUTPUT_SLOTS) * 4
+
+/** The shared memory of one decoding thread. */
+export function sharedMemory(): SharedArrayBuffer {
+  return new SharedArrayBuffer(HEAD + INPUT_SLOTS * INPUT_SLOT + OUTPUT_SLOTS * OUTPUT_SLOT)
+}
+
+/** One side's view of it. A slot belongs to the side that fills it until its count is raised, and then to the other. */
+class Side {
+  protected readonly head: Int32Array
+  readonly #bytes: Uint8Array
+
+  constructor(memory: SharedArrayBuffer) {
+    this.head = new Int32Array(memory, 0, HEAD / 4)
+    this.#bytes = new Uint8Array(memory, HEAD)
+  }
+
+  protected get(index: number): number {
+    return Atomics.load(this.head, index)
+  }
+
+  protected inputSlot(count: number): Uint8Array {
+    const at = (count % INPUT_SLOTS) * INPUT_SLOT
+    return this.#bytes.subarray(at, at + INPUT_SLOT)
+  }
+
+  protected outputSlot(count: number): Uint8Array {
+    const at = INPUT_SLOTS * INPUT_SLOT + (count % OUTPUT_SLOTS) * OUTPUT_SLOT
+    return this.#bytes.subarray(at, at + OUTPUT_SLOT)
+  }
+
+  protected wake(index: number): void {
+    Atomics.add(this.head, index, 1)
+    Atomics.notify(this.head, index)
+  }
+}
+
+/** The side that has the compressed bytes and wants the others. It never blocks. */
+export class OwnerSide extends Side {
+  /** Begins a stream; the other side must have ended the one before. */
+  reset(): void {
+    this.head.fill(0)
+  }
+
+  /** Takes as much of the bytes as fits one slot, and says how much that was: 0 when no slot is free. */
+  offer(bytes: Uint8Array): number {
+    const filled = this.get(INPUT_FILLED)
+    if (filled - this.get(INPUT_EMPTIED) === INPUT_SLOTS) return 0
+    const taken = Math.min(bytes.length, INPUT_SLOT)
+    this.inputSlot(filled).set(bytes.subarray(0, taken))
+    this.head[INPUT_LENGTHS + (filled % INPUT_SLOTS)] = taken
+    Atomics.store(this.head, INPUT_FILLED, filled + 1)
+    this.wake(TO_DECODER)
+    return taken
+  }
+
+  /** Says that no more comes. */
+  end(): void {
+    Atomics.store(this.head, INPUT_ENDED, 1)
+    this.wake(TO_DECODER)
+  }
+
+  /** Says that nobody wants the rest. */
+  cancel(): void {
+    Atomics.store(this.head, CANCELLED, 1)
+    this.wake(TO_DECODER)
+  }
+
+  /** The next decompressed bytes, valid until `take` is called; nothing where there are none yet. */
+  peek(): Uint8Array | undefined {
+    const emptied = this.get(OUTPUT_EMPTIED)
+    if (emptied === this.get(OUTPUT_FILLED)) return undefined
+    return this.outputSlot(emptied).subarray(0, this.head[OUTPUT_LENGTHS + (emptied % OUTPUT_SLOTS)])
+  }
+
+  /** Gives the slot that was looked at back. */
+  take(): void {
+    Atomics.add(this.head, OUTPUT_EMPTIED, 1)
+    this.wake(TO_DECODER)
+  }
+
+  /** Whether the other side has ended: what it has filled till then is all. */
+  get ended(): boolean {
+    return this.get(OUTPUT_ENDED) === 1
+  }
+
+  /** What `changed` compares with. Ask before looking whether there is something to do. */
+  get seen(): number {
+    return this.get(TO_OWNER)
+  }
+
+  /** Resolves when the other side has done something since `seen`. */
+  async changed(seen: number): Promise<void> {
+    await Atomics.waitAsync(this.head, TO_OWNER, seen).value
+  }
+}
+
+/** Thrown within the decoding thread when nobody wants the rest. */
+export class Cancelled extends Error {
+  override readonly name = 'Cancelled'
+}
+
+/** The side that decompresses. It blocks, on a thread that has nothing else to do. */
+export class DecoderSide extends Side {
+  /** The compressed bytes, slot by slot, each valid until the next is asked for. */
+  *input(): Generator<Uint8Array> {
+    for (let emptied = 0; ; emptied++) {
+      const count = emptied
+      this.#until(() => this.get(INPUT_FILLED) > count || this.get(INPUT_ENDED) === 1)
+      if (this.get(INPUT_FILLED) === emptied) return
+      yield this.inputSlot(emptied).subarray(0, this.head[INPUT_LENGTHS + (emptied % INPUT_SLOTS)])
+      Atomics.store(this.head, INPUT_EMPTIED, emptied + 1)
+      this.wake(TO_OWNER)
+    }
+  }
+
+  /** Hands decompressed bytes over: at most as many as a slot takes. */
+  give(bytes: Uint8Array): void {
+    const filled = this.get(OUTPUT_FILLED)
+    this.#until(() => filled - this.get(OUTPUT_EMPTIED) < OUTPUT_SLOTS)
+    this.outputSlot(filled).set(bytes)
+    this.head[OUTPUT_LENGTHS + (filled % OUTPUT_SLOTS)] = bytes.length
+    Atomics.store(this.head, OUTPUT_FILLED, filled + 1)
+    this.wake(TO_OWNER)
+  }
+
+  /** Says that no more comes. */
+  end(): void {
+    Atomics.store(this.head, OUTPUT_ENDED, 1)
+    this.wake(TO_OWNER)
+  }
+
+  #until(holds: () => boolean): void {
+    for (;;) {
+      const seen = this.get(TO_DECODER)
+      if (this.get(CANCELLED) === 1) throw new Cancelled('nobody wants the rest')
+      if (holds()) return
+      Atomics.wait(this.head, TO_DECODER, seen)
+    }
+  }
+}

@@ -1,0 +1,154 @@
+// Decompressing on another thread, for those who do something else with the bytes meanwhile.
+import { createRequire } from 'node:module'
+import { Worker } from 'node:worker_threads'
+import { CoreError } from '../errors.ts'
+import type { DecompressOptions } from '../decompress.ts'
+import { OwnerSide, sharedMemory } from './channel.ts'
+import type { Job, Outcome } from './worker.ts'
+
+/** A thread that decodes one stream at a time. While idle it keeps no process alive. */
+class DecodingThread {
+  readonly side: OwnerSide
+  readonly #worker: Worker
+  #outcome: PromiseWithResolvers<Outcome> | undefined
+
+  constructor() {
+    const memory = sharedMemory()
+    this.side = new OwnerSide(memory)
+    this.#worker = new Worker(createRequire(import.meta.url).resolve('#decode-worker'), {
+      workerData: memory,
+      // Nothing of the program's own: loaders and flags cost their start anew.
+      execArgv: [],
+      name: 'layercast-decode',
+    })
+    this.#worker.unref()
+    this.#worker.on('message', (outcome: Outcome) => this.#outcome?.resolve(outcome))
+    this.#worker.on('error', (cause) => this.#fail(cause))
+    this.#worker.on('exit', () => this.#fail(undefined))
+  }
+
+  /** Begins a stream. The promise resolves at its end, or rejects where the thread itself has ended. */
+  start(job: Job): Promise<Outcome> {
+    this.side.reset()
+    this.#worker.ref()
+    this.#outcome = Promise.withResolvers<Outcome>()
+    this.#worker.postMessage(job)
+    return this.#outcome.promise
+  }
+
+  rest(): void {
+    this.#worker.unref()
+  }
+
+  #fail(cause: unknown): void {
+    this.#outcome?.reject(new Error('the decoding thread has ended', { cause }))
+  }
+}
+
+/** How many idle threads are kept: a process seldom decodes more than a few layers at a time. */
+const IDLE_MAX = 4
+const idle: DecodingThread[] = []
+
+type Source = AsyncIterator<Uint8Array> | Iterator<Uint8Array>
+
+/** What comes from the source, a piece ahead, so that waiting for it and for the thread can be one. */
+class Ahead {
+  readonly #source: Source
+  next: IteratorResult<Uint8Array> | undefined
+  coming: Promise<void> | undefined
+
+  constructor(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>) {
+    this.#source = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]()
+  }
+
+  pull(): void {
+    if (this.next !== undefined || this.coming !== undefined) return
+    const result = this.#source.next()
+    if (!(result instanceof Promise)) {
+      this.next = result
+      return
+    }
+    this.coming = result.then((next) => {
+      this.next = next
+      this.coming = undefined
+    })
+    // Met when it is waited for.
+    this.coming.catch(() => undefined)
+  }
+
+  async stop(): Promise<void> {
+    if (this.next?.done === true) return
+    const stopped = Promise.resolve(this.#source.return?.())
+    if (this.coming === undefined) await stopped
+    // The source may be waiting for something that never comes, so it is told, and not waited for.
+    else stopped.catch(() => undefined)
+  }
+}
+
+/**
+ * Decompresses what comes from `source` on another thread. Yields views that are valid until the next is asked for.
+ * Errors: CoreError, and those of the source.
+ */
+export async function* decodeInThread(
+  source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  { format, limit }: DecompressOptions,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const thread = idle.pop() ?? new DecodingThread()
+  const { side } = thread
+  const outcome = thread.start({ format, limit: limit ?? Number.POSITIVE_INFINITY })
+  outcome.catch(() => undefined)
+  const ahead = new Ahead(source)
+  let rest: Uint8Array | undefined
+  let ended = false
+  try {
+    for (;;) {
+      const { seen } = side
+      if (!ended) {
+        ahead.pull()
+        if (rest === undefined && ahead.next !== undefined) {
+          if (ahead.next.done === true) {
+            ended = true
+            side.end()
+          } else {
+            rest = ahead.next.value
+            ahead.next = undefined
+          }
+        }
+        if (rest !== undefined) {
+          const taken = side.offer(rest)
+          if (taken > 0) {
+            rest = taken < rest.length ? rest.subarray(taken) : undefined
+            continue
+          }
+        }
+      }
+      const done = side.ended
+      const view = side.peek()
+      if (view !== undefined) {
+        yield view
+        side.take()
+        continue
+      }
+      if (done) break
+      const changed = Promise.race([side.changed(seen), outcome])
+      await (rest === undefined && ahead.coming !== undefined ? Promise.race([changed, ahead.coming]) : changed)
+    }
+    const answer = await outcome
+    if (!answer.ok) throw 'code' in answer ? new CoreError(answer.code, answer) : new Error(answer.message)
+  } finally {
+    side.cancel()
+    await settled(outcome, thread)
+    await ahead.stop()
+  }
+}
+
+/** A thread that has ended its stream may be used again; one that has ended itself may not. */
+async function settled(outcome: Promise<Outcome>, thread: DecodingThread): Promise<void> {
+  try {
+    await outcome
+  } catch {
+    return
+  }
+  thread.rest()
+  if (idle.length < IDLE_MAX) idle.push(thread)
+}

@@ -1,0 +1,40 @@
+// What runs in a decoding thread: one stream after another, from the one ring into the other.
+import { parentPort, workerData } from 'node:worker_threads'
+import { gunzip, unzstd } from '../decoder.ts'
+import { CoreError, type CoreCode } from '../errors.ts'
+import { Cancelled, DecoderSide } from './channel.ts'
+
+/** What a thread is told: to decompress what comes in. */
+export interface Job {
+  format: 'gzip' | 'zstd'
+  limit: number
+}
+
+/** What it answers at a stream's end. */
+export type Outcome = { ok: true } | { ok: false; code: CoreCode; detail?: string } | { ok: false; message: string }
+
+const side = new DecoderSide(workerData as SharedArrayBuffer)
+
+function decode({ format, limit }: Job): Outcome {
+  const decoder = (format === 'gzip' ? gunzip : unzstd)({ limit })
+  try {
+    for (const chunk of side.input()) for (const view of decoder.write(chunk)) side.give(view)
+    for (const view of decoder.end()) side.give(view)
+    return { ok: true }
+  } catch (error) {
+    if (error instanceof CoreError) {
+      return { ok: false, code: error.code, ...(error.detail !== undefined && { detail: error.detail }) }
+    }
+    // Nobody listens any more.
+    if (error instanceof Cancelled) return { ok: true }
+    return { ok: false, message: error instanceof Error ? (error.stack ?? error.message) : String(error) }
+  } finally {
+    decoder.free()
+  }
+}
+
+parentPort?.on('message', (job: Job) => {
+  const outcome = decode(job)
+  side.end()
+  parentPort?.postMessage(outcome)
+})

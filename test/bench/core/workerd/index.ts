@@ -1,0 +1,97 @@
+import { build } from 'esbuild'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Miniflare, NoOpLog } from 'miniflare'
+import type { Input } from '../../inputs.ts'
+import { rate, row, type Row } from '../../report.ts'
+import { interleaved } from '../../rounds.ts'
+
+const root = fileURLToPath(new URL('../../../..', import.meta.url))
+
+async function bundle(directory: string): Promise<string> {
+  const outfile = join(directory, 'worker.js')
+  await build({
+    absWorkingDir: root,
+    entryPoints: ['test/bench/core/workerd/worker.ts'],
+    outfile,
+    bundle: true,
+    format: 'esm',
+    platform: 'neutral',
+    target: 'es2024',
+    conditions: ['workerd', 'worker', 'browser'],
+    logLevel: 'warning',
+    plugins: [
+      {
+        name: 'wasm-as-a-module',
+        setup: ({ onResolve }) => onResolve({ filter: /\.wasm$/ }, () => ({ path: './core.wasm', external: true })),
+      },
+    ],
+  })
+  return readFile(outfile, 'utf8')
+}
+
+/** Verified diff IDs inside workerd, beside its own streams. */
+export async function benchWorkerd(inputs: readonly Input[], rounds: number): Promise<Row[]> {
+  const directory = await mkdtemp(join(tmpdir(), 'layercast-bench-'))
+  let miniflare: Miniflare | undefined
+  try {
+    miniflare = new Miniflare({
+      host: '127.0.0.1',
+      port: 0,
+      cf: false,
+      telemetry: { enabled: false },
+      log: new NoOpLog(),
+      logRequests: false,
+      workers: [
+        {
+          dev: { rootPath: root },
+          config: {
+            name: 'bench',
+            compatibilityDate: '2026-10-01',
+            manifest: {
+              mainModule: 'worker.js',
+              modules: {
+                'worker.js': { type: 'esm', contents: await bundle(directory) },
+                'core.wasm': { type: 'wasm', contents: await readFile(join(root, 'core-wasm/build/core.wasm')) },
+              },
+            },
+          },
+        },
+      ],
+    })
+    const { origin } = await miniflare.ready
+    const rows: Row[] = []
+    for (const input of inputs) {
+      const { length } = input.tar
+      await (await fetch(`${origin}/input`, { method: 'POST', body: input.gzip })).text()
+      const run = async (name: string): Promise<void> => {
+        const got = await (await fetch(`${origin}/${name}`)).text()
+        if (got !== input.sha256) throw new Error(`${name} gave ${got}, and it is ${input.sha256}`)
+      }
+      const medians = await interleaved(
+        [
+          { name: 'ours', run: () => run('ours') },
+          { name: 'theirs', run: () => run('theirs') },
+        ],
+        rounds,
+      )
+      const ours = medians.get('ours') ?? Number.NaN
+      const theirs = medians.get('theirs') ?? Number.NaN
+      rows.push(
+        row(
+          `verified diff ID in workerd: ${input.name}`,
+          'DecompressionStream + DigestStream',
+          theirs / ours,
+          2.5,
+          `${rate(length, ours)}, ${rate(length, theirs)}`,
+        ),
+      )
+    }
+    return rows
+  } finally {
+    await miniflare?.dispose()
+    await rm(directory, { recursive: true })
+  }
+}
