@@ -31,12 +31,12 @@ export const native: Native | undefined = {
 
 /** SHA-256 beside something that waits: here it is done at once. */
 export function hashAside(): AsideHash {
-  const hash = createHash('sha256')
+  const stream = createHash('sha256')
   return {
     update(data) {
-      hash.update(data)
+      stream.update(data)
       return undefined
     },
-    digest: () => hash.digest(),
+    digest: () => stream.digest(),
   }
 }

@@ -6,5 +6,7 @@ declare module '#core.wasm' {
 
 // workerd's own: a stream that hashes what is written to it.
 interface Crypto {
-  readonly DigestStream: new (algorithm: 'SHA-256') => WritableStream<Uint8Array> & { readonly digest: Promise<ArrayBuffer> }
+  readonly DigestStream: new (
+    algorithm: 'SHA-256',
+  ) => WritableStream<Uint8Array> & { readonly digest: Promise<ArrayBuffer> }
 }

@@ -68,12 +68,14 @@ class Ahead {
       this.next = result
       return
     }
-    this.coming = result.then((next) => {
-      this.next = next
-      this.coming = undefined
-    })
+    this.coming = this.#arrive(result)
     // Met when it is waited for.
     this.coming.catch(() => undefined)
+  }
+
+  async #arrive(result: Promise<IteratorResult<Uint8Array>>): Promise<void> {
+    this.next = await result
+    this.coming = undefined
   }
 
   async stop(): Promise<void> {

@@ -65,7 +65,7 @@ export async function benchWorkerd(inputs: readonly Input[], rounds: number): Pr
     const rows: Row[] = []
     for (const input of inputs) {
       const { length } = input.tar
-      await (await fetch(`${origin}/input`, { method: 'POST', body: input.gzip })).text()
+      await (await fetch(`${origin}/input`, { method: 'POST', body: Buffer.from(input.gzip) })).text()
       const run = async (name: string): Promise<void> => {
         const got = await (await fetch(`${origin}/${name}`)).text()
         if (got !== input.sha256) throw new Error(`${name} gave ${got}, and it is ${input.sha256}`)
