@@ -7,6 +7,8 @@ export type Engine = 'native' | 'wasm'
 /** One piece of work: short calls let the engine replace code that it has not optimised yet. */
 const PIECE = 0x40000
 const BLOCK = 64
+const LANES = 4
+const LANE_PIECE = PIECE / LANES
 
 let shared: Instance | undefined
 /** The instance that hashes. Every call leaves it free for the next, so one is enough. */
@@ -32,6 +34,16 @@ class WasmStream implements Stream {
     core.shaStart()
     const at = core.shaStateAddress()
     this.#state.set(bytes.subarray(at, at + 32))
+  }
+
+  /** Goes on where a lane has come to, after `length` bytes of whole blocks. */
+  resume(lane: number, length: number): this {
+    const { core, bytes } = hashing()
+    const lanes = new Uint32Array(bytes.buffer, core.laneStateAddress(), 32)
+    const state = new Uint32Array(this.#state.buffer)
+    for (let word = 0; word < 8; word++) state[word] = lanes[word * LANES + lane] ?? 0
+    this.#length = length
+    return this
   }
 
   update(data: Uint8Array): this {
@@ -103,6 +115,35 @@ export class Sha256 {
 export function sha256(data: Uint8Array, options: { engine?: Engine } = {}): Uint8Array {
   if (native !== undefined && options.engine !== 'wasm') return plain(native.sha256(data))
   return new WasmStream().update(data).digest()
+}
+
+/**
+ * SHA-256 of many messages (FIPS 180-4). In the core four at a time, one in each lane of its vectors, which is quicker than one
+ * after the other where they are of like lengths.
+ */
+export function sha256Each(messages: readonly Uint8Array[], options: { engine?: Engine } = {}): Uint8Array[] {
+  const { engine } = options
+  if (native !== undefined && engine !== 'wasm') return messages.map((message) => sha256(message))
+  const digests: Uint8Array[] = []
+  let next = 0
+  for (; next + LANES <= messages.length; next += LANES) digests.push(...four(messages.slice(next, next + LANES)))
+  for (; next < messages.length; next++) digests.push(new WasmStream().update(messages[next]!).digest())
+  return digests
+}
+
+/** Four messages: what all of them have, side by side; what is left of each, by itself. */
+function four(messages: readonly Uint8Array[]): Uint8Array[] {
+  const { core, bytes } = hashing()
+  const input = core.inputAddress()
+  const common = Math.floor(Math.min(...messages.map(({ length }) => length)) / BLOCK) * BLOCK
+  messages.forEach((_, lane) => core.laneStart(lane))
+  for (let from = 0; from < common; from += LANE_PIECE) {
+    const to = Math.min(from + LANE_PIECE, common)
+    messages.forEach((message, lane) => bytes.set(message.subarray(from, to), input + lane * LANE_PIECE))
+    core.laneRun(input, input + LANE_PIECE, input + 2 * LANE_PIECE, input + 3 * LANE_PIECE, (to - from) / BLOCK)
+  }
+  const streams = messages.map((_, lane) => new WasmStream().resume(lane, common))
+  return streams.map((stream, lane) => stream.update(messages[lane]!.subarray(common)).digest())
 }
 
 /** Node answers Buffers, which behave otherwise than a Uint8Array (slice, toString). */

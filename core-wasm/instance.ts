@@ -17,7 +17,7 @@ interface Exports {
   shaBlocks(from: number, blocks: number): void
   shaStateAddress(): number
   laneStart(lane: number): void
-  laneBlocks(a: number, b: number, c: number, d: number): void
+  laneRun(a: number, b: number, c: number, d: number, blocks: number): void
   laneStateAddress(): number
   chainBatch(words: number): void
   lengthsAddress(): number

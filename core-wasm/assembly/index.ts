@@ -2,7 +2,7 @@
 export { inputRoom, supply, inputLimit, outputFrom, outputTo } from './stream'
 export { gzipStart, gzipStep } from './gzip'
 export { zstdStart, zstdStep } from './zstd/frame'
-export { shaStart, shaBlocks, laneStart, laneBlocks, laneRun } from './sha256'
+export { shaStart, shaBlocks, laneStart, laneRun } from './sha256'
 export { chainBatch } from './chain'
 export { crc32 } from './crc32'
 import { INPUT, LANE_STATE, LITERALS, SHA_STATE, WINDOW } from './layout'

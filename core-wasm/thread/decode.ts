@@ -112,9 +112,10 @@ export async function* decodeInThread(
             ended = true
             side.end()
           } else {
-            rest = ahead.next.value
+            if (ahead.next.value.length > 0) rest = ahead.next.value
             ahead.next = undefined
           }
+          continue
         }
         if (rest !== undefined) {
           const taken = side.offer(rest)

@@ -1,8 +1,8 @@
 import { sha256 as noble } from '@noble/hashes/sha2.js'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { chainIDs, sha256, Sha256, type Engine } from '../../../core-wasm/index.ts'
-import { cut, hex, unhex, utf8 } from './support.ts'
+import { chainIDs, sha256, Sha256, sha256Each, type Engine } from '../../../core-wasm/index.ts'
+import { cut, hex, prose, unhex, utf8 } from './support.ts'
 
 // NIST: FIPS 180-4's examples, and messages of the CAVS byte-oriented short message test.
 const VECTORS: readonly (readonly [name: string, message: Uint8Array, digest: string])[] = [
@@ -78,6 +78,17 @@ export function hashSuite(): void {
             },
           ),
         )
+      })
+
+      test('SHA-256 of many messages is that of each, whatever their lengths', () => {
+        fc.assert(
+          fc.property(fc.array(fc.uint8Array({ maxLength: 400 }), { maxLength: 11 }), (messages) => {
+            expect(sha256Each(messages, options).map(hex)).toEqual(messages.map((message) => hex(noble(message))))
+          }),
+        )
+        // More than one piece of every lane, and not the same length.
+        const large = [0, 1, 2, 3].map((i) => prose(200_000 - i * 777, i + 1))
+        expect(sha256Each(large, options).map(hex)).toEqual(large.map((message) => hex(noble(message))))
       })
 
       test('two streams that take turns do not meet', () => {

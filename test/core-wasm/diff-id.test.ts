@@ -1,0 +1,3 @@
+import { diffIDSuite } from './suites/diff-id.ts'
+
+diffIDSuite()
