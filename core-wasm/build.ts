@@ -7,7 +7,8 @@ import { main } from 'assemblyscript/asc'
 import { build } from 'esbuild'
 
 const here = dirname(fileURLToPath(import.meta.url))
-const output = join(here, 'build', 'core.wasm')
+/** The core twice: with a memory of its own, and for threads, with a memory that is handed to it and shared. */
+const CORES = { release: join(here, 'build', 'core.wasm'), shared: join(here, 'build', 'core-shared.wasm') }
 const thread = join(here, 'build', 'decode-worker.js')
 
 /** When the newest file that the core is made of was changed, in milliseconds. */
@@ -21,7 +22,7 @@ async function newestInput(): Promise<number> {
   return Math.max(...times)
 }
 
-async function outputTime(): Promise<number> {
+async function timeOf(output: string): Promise<number> {
   try {
     return (await stat(output)).mtimeMs
   } catch (error) {
@@ -32,8 +33,8 @@ async function outputTime(): Promise<number> {
 
 /** Makes what the door loads when it runs: the core, and the code of its decoding threads. */
 export async function buildCore(): Promise<void> {
-  await mkdir(dirname(output), { recursive: true })
-  await Promise.all([compile(), bundleThread()])
+  await mkdir(dirname(thread), { recursive: true })
+  await Promise.all([bundleThread(), compile('release'), compile('shared')])
 }
 
 /** Whole or not at all: another process may read it, or build it too. */
@@ -60,8 +61,9 @@ async function bundleThread(): Promise<void> {
 }
 
 /** Compiles the core, unless the output is newer than all it is made of. */
-async function compile(): Promise<void> {
-  if ((await outputTime()) > (await newestInput())) return
+async function compile(target: keyof typeof CORES): Promise<void> {
+  const output = CORES[target]
+  if ((await timeOf(output)) > (await newestInput())) return
   const said: string[] = []
   let binary: Uint8Array | undefined
   const { error } = await main(
@@ -72,7 +74,7 @@ async function compile(): Promise<void> {
       '--baseDir',
       join(here, 'assembly'),
       '--target',
-      'release',
+      target,
       '--outFile',
       'core.wasm',
     ],

@@ -2,6 +2,9 @@ import { DONE, NEED_INPUT, OUTPUT } from './assembly/status.ts'
 import { CoreError, errorOf } from './errors.ts'
 import { acquire, release, type Instance } from './instance.ts'
 
+/** How a stream is compressed. */
+export type Format = 'gzip' | 'zstd'
+
 export interface DecoderOptions {
   /** The most bytes that may come out; one more is the error OUTPUT_LIMIT. Without it there is no limit. */
   limit?: number
@@ -24,15 +27,19 @@ class StreamDecoder implements Decoder {
   #instance: Instance | undefined
   readonly #step: () => number
   readonly #limit: number
+  readonly #release: (instance: Instance) => void
   #total = 0
   #busy = false
   #ended = false
 
-  constructor(instance: Instance, start: () => void, step: () => number, options: DecoderOptions) {
+  constructor(instance: Instance, format: Format, options: DecoderOptions, giveBack: (instance: Instance) => void) {
+    const { core } = instance
     this.#instance = instance
-    this.#step = step
+    this.#step = format === 'gzip' ? core.gzipStep : core.zstdStep
     this.#limit = options.limit ?? Number.POSITIVE_INFINITY
-    start()
+    this.#release = giveBack
+    if (format === 'gzip') core.gzipStart()
+    else core.zstdStart()
   }
 
   write(chunk: Uint8Array): Iterable<Uint8Array> {
@@ -49,7 +56,7 @@ class StreamDecoder implements Decoder {
     const instance = this.#instance
     if (instance === undefined) return
     this.#instance = undefined
-    release(instance)
+    this.#release(instance)
   }
 
   #begin(): Instance {
@@ -107,8 +114,7 @@ class StreamDecoder implements Decoder {
  * after the last is accepted, anything else is refused.
  */
 export function gunzip(options: DecoderOptions = {}): Decoder {
-  const instance = acquire()
-  return new StreamDecoder(instance, instance.core.gzipStart, instance.core.gzipStep, options)
+  return new StreamDecoder(acquire(), 'gzip', options, release)
 }
 
 /**
@@ -116,6 +122,10 @@ export function gunzip(options: DecoderOptions = {}): Decoder {
  * where they are given. Windows of more than 128 MiB and dictionaries are refused.
  */
 export function unzstd(options: DecoderOptions = {}): Decoder {
-  const instance = acquire()
-  return new StreamDecoder(instance, instance.core.zstdStart, instance.core.zstdStep, options)
+  return new StreamDecoder(acquire(), 'zstd', options, release)
+}
+
+/** The same on an instance that the caller keeps. */
+export function decoderOn(instance: Instance, format: Format, options: DecoderOptions): Decoder {
+  return new StreamDecoder(instance, format, options, () => undefined)
 }

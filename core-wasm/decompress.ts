@@ -1,8 +1,8 @@
 import { native } from '#core-module'
-import { gunzip, unzstd, type DecoderOptions } from './decoder.ts'
+import { gunzip, unzstd, type DecoderOptions, type Format } from './decoder.ts'
 
 export interface DecompressOptions extends DecoderOptions {
-  format: 'gzip' | 'zstd'
+  format: Format
   /** How many compressed bytes come, where that is known: it decides whether another thread is worth its start. */
   size?: number
   /** Whether another thread may decompress, where the host has threads; by default where the size is worth it. */

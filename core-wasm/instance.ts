@@ -9,6 +9,7 @@ interface Exports {
   supply(end: number, ended: number): void
   outputFrom(): number
   outputTo(): number
+  keepViews(count: number): void
   gzipStart(): void
   gzipStep(): number
   zstdStart(): void
@@ -27,17 +28,29 @@ interface Exports {
 /** An instance, with its memory as bytes. */
 export class Instance {
   readonly core: Exports
+  readonly memory: WebAssembly.Memory
+  readonly #shared: boolean
   #bytes: Uint8Array<ArrayBuffer>
 
-  constructor(module: WebAssembly.Module) {
-    this.core = new WebAssembly.Instance(module).exports as unknown as Exports
-    this.#bytes = new Uint8Array(this.core.memory.buffer as ArrayBuffer)
+  /** @param memory where it is shared with others: that of the core that is built for it */
+  constructor(module: WebAssembly.Module, memory?: WebAssembly.Memory) {
+    const imports = memory === undefined ? {} : { env: { memory } }
+    this.core = new WebAssembly.Instance(module, imports).exports as unknown as Exports
+    this.memory = memory ?? this.core.memory
+    this.#shared = memory !== undefined
+    this.#bytes = this.#all()
   }
 
   /** The memory. Asked for anew after every step: growing it makes another one. */
   get bytes(): Uint8Array<ArrayBuffer> {
-    if (this.#bytes.length === 0) this.#bytes = new Uint8Array(this.core.memory.buffer as ArrayBuffer)
+    // A memory of its own leaves an empty array behind when it grows; a shared one leaves the old part.
+    if (this.#bytes.length === 0 || (this.#shared && this.#bytes.buffer !== this.memory.buffer))
+      this.#bytes = this.#all()
     return this.#bytes
+  }
+
+  #all(): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.memory.buffer as ArrayBuffer)
   }
 }
 

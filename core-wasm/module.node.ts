@@ -7,7 +7,18 @@ import type { AsideHash, Native } from './native.ts'
 
 /** The compiled core. */
 export function coreModule(): WebAssembly.Module {
-  const file = createRequire(import.meta.url).resolve('#core.wasm')
+  return compiled('#core.wasm')
+}
+
+let shared: WebAssembly.Module | undefined
+/** The core whose memory is shared between threads. */
+export function sharedModule(): WebAssembly.Module {
+  shared ??= compiled('#core-shared.wasm')
+  return shared
+}
+
+function compiled(name: string): WebAssembly.Module {
+  const file = createRequire(import.meta.url).resolve(name)
   let bytes: Uint8Array<ArrayBuffer>
   try {
     bytes = readFileSync(file)

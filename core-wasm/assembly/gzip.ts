@@ -1,6 +1,6 @@
 // gzip (RFC 1952): members one after another, each with its header, its deflate stream, its CRC-32 and its length.
 import { crc32 } from './crc32'
-import { inflate, inflateNext, inflateReset, output, slideWindow } from './inflate'
+import { inflate, inflateNext, inflateReset, nextStep, output } from './inflate'
 import { inputEnd, inputEnded, inputPosition, resetStream, setInputPosition, setOutput } from './stream'
 import {
   CONTINUE, DONE, GZIP_CRC, GZIP_FLAGS, GZIP_HEADER_CRC, GZIP_MAGIC, GZIP_METHOD, GZIP_SIZE, GZIP_TRAILING_GARBAGE,
@@ -149,7 +149,7 @@ function text(): bool {
 }
 
 function body(): i32 {
-  slideWindow()
+  nextStep()
   const start = output
   const result = inflate()
   if (result >= GZIP_MAGIC) return result

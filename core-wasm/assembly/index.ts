@@ -1,5 +1,5 @@
 // What the door calls. Everything else stays inside.
-export { inputRoom, supply, inputLimit, outputFrom, outputTo } from './stream'
+export { inputRoom, supply, inputLimit, outputFrom, outputTo, keepViews } from './stream'
 export { gzipStart, gzipStep } from './gzip'
 export { zstdStart, zstdStep } from './zstd/frame'
 export { shaStart, shaBlocks, laneStart, laneRun } from './sha256'

@@ -3,7 +3,7 @@ import {
   CODE_LENGTHS, DISTANCE_TABLE, DISTANCE_TEMPLATES, LITLEN_TABLE, LITLEN_TEMPLATES, PERIODS, PRECODE_TABLE, SWIZZLES, WINDOW,
 } from './layout'
 import { END_OF_BLOCK, EXCEPTION, LITERAL, SECOND_LEVEL, buildTable } from './huffman-table'
-import { inputEnd, inputEnded, inputPosition, setInputPosition } from './stream'
+import { inputEnd, inputEnded, inputPosition, keptViews, setInputPosition } from './stream'
 import {
   CONTINUE, DEFLATE_BLOCK_TYPE, DEFLATE_CODE_LENGTHS, DEFLATE_DISTANCE, DEFLATE_STORED_LENGTH, DEFLATE_SYMBOL, DONE,
   GZIP_TRUNCATED, NEED_INPUT, OUTPUT,
@@ -18,8 +18,12 @@ const DISTANCE_SCALE: u32 = 3
 const LITLEN_MASK: u32 = ((1 << LITLEN_BITS) - 1) << LITLEN_SCALE
 const DISTANCE_MASK: u32 = ((1 << DISTANCE_BITS) - 1) << DISTANCE_SCALE
 const HISTORY: usize = 0x8000
-/** Where a step stops: what is left of the buffer takes the longest match and what vectors write past it. */
-const WINDOW_FULL: usize = WINDOW + 0x40000
+/**
+ * What a step gives, of a window that is slid after each; and what it gives where views are kept, of a window with room for
+ * them. What is left of the buffer takes the longest match and what vectors write past it.
+ */
+const STEP: usize = 0x40000
+const KEPT_STEP: usize = 0x20000
 /**
  * While more input may come, nothing is decoded unless this much is there: more than any block header (at most 290
  * bytes), so no header and no symbol is ever met half. What is held back comes with the end.
@@ -45,6 +49,8 @@ let prepared: bool = false
 export let output: usize = WINDOW
 /** How far back matches may reach. */
 let historyStart: usize = WINDOW
+/** Where the present step stops. */
+let stepEnd: usize = WINDOW
 
 // ---- set-up
 
@@ -103,12 +109,19 @@ export function inflateNext(): void {
 }
 
 /** Keeps the last 32 KB and makes room after it. Whatever was handed out as a view is gone after this. */
-export function slideWindow(): void {
-  if (output < WINDOW_FULL) return
+function slideWindow(): void {
   const shift = output - HISTORY - WINDOW
   memory.copy(WINDOW, WINDOW + shift, HISTORY)
   output -= shift
   historyStart = historyStart > WINDOW + shift ? historyStart - shift : WINDOW
+}
+
+/** Makes room for a step. What was handed out as views and is not kept is gone after this. */
+export function nextStep(): void {
+  // One more than the kept and the new: the new one's last match may reach a little past its end.
+  const full = WINDOW + (keptViews ? HISTORY + (keptViews + 2) * KEPT_STEP : STEP)
+  if (output >= full) slideWindow()
+  stepEnd = keptViews ? min(output + KEPT_STEP, full) : full
 }
 
 // ---- bits, with care: byte by byte, never past the end of the input
@@ -146,12 +159,12 @@ function giveBack(toByte: bool): void {
 // ---- blocks
 
 /**
- * Decodes until the window is full (OUTPUT), more input is needed (NEED_INPUT), the stream's last block ends (DONE, the
+ * Decodes until the step is full (OUTPUT), more input is needed (NEED_INPUT), the stream's last block ends (DONE, the
  * input then stands at the byte after it), or something is wrong (its code).
  */
 export function inflate(): i32 {
   while (true) {
-    if (output >= WINDOW_FULL) return OUTPUT
+    if (output >= stepEnd) return OUTPUT
     if (!inputEnded && inputEnd - inputPosition < HELD_BACK) return NEED_INPUT
     let result: i32
     if (state == BLOCK_HEADER) {
@@ -165,7 +178,7 @@ export function inflate(): i32 {
       result = copyStored()
     } else {
       result = fastCodes()
-      if (result == CONTINUE && state == CODES && inputEnded && output < WINDOW_FULL) result = carefulCodes()
+      if (result == CONTINUE && state == CODES && inputEnded && output < stepEnd) result = carefulCodes()
     }
     if (result != CONTINUE) return result
   }
@@ -199,7 +212,7 @@ function blockHeader(): i32 {
 
 function copyStored(): i32 {
   const there = inputEnd - inputPosition
-  const length = min(min(there, stored), WINDOW_FULL - output)
+  const length = min(min(there, stored), stepEnd - output)
   memory.copy(output, inputPosition, length)
   output += length
   stored -= length
@@ -375,7 +388,8 @@ function copyMatch(to: usize, distance: usize, length: usize): void {
  * The count is shifted by before it is added: the other way about, V8 masks it twice, on the critical path (5-10 %).
  */
 function fastCodes(): i32 {
-  if (inputEnd - inputPosition < FAST_INPUT || output >= WINDOW_FULL) return CONTINUE
+  const full = stepEnd
+  if (inputEnd - inputPosition < FAST_INPUT || output >= full) return CONTINUE
   const stop = (inputEnd - FAST_INPUT) << 3
   const start = historyStart
   let out = output
@@ -449,7 +463,7 @@ function fastCodes(): i32 {
     entry = litlenEntry(bits)
     copyMatch(out, distance, length)
     out += length
-  } while (at <= stop && out < WINDOW_FULL)
+  } while (at <= stop && out < full)
 
   output = out
   at += LITLEN_SCALE
@@ -461,7 +475,7 @@ function fastCodes(): i32 {
 
 /** The same, symbol by symbol, for the last bytes of the input: each symbol's bits are checked to be there. */
 function carefulCodes(): i32 {
-  while (output < WINDOW_FULL) {
+  while (output < stepEnd) {
     refill()
     let entry = litlenEntry(bitBuffer << LITLEN_SCALE)
     if (<i32>entry >= 0 && entry & SECOND_LEVEL) {

@@ -14,6 +14,13 @@ export function setInputPosition(position: usize): void {
   inputPosition = position
 }
 
+/** How many of the last views stay as they are while the next is made: 0 where whoever takes them asks for the next when done. */
+export let keptViews: usize = 0
+
+export function keepViews(count: usize): void {
+  keptViews = count
+}
+
 export function setOutput(start: usize, end: usize): void {
   outputStart = start
   outputEnd = end

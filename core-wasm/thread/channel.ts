@@ -1,11 +1,13 @@
-// What the two threads share: rings of slots in shared memory, for compressed bytes one way and decompressed ones the other.
+// What the two threads share: a ring of slots for the compressed bytes; and of the decompressed ones, which stay where the core
+// has written them, in a memory that both see, where they lie. (To copy them costs a sixth of the time, since their cache lines
+// would go from one processor to the other and back.)
 
 /** Compressed bytes come in pieces as they are read; a few are enough to keep the other thread from waiting. */
 const INPUT_SLOTS = 8
 const INPUT_SLOT = 0x10000
-/** A slot takes what one step of a decoder gives: 256 KB and a match (gzip), or a block of 128 KB (zstd). */
-const OUTPUT_SLOTS = 8
-const OUTPUT_SLOT = 0x41000
+/** How many views of its output the core keeps as they are while it makes the next: enough to wait for who wakes late. */
+export const KEPT_VIEWS = 4
+const VIEWS = KEPT_VIEWS + 1
 
 /** The counts in the head of the memory: slots filled and emptied, ever more; and what tells a waiting side to look again. */
 const INPUT_FILLED = 0
@@ -18,22 +20,38 @@ const CANCELLED = 6
 const TO_DECODER = 7
 const TO_OWNER = 8
 const INPUT_LENGTHS = 16
-const OUTPUT_LENGTHS = INPUT_LENGTHS + INPUT_SLOTS
-const HEAD = (OUTPUT_LENGTHS + OUTPUT_SLOTS) * 4
+const OUTPUT_STARTS = INPUT_LENGTHS + INPUT_SLOTS
+const OUTPUT_LENGTHS = OUTPUT_STARTS + VIEWS
+const HEAD = (OUTPUT_LENGTHS + VIEWS) * 4
 
-/** The shared memory of one decoding thread. */
-export function sharedMemory(): SharedArrayBuffer {
-  return new SharedArrayBuffer(HEAD + INPUT_SLOTS * INPUT_SLOT + OUTPUT_SLOTS * OUTPUT_SLOT)
+/** What is handed to a decoding thread at its start. */
+export interface Shared {
+  /** The ring of compressed bytes, and the counts. */
+  readonly ring: SharedArrayBuffer
+  /** The memory of the thread's core, and the core. */
+  readonly memory: WebAssembly.Memory
+  readonly module: WebAssembly.Module
+}
+
+/** The smallest and the largest size of the core's memory, as it was built (asconfig.json), in pages of 64 KB. */
+const PAGES = { initial: 28, maximum: 2112 }
+
+export function share(module: WebAssembly.Module): Shared {
+  return {
+    ring: new SharedArrayBuffer(HEAD + INPUT_SLOTS * INPUT_SLOT),
+    memory: new WebAssembly.Memory({ ...PAGES, shared: true }),
+    module,
+  }
 }
 
 /** One side's view of it. A slot belongs to the side that fills it until its count is raised, and then to the other. */
 class Side {
   protected readonly head: Int32Array
-  readonly #bytes: Uint8Array
+  readonly #ring: Uint8Array
 
-  constructor(memory: SharedArrayBuffer) {
-    this.head = new Int32Array(memory, 0, HEAD / 4)
-    this.#bytes = new Uint8Array(memory, HEAD)
+  constructor({ ring }: Shared) {
+    this.head = new Int32Array(ring, 0, HEAD / 4)
+    this.#ring = new Uint8Array(ring, HEAD)
   }
 
   protected get(index: number): number {
@@ -42,12 +60,7 @@ class Side {
 
   protected inputSlot(count: number): Uint8Array {
     const at = (count % INPUT_SLOTS) * INPUT_SLOT
-    return this.#bytes.subarray(at, at + INPUT_SLOT)
-  }
-
-  protected outputSlot(count: number): Uint8Array {
-    const at = INPUT_SLOTS * INPUT_SLOT + (count % OUTPUT_SLOTS) * OUTPUT_SLOT
-    return this.#bytes.subarray(at, at + OUTPUT_SLOT)
+    return this.#ring.subarray(at, at + INPUT_SLOT)
   }
 
   protected wake(index: number): void {
@@ -58,6 +71,13 @@ class Side {
 
 /** The side that has the compressed bytes and wants the others. It never blocks. */
 export class OwnerSide extends Side {
+  readonly #memory: WebAssembly.Memory
+
+  constructor(shared: Shared) {
+    super(shared)
+    this.#memory = shared.memory
+  }
+
   /** Begins a stream; the other side must have ended the one before. */
   reset(): void {
     this.head.fill(0)
@@ -91,10 +111,11 @@ export class OwnerSide extends Side {
   peek(): Uint8Array | undefined {
     const emptied = this.get(OUTPUT_EMPTIED)
     if (emptied === this.get(OUTPUT_FILLED)) return undefined
-    return this.outputSlot(emptied).subarray(0, this.head[OUTPUT_LENGTHS + (emptied % OUTPUT_SLOTS)])
+    const slot = emptied % VIEWS
+    return new Uint8Array(this.#memory.buffer, this.head[OUTPUT_STARTS + slot], this.head[OUTPUT_LENGTHS + slot])
   }
 
-  /** Gives the slot that was looked at back. */
+  /** Gives the bytes that were looked at back. */
   take(): void {
     Atomics.add(this.head, OUTPUT_EMPTIED, 1)
     this.wake(TO_DECODER)
@@ -131,18 +152,20 @@ export class DecoderSide extends Side {
       if (this.get(INPUT_FILLED) === emptied) return
       yield this.inputSlot(emptied).subarray(0, this.head[INPUT_LENGTHS + (emptied % INPUT_SLOTS)])
       Atomics.store(this.head, INPUT_EMPTIED, emptied + 1)
-      this.wake(TO_OWNER)
+      // To wake the other side takes some microseconds; it need not come for every slot.
+      if (this.get(INPUT_FILLED) - emptied <= INPUT_SLOTS / 2) this.wake(TO_OWNER)
     }
   }
 
-  /** Hands decompressed bytes over: at most as many as a slot takes. */
+  /** Tells of decompressed bytes in the core's memory, and waits until the core may make more. */
   give(bytes: Uint8Array): void {
     const filled = this.get(OUTPUT_FILLED)
-    this.#until(() => filled - this.get(OUTPUT_EMPTIED) < OUTPUT_SLOTS)
-    this.outputSlot(filled).set(bytes)
-    this.head[OUTPUT_LENGTHS + (filled % OUTPUT_SLOTS)] = bytes.length
+    const slot = filled % VIEWS
+    this.head[OUTPUT_STARTS + slot] = bytes.byteOffset
+    this.head[OUTPUT_LENGTHS + slot] = bytes.length
     Atomics.store(this.head, OUTPUT_FILLED, filled + 1)
     this.wake(TO_OWNER)
+    this.#until(() => filled + 1 - this.get(OUTPUT_EMPTIED) <= KEPT_VIEWS)
   }
 
   /** Says that no more comes. */
@@ -156,6 +179,8 @@ export class DecoderSide extends Side {
       const seen = this.get(TO_DECODER)
       if (this.get(CANCELLED) === 1) throw new Cancelled('nobody wants the rest')
       if (holds()) return
+      // It may be waiting for what was not worth a call of its own.
+      this.wake(TO_OWNER)
       Atomics.wait(this.head, TO_DECODER, seen)
     }
   }

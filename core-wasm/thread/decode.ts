@@ -3,7 +3,8 @@ import { createRequire } from 'node:module'
 import { Worker } from 'node:worker_threads'
 import { CoreError } from '../errors.ts'
 import type { DecompressOptions } from '../decompress.ts'
-import { OwnerSide, sharedMemory } from './channel.ts'
+import { sharedModule } from '../module.node.ts'
+import { OwnerSide, share } from './channel.ts'
 import type { Job, Outcome } from './worker.ts'
 
 /** A thread that decodes one stream at a time. While idle it keeps no process alive. */
@@ -13,10 +14,10 @@ class DecodingThread {
   #outcome: PromiseWithResolvers<Outcome> | undefined
 
   constructor() {
-    const memory = sharedMemory()
-    this.side = new OwnerSide(memory)
+    const shared = share(sharedModule())
+    this.side = new OwnerSide(shared)
     this.#worker = new Worker(createRequire(import.meta.url).resolve('#decode-worker'), {
-      workerData: memory,
+      workerData: shared,
       // Nothing of the program's own: loaders and flags cost their start anew.
       execArgv: [],
       name: 'layercast-decode',

@@ -1,22 +1,26 @@
 // What runs in a decoding thread: one stream after another, from the one ring into the other.
 import { parentPort, workerData } from 'node:worker_threads'
-import { gunzip, unzstd } from '../decoder.ts'
+import { decoderOn, type Format } from '../decoder.ts'
 import { CoreError, type CoreCode } from '../errors.ts'
-import { Cancelled, DecoderSide } from './channel.ts'
+import { Instance } from '../instance.ts'
+import { Cancelled, DecoderSide, KEPT_VIEWS, type Shared } from './channel.ts'
 
 /** What a thread is told: to decompress what comes in. */
 export interface Job {
-  format: 'gzip' | 'zstd'
+  format: Format
   limit: number
 }
 
 /** What it answers at a stream's end. */
 export type Outcome = { ok: true } | { ok: false; code: CoreCode; detail?: string } | { ok: false; message: string }
 
-const side = new DecoderSide(workerData as SharedArrayBuffer)
+const shared = workerData as Shared
+const side = new DecoderSide(shared)
+const instance = new Instance(shared.module, shared.memory)
+instance.core.keepViews(KEPT_VIEWS)
 
 function decode({ format, limit }: Job): Outcome {
-  const decoder = (format === 'gzip' ? gunzip : unzstd)({ limit })
+  const decoder = decoderOn(instance, format, { limit })
   try {
     for (const chunk of side.input()) for (const view of decoder.write(chunk)) side.give(view)
     for (const view of decoder.end()) side.give(view)

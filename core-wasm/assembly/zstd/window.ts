@@ -1,6 +1,7 @@
 // The frame's window: a ring in which a block never wraps. When the next block might not fit before the end, output goes
 // on at the start, and what lies behind becomes the older part of the history, to which few matches reach.
 import { WINDOW } from '../layout'
+import { keptViews } from '../stream'
 
 const BLOCK_MAX: usize = 0x20000
 /** What vectors may write past the end of a block. */
@@ -18,8 +19,9 @@ export function openWindow(size: usize): bool {
   windowSize = size
   output = WINDOW
   olderEnd = WINDOW
-  // Two blocks more than the window: one that is being written, one that was left free at the end when it wrapped.
-  ringEnd = WINDOW + size + 2 * BLOCK_MAX + SLACK
+  // Two blocks more than the window, one that is being written and one that was left free at the end when it wrapped; and those
+  // that are kept for whoever takes them.
+  ringEnd = WINDOW + size + (2 + keptViews) * BLOCK_MAX + SLACK
   const pages = <i32>((ringEnd + SLACK + 0xffff) >> 16) - memory.size()
   return pages <= 0 || memory.grow(pages) >= 0
 }
