@@ -1,5 +1,5 @@
 import { native } from '#core-module'
-import { hashing, sha256, type Engine } from './hash.ts'
+import { hashHex, hashing, type Engine } from './hash.ts'
 
 /** What one call into the core takes: its input region, its list of lengths, its window. */
 const TEXT_MAX = 0x80000
@@ -13,7 +13,8 @@ const CHAIN_ID = 71
 const NATIVE_BELOW = 64
 
 const encoder = new TextEncoder()
-const decoder = new TextDecoder('latin1')
+// What it decodes is ASCII; other encodings than UTF-8 take a millisecond to be set up.
+const decoder = new TextDecoder()
 
 /**
  * The chain IDs of many lists of diff IDs: the first is the first diff ID itself, each next one is the SHA-256 of the one
@@ -67,17 +68,10 @@ function oneByOne(chain: readonly string[]): string[] {
   const result: string[] = []
   let last: string | undefined
   for (const digest of chain) {
-    last = last === undefined ? digest : `sha256:${hexOf(`${last} ${digest}`)}`
+    last = last === undefined ? digest : `sha256:${hashHex('sha256', `${last} ${digest}`)}`
     result.push(last)
   }
   return result
-}
-
-function hexOf(text: string): string {
-  if (native !== undefined) return native.sha256Hex(text)
-  let digits = ''
-  for (const byte of sha256(encoder.encode(text))) digits += byte.toString(16).padStart(2, '0')
-  return digits
 }
 
 function inLanes(batch: readonly (readonly string[])[]): string[][] {

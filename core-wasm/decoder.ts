@@ -1,6 +1,7 @@
+import { native } from '#core-module'
 import { DONE, NEED_INPUT, OUTPUT } from './assembly/status.ts'
 import { CoreError, errorOf } from './errors.ts'
-import { acquire, release, type Instance } from './instance.ts'
+import { acquire, isCompiled, release, type Instance } from './instance.ts'
 
 /** How a stream is compressed. */
 export type Format = 'gzip' | 'zstd'
@@ -109,11 +110,76 @@ class StreamDecoder implements Decoder {
   }
 }
 
+/** Below this many compressed bytes, the host's own gunzip is done before the core is compiled. */
+const SMALL = 0x8000
+
+/** Holds a stream's beginning back, and decompresses it as the host does where it is small and whole. */
+class SmallFirst implements Decoder {
+  readonly #options: DecoderOptions
+  #held: Uint8Array[] = []
+  #size = 0
+  #decoder: Decoder | undefined
+  #closed = false
+
+  constructor(options: DecoderOptions) {
+    this.#options = options
+  }
+
+  write(chunk: Uint8Array): Iterable<Uint8Array> {
+    if (this.#decoder !== undefined) return this.#decoder.write(chunk)
+    this.#check()
+    this.#held.push(chunk.slice())
+    this.#size += chunk.length
+    return this.#size < SMALL ? [] : this.#open().write(this.#take())
+  }
+
+  end(): Iterable<Uint8Array> {
+    if (this.#decoder !== undefined) return this.#decoder.end()
+    this.#check()
+    const data = this.#take()
+    const whole = native?.gunzip?.(data, this.#options.limit ?? Number.POSITIVE_INFINITY)
+    if (whole === undefined) return rest(this.#open(), data)
+    this.#closed = true
+    return whole.length === 0 ? [] : [whole]
+  }
+
+  free(): void {
+    this.#closed = true
+    this.#decoder?.free()
+  }
+
+  #check(): void {
+    if (this.#closed) throw new CoreError('DECODER_CLOSED')
+  }
+
+  #open(): Decoder {
+    this.#decoder = new StreamDecoder(acquire(), 'gzip', this.#options, release)
+    return this.#decoder
+  }
+
+  #take(): Uint8Array {
+    const data = new Uint8Array(this.#size)
+    let at = 0
+    for (const chunk of this.#held) {
+      data.set(chunk, at)
+      at += chunk.length
+    }
+    this.#held = []
+    return data
+  }
+}
+
+function* rest(decoder: Decoder, data: Uint8Array): Generator<Uint8Array> {
+  yield* decoder.write(data)
+  yield* decoder.end()
+}
+
 /**
  * Decompresses gzip (RFC 1952): members one after another, each one's header, CRC-32 and length checked; zero padding
  * after the last is accepted, anything else is refused.
  */
 export function gunzip(options: DecoderOptions = {}): Decoder {
+  if (native?.gunzip !== undefined && !isCompiled()) return new SmallFirst(options)
   return new StreamDecoder(acquire(), 'gzip', options, release)
 }
 

@@ -1,4 +1,5 @@
 import { hashAside } from '#core-module'
+import { hexOf } from './hash.ts'
 import { decompress, type Bytes, type DecompressOptions } from './decompress.ts'
 
 /**
@@ -14,7 +15,5 @@ export async function diffID(source: Bytes, options: DecompressOptions): Promise
     const waiting = hash.update(view)
     if (waiting !== undefined) await waiting
   }
-  let digits = ''
-  for (const byte of await hash.digest()) digits += byte.toString(16).padStart(2, '0')
-  return { diffID: `sha256:${digits}`, size }
+  return { diffID: `sha256:${hexOf(await hash.digest())}`, size }
 }

@@ -1,4 +1,4 @@
-import { native } from '#core-module'
+import { longHashHex, native } from '#core-module'
 import { acquire, type Instance } from './instance.ts'
 
 /** Which implementation hashes: the host's where it has one, or the core's own. */
@@ -9,6 +9,8 @@ const PIECE = 0x40000
 const BLOCK = 64
 const LANES = 4
 const LANE_PIECE = PIECE / LANES
+
+const encoder = new TextEncoder()
 
 let shared: Instance | undefined
 /** The instance that hashes. Every call leaves it free for the next, so one is enough. */
@@ -115,6 +117,20 @@ export class Sha256 {
 export function sha256(data: Uint8Array, options: { engine?: Engine } = {}): Uint8Array {
   if (native !== undefined && options.engine !== 'wasm') return plain(native.sha256(data))
   return new WasmStream().update(data).digest()
+}
+
+/** The hash of some bytes, or of a text's UTF-8 bytes, by an algorithm that digests may have (FIPS 180-4), as hexadecimal digits. */
+export function hashHex(algorithm: 'sha256' | 'sha384' | 'sha512', data: Uint8Array | string): string {
+  if (algorithm === 'sha256' && native !== undefined) return native.sha256Hex(data)
+  const bytes = typeof data === 'string' ? encoder.encode(data) : data
+  return algorithm === 'sha256' ? hexOf(sha256(bytes)) : longHashHex(algorithm, bytes)
+}
+
+/** Bytes as hexadecimal digits. */
+export function hexOf(bytes: Uint8Array): string {
+  let digits = ''
+  for (const byte of bytes) digits += byte.toString(16).padStart(2, '0')
+  return digits
 }
 
 /**

@@ -61,6 +61,11 @@ const IDLE_BYTES_MAX = 0x1000000
 let module: WebAssembly.Module | undefined
 const idle: Instance[] = []
 
+/** Whether the core has been compiled: till then, something small is done sooner by what the host has. */
+export function isCompiled(): boolean {
+  return module !== undefined
+}
+
 /** An instance that nobody else uses. Give it back with `release`. */
 export function acquire(): Instance {
   module ??= coreModule()

@@ -1,9 +1,25 @@
 // How the core gets into Node: its bytes from the package, and what Node has natively.
-import { createHash, hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { CoreError } from './errors.ts'
 import type { AsideHash, Native } from './native.ts'
+
+// Loaded when they are needed: each takes milliseconds, and who decompresses does not hash.
+const builtin = {
+  get crypto() {
+    return process.getBuiltinModule('node:crypto')
+  },
+  get zlib() {
+    return process.getBuiltinModule('node:zlib')
+  },
+}
+
+let oneShot: typeof import('node:crypto').hash | undefined
+/** Kept, for a chain of hashes asks for it at every link. */
+function hash(algorithm: string, data: Uint8Array | string): string {
+  oneShot ??= builtin.crypto.hash
+  return oneShot(algorithm, data)
+}
 
 /** The compiled core. */
 export function coreModule(): WebAssembly.Module {
@@ -28,11 +44,30 @@ function compiled(name: string): WebAssembly.Module {
   return new WebAssembly.Module(bytes)
 }
 
+/** Small data may be a bomb: then the core takes it, which hands it out in pieces. */
+const OUTPUT_MAX = 0x100000
+
 /** OpenSSL uses the processor's SHA instructions, which WebAssembly does not have. */
 export const native: Native | undefined = {
-  sha256: (data) => hash('sha256', data, 'buffer'),
-  sha256Hex: (text) => hash('sha256', text),
-  sha256Stream: () => createHash('sha256'),
+  sha256: (data) => builtin.crypto.hash('sha256', data, 'buffer'),
+  sha256Hex: (data) => hash('sha256', data),
+  sha256Stream: () => builtin.crypto.createHash('sha256'),
+  gunzip(data, limit) {
+    try {
+      const { buffer, engine } = builtin.zlib.gunzipSync(data, {
+        info: true,
+        maxOutputLength: Math.min(limit, OUTPUT_MAX),
+      }) as unknown as {
+        buffer: Uint8Array
+        engine: { bytesWritten: number }
+      }
+      return engine.bytesWritten === data.length ? buffer : undefined
+    } catch (error) {
+      // What is wrong, and whether it is too long, the core says by its own codes.
+      void error
+      return undefined
+    }
+  },
   async *decompress(source, options) {
     // Loaded when it is needed: the program starts faster without threads.
     const { decodeInThread } = await import('./thread/decode.ts')
@@ -42,7 +77,7 @@ export const native: Native | undefined = {
 
 /** SHA-256 beside something that waits: here it is done at once. */
 export function hashAside(): AsideHash {
-  const stream = createHash('sha256')
+  const stream = builtin.crypto.createHash('sha256')
   return {
     update(data) {
       stream.update(data)
@@ -50,4 +85,9 @@ export function hashAside(): AsideHash {
     },
     digest: () => stream.digest(),
   }
+}
+
+/** The longer hashes of FIPS 180-4, as hexadecimal digits. */
+export function longHashHex(algorithm: 'sha384' | 'sha512', data: Uint8Array): string {
+  return hash(algorithm, data)
 }

@@ -1,4 +1,6 @@
 // How the core gets into workerd, which compiles no WebAssembly at run time: as a module of the Worker.
+import { sha384, sha512 } from '@noble/hashes/sha2.js'
+import { bytesToHex } from '@noble/hashes/utils.js'
 import module from '#core.wasm'
 import type { AsideHash, Native } from './native.ts'
 
@@ -21,4 +23,9 @@ export function hashAside(): AsideHash {
       return new Uint8Array(await stream.digest)
     },
   }
+}
+
+/** The longer hashes of FIPS 180-4, as hexadecimal digits. */
+export function longHashHex(algorithm: 'sha384' | 'sha512', data: Uint8Array): string {
+  return bytesToHex((algorithm === 'sha384' ? sha384 : sha512)(data))
 }

@@ -14,7 +14,16 @@ const shared: BuildOptions = {
 /** The library, `import { plan } from 'layercast'`: one file for Node, one for Workers, which import the WASM as a module. */
 export async function buildLibrary(directory: string): Promise<void> {
   await Promise.all([
-    build({ ...shared, outfile: join(directory, 'index.js'), platform: 'node', packages: 'external' }),
+    // Split, so that what only a large blob needs is not loaded with the rest.
+    build({
+      ...shared,
+      outdir: directory,
+      entryNames: '[name]',
+      chunkNames: 'chunks/[name]-[hash]',
+      splitting: true,
+      platform: 'node',
+      packages: 'external',
+    }),
     build({
       ...shared,
       outfile: join(directory, 'index.workerd.js'),

@@ -1,6 +1,4 @@
-import { bytesToHex } from '@noble/hashes/utils.js'
-import { sha384, sha512 } from '@noble/hashes/sha2.js'
-import { sha256 } from '../../core-wasm/index.ts'
+import { hashHex } from '../../core-wasm/index.ts'
 import { LayercastError } from './errors.ts'
 import { quote } from './quote.ts'
 
@@ -39,8 +37,7 @@ export function digestAlgorithm(digest: Digest): DigestAlgorithm {
 
 /** The digest of these very bytes. */
 export function digestBytes(bytes: Uint8Array, algorithm: DigestAlgorithm = 'sha256'): Digest {
-  const hash = algorithm === 'sha256' ? sha256(bytes) : algorithm === 'sha384' ? sha384(bytes) : sha512(bytes)
-  return `${algorithm}:${bytesToHex(hash)}` as Digest
+  return `${algorithm}:${hashHex(algorithm, bytes)}` as Digest
 }
 
 /**

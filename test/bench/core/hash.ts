@@ -1,10 +1,11 @@
 import { createHash, hash } from 'node:crypto'
 import { sha256 as noble } from '@noble/hashes/sha2.js'
 import { createSHA256 } from 'hash-wasm'
-import { chainIDs, Sha256 } from '../../../core-wasm/index.ts'
+import { chainIDs, Sha256, sha256Each } from '../../../core-wasm/index.ts'
 import type { Input } from '../inputs.ts'
 import { rate, row, type Row } from '../report.ts'
 import { interleaved } from '../rounds.ts'
+import { versioned } from '../versions.ts'
 import { chunks } from './gunzip.ts'
 
 function same(got: string, expected: string): void {
@@ -49,11 +50,38 @@ export async function benchSha256(input: Input, rounds: number): Promise<Row[]> 
   const compare = (work: string, own: string, peer: string, against: string, goal: number | null) =>
     row(work, against, of(peer) / of(own), goal, `${rate(length, of(own))}, ${rate(length, of(peer))}`)
   return [
-    compare('SHA-256, one stream, in WASM', 'wasm', 'hash-wasm', 'hash-wasm', 1.6),
-    compare('SHA-256, one stream, in WASM', 'wasm', 'noble', '@noble/hashes', null),
+    compare('SHA-256, one stream, in WASM', 'wasm', 'hash-wasm', versioned('hash-wasm'), 1.6),
+    compare('SHA-256, one stream, in WASM', 'wasm', 'noble', versioned('@noble/hashes'), null),
     compare('SHA-256, one stream, in WASM', 'wasm', 'crypto', 'node:crypto', null),
     compare('SHA-256, one stream, by the door in Node', 'door', 'crypto', 'node:crypto', null),
   ]
+}
+
+/** SHA-256 of four messages at once. */
+export async function benchLanes(input: Input, rounds: number): Promise<Row[]> {
+  const quarter = Math.floor(input.tar.length / 4)
+  const messages = Array.from({ length: 4 }, (_, i) => input.tar.subarray(i * quarter, (i + 1) * quarter))
+  const expected = messages.map((message) => hash('sha256', message)).join()
+  const medians = await interleaved(
+    [
+      {
+        name: 'ours',
+        run: () =>
+          same(
+            sha256Each(messages, { engine: 'wasm' })
+              .map((digest) => Buffer.from(digest).toString('hex'))
+              .join(),
+            expected,
+          ),
+      },
+      { name: 'crypto', run: () => same(messages.map((message) => hash('sha256', message)).join(), expected) },
+    ],
+    rounds,
+  )
+  const own = medians.get('ours') ?? Number.NaN
+  const theirs = medians.get('crypto') ?? Number.NaN
+  const figures = `${rate(quarter * 4, own)}, ${rate(quarter * 4, theirs)}`
+  return [row('SHA-256, four lanes, in WASM', 'node:crypto', theirs / own, 0.55, figures)]
 }
 
 function images(count: number, layers: number): string[][] {

@@ -1,7 +1,10 @@
 import { inputs } from '../inputs.ts'
 import type { Row } from '../report.ts'
+import { benchCold } from './cold.ts'
+import { benchDiffID } from './diff-id.ts'
 import { benchGunzip } from './gunzip.ts'
-import { benchChainIDs, benchSha256 } from './hash.ts'
+import { benchChainIDs, benchLanes, benchSha256 } from './hash.ts'
+import { benchWorkerd } from './workerd/index.ts'
 import { benchZstd } from './zstd.ts'
 
 /** The core beside its peers, over inputs made from this machine's own files. */
@@ -11,7 +14,10 @@ export async function benchCore(rounds: number): Promise<Row[]> {
   for (const input of all) rows.push(...(await benchGunzip(input, rounds)))
   for (const input of all) rows.push(...(await benchZstd(input, rounds)))
   const [first] = all
-  if (first) rows.push(...(await benchSha256(first, rounds)))
+  if (first) rows.push(...(await benchSha256(first, rounds)), ...(await benchLanes(first, rounds)))
   rows.push(...(await benchChainIDs(rounds)))
+  for (const input of all) rows.push(...(await benchDiffID(input, rounds)))
+  rows.push(...(await benchWorkerd(all, rounds)))
+  rows.push(...(await benchCold(rounds)))
   return rows
 }
