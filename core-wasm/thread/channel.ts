@@ -164,7 +164,8 @@ export class DecoderSide extends Side {
     this.head[OUTPUT_STARTS + slot] = bytes.byteOffset
     this.head[OUTPUT_LENGTHS + slot] = bytes.length
     Atomics.store(this.head, OUTPUT_FILLED, filled + 1)
-    this.wake(TO_OWNER)
+    // One view alone need not wake the other side, which would soon sleep again.
+    if (filled + 1 - this.get(OUTPUT_EMPTIED) >= KEPT_VIEWS / 2) this.wake(TO_OWNER)
     this.#until(() => filled + 1 - this.get(OUTPUT_EMPTIED) <= KEPT_VIEWS)
   }
 
