@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import type { Descriptor } from '../../image/descriptor.ts'
 import { digestAlgorithm } from '../../image/digest.ts'
 import { LayercastError } from '../../image/errors.ts'
+import type { Guard } from './guard.ts'
 
 export interface BlobOptions {
   signal?: AbortSignal
@@ -26,7 +27,8 @@ export async function* readBlob(
   try {
     let next = iterator.next()
     for (;;) {
-      const result = await (aborted === undefined ? next : Promise.race([next, aborted.promise]))
+      // The abort first: where a chunk is always there already, it would not be met otherwise.
+      const result = await (aborted === undefined ? next : Promise.race([aborted.promise, next]))
       if (result.done === true) {
         finished = true
         break
@@ -54,12 +56,20 @@ export async function* readBlob(
   }
 }
 
-// The source may be waiting for something that never comes, so it is told to stop, and not waited for.
-async function stop(iterator: AsyncIterator<Uint8Array>): Promise<void> {
+/** The chunks of a blob, told to the guard as they come. */
+export async function* counted(blob: AsyncIterator<Uint8Array>, guard: Guard): AsyncGenerator<Uint8Array> {
+  for (let next = await blob.next(); next.done !== true; next = await blob.next()) {
+    guard.compressed(next.value.length)
+    yield next.value
+  }
+}
+
+/** Tells a source to stop. It may be waiting for something that never comes, so nobody should wait for this. */
+export async function stop(iterator: AsyncIterator<Uint8Array>): Promise<void> {
   try {
     await iterator.return?.()
   } catch (error) {
-    // What it says at its end changes nothing: this read has failed already, for a reason that is being reported.
+    // What it says at its end changes nothing: it has been read whole, or has failed for a reason that is being reported.
     void error
   }
 }

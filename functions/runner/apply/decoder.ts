@@ -1,79 +1,62 @@
 /** From a layer's blob to its uncompressed bytes, by media type, or by the first bytes where containerd goes by them. */
-import { CoreError, gunzip, unzstd } from '../../../core-wasm/index.ts'
-import type { Decoder } from '../../../core-wasm/index.ts'
+import { CoreError, decompress } from '../../../core-wasm/index.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import { LayercastError } from '../../image/errors.ts'
 import { isEncrypted, isLayer, layerCompression } from '../../image/media-type.ts'
 import { tooLarge } from './guard.ts'
 import { corrupt } from './tar-header.ts'
 
-/** Takes the blob in chunks and hands its uncompressed bytes to `sink`, as views that are good for that call only. */
-export class LayerDecoder {
-  readonly #limit: number
-  readonly #sink: (bytes: Uint8Array) => void
-  // The first bytes, while they are too few to tell the compression.
-  #head: Buffer | undefined
-  #decoder: Decoder | undefined
-
-  /** LAYER_UNSUPPORTED when this is no layer of a kind that can be unpacked. */
-  constructor(layer: Descriptor, limit: number, sink: (bytes: Uint8Array) => void) {
-    checkMediaType(layer)
-    this.#limit = limit
-    this.#sink = sink
-    // containerd looks at the bytes of every layer whose type does not say that it is plain.
-    this.#head = layerCompression(layer.mediaType) === 'none' ? undefined : Buffer.alloc(0)
+/**
+ * The uncompressed bytes of a layer, as views that are good until the next is asked for; a large layer is decompressed on another
+ * thread, beside whatever is done with them. `blob` is not told to stop: that is for whoever made it.
+ * Errors: LAYER_CORRUPT, LAYER_TOO_LARGE beyond `limit` bytes, LAYER_UNSUPPORTED when this is no layer of a kind that can be
+ * unpacked, and those of `blob`.
+ */
+export async function* layerBytes(
+  layer: Descriptor,
+  blob: AsyncIterator<Uint8Array>,
+  limit: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  checkMediaType(layer)
+  // containerd looks at the bytes of every layer whose type does not say that it is plain.
+  const head = layerCompression(layer.mediaType) === 'none' ? Buffer.alloc(0) : await readHead(blob)
+  const format = compressionOf(head)
+  const all = { [Symbol.asyncIterator]: () => following(head, blob) }
+  if (format === undefined) {
+    yield* all
+    return
   }
-
-  /** Errors: LAYER_CORRUPT, LAYER_TOO_LARGE, LAYER_UNSUPPORTED, and what the sink throws. */
-  write(chunk: Uint8Array): void {
-    if (this.#head === undefined) {
-      this.#decode(chunk)
-      return
-    }
-    this.#head = Buffer.concat([this.#head, chunk])
-    if (this.#head.length >= MAGIC_LENGTH) this.#open(this.#head)
-  }
-
-  /** No more comes. */
-  end(): void {
-    if (this.#head !== undefined) this.#open(this.#head)
-    if (this.#decoder !== undefined) this.#drain((decoder) => decoder.end())
-  }
-
-  free(): void {
-    this.#decoder?.free()
-    this.#decoder = undefined
-  }
-
-  #open(head: Buffer): void {
-    this.#head = undefined
-    this.#decoder = openDecoder(head, this.#limit)
-    this.#decode(head)
-  }
-
-  #decode(chunk: Uint8Array): void {
-    if (chunk.length === 0) return
-    if (this.#decoder === undefined) this.#sink(chunk)
-    else this.#drain((decoder) => decoder.write(chunk))
-  }
-
-  #drain(step: (decoder: Decoder) => Iterable<Uint8Array>): void {
-    try {
-      for (const bytes of step(this.#decoder as Decoder)) this.#sink(bytes)
-    } catch (error) {
-      throw error instanceof CoreError ? translate(error, this.#limit) : error
-    }
+  try {
+    yield* decompress(all, { format, limit, size: layer.size })
+  } catch (error) {
+    throw error instanceof CoreError ? translate(error, limit) : error
   }
 }
 
 const MAGIC_LENGTH = 8
 
-function openDecoder(head: Buffer, limit: number): Decoder | undefined {
-  if (head.length >= 3 && head.readUIntBE(0, 3) === 0x1f8b08) return gunzip({ limit })
+/** As many chunks as it takes to tell the compression, or all there are. */
+async function readHead(blob: AsyncIterator<Uint8Array>): Promise<Buffer> {
+  let head = Buffer.alloc(0)
+  while (head.length < MAGIC_LENGTH) {
+    const next = await blob.next()
+    if (next.done === true) break
+    head = Buffer.concat([head, next.value])
+  }
+  return head
+}
+
+async function* following(head: Buffer, blob: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
+  if (head.length > 0) yield head
+  for (let next = await blob.next(); next.done !== true; next = await blob.next()) yield next.value
+}
+
+function compressionOf(head: Buffer): 'gzip' | 'zstd' | undefined {
+  if (head.length >= 3 && head.readUIntBE(0, 3) === 0x1f8b08) return 'gzip'
   if (head.length < 4) return undefined
   const magic = head.readUInt32LE(0)
   // A zstd frame, or a skippable one before it.
-  if (magic === 0xfd2fb528 || (head.length >= MAGIC_LENGTH && magic >>> 4 === 0x184d2a5)) return unzstd({ limit })
+  if (magic === 0xfd2fb528 || (head.length >= MAGIC_LENGTH && magic >>> 4 === 0x184d2a5)) return 'zstd'
   return undefined
 }
 

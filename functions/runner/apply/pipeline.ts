@@ -5,9 +5,9 @@ import type { Digest } from '../../image/digest.ts'
 import { hasCode, LayercastError } from '../../image/errors.ts'
 import type { Applied } from '../ports.ts'
 import { fromByteString } from '../system/bytes.ts'
-import { readBlob } from './blob.ts'
+import { counted, readBlob, stop } from './blob.ts'
 import type { BlobOptions } from './blob.ts'
-import { LayerDecoder } from './decoder.ts'
+import { layerBytes } from './decoder.ts'
 import { readEntry } from './entry.ts'
 import { Guard } from './guard.ts'
 import type { Limits } from './guard.ts'
@@ -37,45 +37,36 @@ export async function writeLayer(
   const reader = new TarReader(visitor)
   const hash = createHash('sha256')
   let size = 0
-  const decoder = new LayerDecoder(layer, guard.size, (bytes) => {
-    size += bytes.length
-    guard.expanded(bytes.length)
-    hash.update(bytes)
-    reader.write(bytes)
-  })
   const blob = readBlob(layer, source, options)
   try {
-    for await (const chunk of blob) {
-      guard.compressed(chunk.length)
-      try {
-        decoder.write(chunk)
-      } catch (error) {
-        await blameBlob(error, blob)
-        throw error
-      }
+    for await (const bytes of layerBytes(layer, counted(blob, guard), guard.size)) {
+      size += bytes.length
+      guard.expanded(bytes.length)
+      hash.update(bytes)
+      reader.write(bytes)
     }
-    decoder.end()
     reader.finish()
     visitor.finish()
   } catch (error) {
-    throw visitor.name(error, layer)
+    throw visitor.name(await blamed(error, blob), layer)
   } finally {
-    decoder.free()
     visitor.close()
+    void stop(blob)
   }
   return { diffID: `sha256:${hash.digest('hex')}` as Digest, size }
 }
 
 /**
  * A blob that is not the one its digest names gives strange errors first; the digest is the truth of the matter. So the
- * rest of it is read, and DIGEST_MISMATCH thrown instead when that is the cause.
+ * rest of it is read, and DIGEST_MISMATCH is the error instead when that is the cause.
  */
-async function blameBlob(error: unknown, blob: AsyncGenerator<Uint8Array>): Promise<void> {
-  if (!hasCode(error, 'LAYER_CORRUPT')) return
+async function blamed(error: unknown, blob: AsyncGenerator<Uint8Array>): Promise<unknown> {
+  if (!hasCode(error, 'LAYER_CORRUPT')) return error
   try {
     for (let next = await blob.next(); next.done !== true; next = await blob.next());
+    return error
   } catch (second) {
-    throw hasCode(second, 'DIGEST_MISMATCH')
+    return hasCode(second, 'DIGEST_MISMATCH')
       ? new LayercastError(second.code, second.message, { cause: error, detail: second.detail, ...fixOf(second) })
       : second
   }

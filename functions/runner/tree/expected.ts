@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto'
 import { hasCode, LayercastError } from '../../image/errors.ts'
 import type { PlanLayer } from '../../plan/document.ts'
-import { readBlob } from '../apply/blob.ts'
-import { LayerDecoder } from '../apply/decoder.ts'
+import { counted, readBlob, stop } from '../apply/blob.ts'
+import { layerBytes } from '../apply/decoder.ts'
 import { readEntry } from '../apply/entry.ts'
 import { Guard } from '../apply/guard.ts'
 import { TarReader } from '../apply/tar.ts'
@@ -42,22 +42,18 @@ export async function foldLayer(fold: Fold, layer: PlanLayer, options: ReadOptio
     },
   })
   const hash = createHash('sha256')
-  const decoder = new LayerDecoder(descriptor, guard.size, (bytes) => {
-    guard.expanded(bytes.length)
-    hash.update(bytes)
-    reader.write(bytes)
-  })
+  const blob = readBlob(descriptor, options.source, options.signal ? { signal: options.signal } : {})
   try {
-    for await (const chunk of readBlob(descriptor, options.source, options.signal ? { signal: options.signal } : {})) {
-      guard.compressed(chunk.length)
-      decoder.write(chunk)
+    for await (const bytes of layerBytes(descriptor, counted(blob, guard), guard.size)) {
+      guard.expanded(bytes.length)
+      hash.update(bytes)
+      reader.write(bytes)
     }
-    decoder.end()
     reader.finish()
   } catch (error) {
     throw named(error, layer, name)
   } finally {
-    decoder.free()
+    void stop(blob)
   }
   checkDiffID(layer, `sha256:${hash.digest('hex')}`)
 }

@@ -105,8 +105,26 @@ export function judgeZstd(data: Uint8Array, next: () => number): Judgement {
   if ('code' in ours && other !== undefined) {
     const differs = STRICTER[ours.code]
     if (differs !== undefined) return { differs }
+    // §3.1.1.1.4: the header gives the size of the content; libzstd does not compare it where the last block is empty.
+    if (ours.code === 'ZSTD_CONTENT_SIZE' && contentSize(data) !== other.bytes.length) {
+      return { differs: 'node:zlib does not check the content size of a frame whose last block is empty' }
+    }
   }
   return { wrong: describe(ours, other) }
+}
+
+/** The content size that the first frame's header gives, skippable frames before it passed over (RFC 8878 §3.1.1.1). */
+function contentSize(data: Uint8Array): number | undefined {
+  const view = new DataView(data.buffer, data.byteOffset, data.length)
+  let at = 0
+  while (view.getUint32(at, true) >>> 4 === 0x184d2a5) at += 8 + view.getUint32(at + 4, true)
+  const descriptor = view.getUint8(at + 4)
+  const singleSegment = (descriptor >> 5) & 1
+  const from = at + 5 + (1 - singleSegment) + ([0, 1, 2, 4][descriptor & 3] ?? 0)
+  const flag = descriptor >> 6
+  if (flag === 0) return singleSegment === 1 ? view.getUint8(from) : undefined
+  if (flag === 1) return view.getUint16(from, true) + 256
+  return flag === 2 ? view.getUint32(from, true) : Number(view.getBigUint64(from, true))
 }
 
 /** Where RFC 8878 asks for a refusal and libzstd, for speed, does not look. */

@@ -1,9 +1,11 @@
+import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { zstdCompressSync } from 'node:zlib'
 import {
+  describe as describeBytes,
   device,
   digestOf,
   dir,
@@ -100,6 +102,47 @@ describe('one layer into an empty directory', () => {
     const applied = await sandbox.apply(root, pack(tar), { mediaType })
     expect(applied).toEqual({ diffID: digestOf(tar), size: tar.length })
     expect(readFileSync(join(root, 'etc/passwd'), 'utf8')).toBe('root:x:0:0\n')
+  })
+
+  describe('a layer large enough for a thread of its own', () => {
+    const noise = randomBytes(5_000_000)
+    const tar = writeTar([file('noise', noise), file('etc/after', 'x')])
+
+    test.each([
+      ['gzip', gzipSync, MEDIA_TYPES.oci.layer.gzip],
+      ['zstd', zstdCompressSync, MEDIA_TYPES.oci.layer.zstd],
+    ])('%s is written, and its diff ID and size given', async (_, pack, mediaType) => {
+      const root = sandbox.make('root')
+      const applied = await sandbox.apply(root, pack(tar), { mediaType })
+      expect(applied).toEqual({ diffID: digestOf(tar), size: tar.length })
+      expect(readFileSync(join(root, 'noise')).equals(noise)).toBe(true)
+      expect(readFileSync(join(root, 'etc/after'), 'utf8')).toBe('x')
+    })
+
+    test('what is wrong is told as of any other: its data, its blob, an entry, an abort', async () => {
+      const mediaType = MEDIA_TYPES.oci.layer.gzip
+      const packed = gzipSync(tar)
+      packed[packed.length - 6] = (packed.at(-6) ?? 0) ^ 1
+      await expect(sandbox.apply(sandbox.make('a'), packed, { mediaType })).rejects.toMatchObject({
+        code: 'LAYER_CORRUPT',
+        detail: { core: 'GZIP_CRC' },
+      })
+      const { digest } = describeBytes(gzipSync(tar), mediaType)
+      await expect(
+        sandbox.apply(sandbox.make('b'), packed, { mediaType, descriptor: { digest } }),
+      ).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' })
+      const unsafe = gzipSync(writeTar([file('x', 'y'), file('../z', 'w'), file('noise', noise)]))
+      await expect(sandbox.apply(sandbox.make('c'), unsafe, { mediaType })).rejects.toMatchObject({
+        code: 'LAYER_UNSAFE',
+      })
+      const controller = new AbortController()
+      const applying = sandbox.apply(sandbox.make('d'), gzipSync(tar), {
+        mediaType,
+        signal: controller.signal,
+        onProgress: () => controller.abort(),
+      })
+      await expect(applying).rejects.toMatchObject({ code: 'ABORTED' })
+    })
   })
 
   test('the diff ID covers what follows the end of the archive', async () => {
