@@ -11,7 +11,7 @@ const { values } = parseArgs({
 })
 
 let shown = Date.now()
-const tally = fuzz({
+const tally = await fuzz({
   firstSeed: Number(values.seed),
   inputs: Number(values.inputs),
   deadline: Date.now() + Number(values.minutes) * 60_000,
