@@ -2,14 +2,7 @@ import { native } from '#core-module'
 import { DONE, NEED_INPUT, OUTPUT } from './assembly/status.ts'
 import { CoreError, errorOf } from './errors.ts'
 import { acquire, isCompiled, release, type Instance } from './instance.ts'
-
-/** How a stream is compressed. */
-export type Format = 'gzip' | 'zstd'
-
-export interface DecoderOptions {
-  /** The most bytes that may come out; one more is the error OUTPUT_LIMIT. Without it there is no limit. */
-  limit?: number
-}
+import type { DecoderOptions, Format } from './options.ts'
 
 /**
  * A decompressing stream. What it yields are views of its memory, valid until the next is asked for: copy what you keep.

@@ -1,15 +1,6 @@
 import { native } from '#core-module'
-import { gunzip, unzstd, type DecoderOptions, type Format } from './decoder.ts'
-
-export interface DecompressOptions extends DecoderOptions {
-  format: Format
-  /** How many compressed bytes come, where that is known: it decides whether another thread is worth its start. */
-  size?: number
-  /** Whether another thread may decompress, where the host has threads; by default where the size is worth it. */
-  thread?: boolean
-}
-
-export type Bytes = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
+import { gunzip, unzstd } from './decoder.ts'
+import type { Bytes, DecompressOptions } from './options.ts'
 
 /** Below this many compressed bytes a stream is done before a thread has started (about 30 ms). */
 const THREAD_FROM = 0x400000

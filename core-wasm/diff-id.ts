@@ -1,6 +1,7 @@
 import { hashAside } from '#core-module'
 import { hexOf } from './hash.ts'
-import { decompress, type Bytes, type DecompressOptions } from './decompress.ts'
+import { decompress } from './decompress.ts'
+import type { Bytes, DecompressOptions } from './options.ts'
 
 /**
  * The diff ID of a compressed layer: the SHA-256 of its uncompressed bytes (OCI image specification, "Layer DiffID"), with all

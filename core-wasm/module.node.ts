@@ -28,7 +28,7 @@ export function coreModule(): WebAssembly.Module {
 
 let shared: WebAssembly.Module | undefined
 /** The core whose memory is shared between threads. */
-export function sharedModule(): WebAssembly.Module {
+function sharedModule(): WebAssembly.Module {
   shared ??= compiled('#core-shared.wasm')
   return shared
 }
@@ -71,7 +71,7 @@ export const native: Native | undefined = {
   async *decompress(source, options) {
     // Loaded when it is needed: the program starts faster without threads.
     const { decodeInThread } = await import('./thread/decode.ts')
-    yield* decodeInThread(source, options)
+    yield* decodeInThread(source, options, sharedModule)
   },
 }
 

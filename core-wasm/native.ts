@@ -1,4 +1,4 @@
-import type { Bytes, DecompressOptions } from './decompress.ts'
+import type { Bytes, DecompressOptions } from './options.ts'
 
 /** What a host may have natively. */
 export interface Native {

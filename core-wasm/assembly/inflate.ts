@@ -1,8 +1,9 @@
 // Inflate (RFC 1951) into a window of 256 KB that slides: history and output in one buffer, so a match is one copy.
 import {
-  CODE_LENGTHS, DISTANCE_TABLE, DISTANCE_TEMPLATES, LITLEN_TABLE, LITLEN_TEMPLATES, PERIODS, PRECODE_TABLE, SWIZZLES, WINDOW,
+  CODE_LENGTHS, DISTANCE_TABLE, DISTANCE_TEMPLATES, LITLEN_TABLE, LITLEN_TEMPLATES, PRECODE_TABLE, WINDOW,
 } from './layout'
 import { END_OF_BLOCK, EXCEPTION, LITERAL, SECOND_LEVEL, buildTable } from './huffman-table'
+import { copyMatch, prepareMatches } from './match'
 import { inputEnd, inputEnded, inputPosition, keptViews, setInputPosition } from './stream'
 import {
   CONTINUE, DEFLATE_BLOCK_TYPE, DEFLATE_CODE_LENGTHS, DEFLATE_DISTANCE, DEFLATE_STORED_LENGTH, DEFLATE_SYMBOL, DONE,
@@ -60,7 +61,7 @@ const PRECODE_ORDER: usize = memory.data<u8>([16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 
 const LENGTH_TEMPLATE: u32 = (LITLEN_SCALE << 8) + LITLEN_SCALE - DISTANCE_SCALE
 const FAR_TEMPLATE: u32 = (DISTANCE_SCALE << 8) + DISTANCE_SCALE - LITLEN_SCALE
 
-/** Templates of every symbol (huffman-table.ts), and the patterns that repeat a match of less than 16 bytes distance. */
+/** Templates of every symbol (huffman-table.ts). */
 function prepare(): void {
   for (let i: u32 = 0; i < 256; i++) store<u32>(LITLEN_TEMPLATES + (<usize>i << 2), LITERAL | (i << 16))
   store<u32>(LITLEN_TEMPLATES + (256 << 2), EXCEPTION | END_OF_BLOCK)
@@ -83,11 +84,7 @@ function prepare(): void {
   }
   store<u64>(DISTANCE_TEMPLATES + (30 << 3), EXCEPTION)
   store<u64>(DISTANCE_TEMPLATES + (31 << 3), EXCEPTION)
-  // Index i of the pattern for distance d is i mod d.
-  for (let d: u32 = 1; d < 16; d++) {
-    for (let i: u32 = 0; i < 16; i++) store<u8>(SWIZZLES + (<usize>d << 4) + i, <u8>(i % d))
-    store<u8>(PERIODS + d, <u8>(16 - (16 % d)))
-  }
+  prepareMatches()
   prepared = true
 }
 
@@ -348,36 +345,6 @@ function bitsAt(position: usize): u64 {
 }
 
 /**
- * Copies a match. Writes up to 32 bytes past its end, which the window has room for: two unconditional vectors end most
- * matches without a loop. A distance below 16 becomes a vector that holds the pattern, moved on by whole periods.
- */
-// @ts-ignore: decorator
-@inline
-function copyMatch(to: usize, distance: usize, length: usize): void {
-  let from = to - distance
-  const end = to + length
-  if (distance >= 16) {
-    v128.store(to, v128.load(from))
-    v128.store(to, v128.load(from, 16), 16)
-    if (length > 32) {
-      do {
-        to += 32
-        from += 32
-        v128.store(to, v128.load(from))
-        v128.store(to, v128.load(from, 16), 16)
-      } while (to + 32 < end)
-    }
-  } else {
-    const pattern = v128.swizzle(v128.load(from), v128.load(SWIZZLES + (distance << 4)))
-    const step: usize = load<u8>(PERIODS + distance)
-    do {
-      v128.store(to, pattern)
-      to += step
-    } while (to < end)
-  }
-}
-
-/**
  * The loop that nearly all time is spent in; a turn is a literal or a match. It runs while a turn can neither pass the end of
  * the input nor that of the window, so it checks neither.
  *
@@ -461,7 +428,7 @@ function fastCodes(): i32 {
     }
     // The next entry is loaded before the match is copied: the copy does not wait for it, nor it for the copy.
     entry = litlenEntry(bits)
-    copyMatch(out, distance, length)
+    copyMatch(out, out - distance, distance, length)
     out += length
   } while (at <= stop && out < full)
 
@@ -512,7 +479,7 @@ function carefulCodes(): i32 {
     drop(farTaken)
     if (<u32>far & EXCEPTION) return DEFLATE_SYMBOL
     if (distance > output - historyStart) return DEFLATE_DISTANCE
-    copyMatch(output, distance, length)
+    copyMatch(output, output - distance, distance, length)
     output += length
   }
   return CONTINUE

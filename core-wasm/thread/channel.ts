@@ -1,6 +1,8 @@
 // What the two threads share: a ring of slots for the compressed bytes; and of the decompressed ones, which stay where the core
 // has written them, in a memory that both see, where they lie. (To copy them costs a sixth of the time, since their cache lines
 // would go from one processor to the other and back.)
+import type { CoreCode } from '../errors.ts'
+import type { Format } from '../options.ts'
 
 /** Compressed bytes come in pieces as they are read; a few are enough to keep the other thread from waiting. */
 const INPUT_SLOTS = 8
@@ -32,6 +34,15 @@ export interface Shared {
   readonly memory: WebAssembly.Memory
   readonly module: WebAssembly.Module
 }
+
+/** What a thread is told: to decompress what comes in. */
+export interface Job {
+  format: Format
+  limit: number
+}
+
+/** What it answers at a stream's end. */
+export type Outcome = { ok: true } | { ok: false; code: CoreCode; detail?: string } | { ok: false; message: string }
 
 /** The smallest and the largest size of the core's memory, as it was built (asconfig.json), in pages of 64 KB. */
 const PAGES = { initial: 28, maximum: 2112 }

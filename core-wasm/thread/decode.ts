@@ -2,10 +2,8 @@
 import { createRequire } from 'node:module'
 import { Worker } from 'node:worker_threads'
 import { CoreError } from '../errors.ts'
-import type { DecompressOptions } from '../decompress.ts'
-import { sharedModule } from '../module.node.ts'
-import { OwnerSide, share } from './channel.ts'
-import type { Job, Outcome } from './worker.ts'
+import type { Bytes, DecompressOptions } from '../options.ts'
+import { OwnerSide, share, type Job, type Outcome } from './channel.ts'
 
 /** A thread that decodes one stream at a time. While idle it keeps no process alive. */
 class DecodingThread {
@@ -13,8 +11,8 @@ class DecodingThread {
   readonly #worker: Worker
   #outcome: PromiseWithResolvers<Outcome> | undefined
 
-  constructor() {
-    const shared = share(sharedModule())
+  constructor(module: WebAssembly.Module) {
+    const shared = share(module)
     this.side = new OwnerSide(shared)
     this.#worker = new Worker(createRequire(import.meta.url).resolve('#decode-worker'), {
       workerData: shared,
@@ -58,7 +56,7 @@ class Ahead {
   next: IteratorResult<Uint8Array> | undefined
   coming: Promise<void> | undefined
 
-  constructor(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>) {
+  constructor(source: Bytes) {
     this.#source = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]()
   }
 
@@ -91,12 +89,14 @@ class Ahead {
 /**
  * Decompresses what comes from `source` on another thread. Yields views that are valid until the next is asked for.
  * Errors: CoreError, and those of the source.
+ * @param module the core whose memory is shared, asked for with the first thread
  */
 export async function* decodeInThread(
-  source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  source: Bytes,
   { format, limit }: DecompressOptions,
+  module: () => WebAssembly.Module,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const thread = idle.pop() ?? new DecodingThread()
+  const thread = idle.pop() ?? new DecodingThread(module())
   const { side } = thread
   const outcome = thread.start({ format, limit: limit ?? Number.POSITIVE_INFINITY })
   outcome.catch(() => undefined)

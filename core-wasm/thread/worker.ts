@@ -1,18 +1,9 @@
 // What runs in a decoding thread: one stream after another, from the one ring into the other.
 import { parentPort, workerData } from 'node:worker_threads'
-import { decoderOn, type Format } from '../decoder.ts'
-import { CoreError, type CoreCode } from '../errors.ts'
+import { decoderOn } from '../decoder.ts'
+import { CoreError } from '../errors.ts'
 import { Instance } from '../instance.ts'
-import { Cancelled, DecoderSide, KEPT_VIEWS, type Shared } from './channel.ts'
-
-/** What a thread is told: to decompress what comes in. */
-export interface Job {
-  format: Format
-  limit: number
-}
-
-/** What it answers at a stream's end. */
-export type Outcome = { ok: true } | { ok: false; code: CoreCode; detail?: string } | { ok: false; message: string }
+import { Cancelled, DecoderSide, KEPT_VIEWS, type Job, type Outcome, type Shared } from './channel.ts'
 
 const shared = workerData as Shared
 const side = new DecoderSide(shared)

@@ -1,8 +1,9 @@
 // Sequences (RFC 8878 §3.1.1.3.2): how many literals, then a match of which length at which offset; read and carried out.
 import {
-  LENGTH_FSE, LENGTH_FSE_DEFAULT, MATCH_FSE, MATCH_FSE_DEFAULT, OFFSET_FSE, OFFSET_FSE_DEFAULT, PERIODS, REPEATS, SEQUENCE_BASES, SWIZZLES,
+  LENGTH_FSE, LENGTH_FSE_DEFAULT, MATCH_FSE, MATCH_FSE_DEFAULT, OFFSET_FSE, OFFSET_FSE_DEFAULT, REPEATS, SEQUENCE_BASES,
   WIDE, WINDOW,
 } from '../layout'
+import { copyMatch, prepareMatches } from '../match'
 import { CONTINUE, ZSTD_FSE, ZSTD_OFFSET, ZSTD_SEQUENCES } from '../status'
 import { first, streamBits, window } from './bits'
 import {
@@ -55,10 +56,7 @@ function prepare(): void {
   }
   // Values 1 to 3 (codes 0 and 1) are repeats; the others are offsets plus 3.
   for (let i: u32 = 0; i < 32; i++) storeTemplate(OFFSET_TEMPLATES + (<usize>i << STATE_SHIFT), i < 2 ? i : (1 << i) - 3, i)
-  for (let d: u32 = 1; d < 16; d++) {
-    for (let i: u32 = 0; i < 16; i++) store<u8>(SWIZZLES + (<usize>d << 4) + i, <u8>(i % d))
-    store<u8>(PERIODS + d, <u8>(16 - (16 % d)))
-  }
+  prepareMatches()
   setDistribution(LENGTH_DEFAULT, 36, 6)
   buildFSE(LENGTH_FSE_DEFAULT, LENGTH_FSE, LENGTH_TEMPLATES)
   setDistribution(OFFSET_DEFAULT, 29, 5)
@@ -169,32 +167,6 @@ function copyLiterals(to: usize, from: usize, length: usize): void {
       v128.store(to, v128.load(from))
       v128.store(to, v128.load(from, 16), 16)
     } while (to + 32 < end)
-  }
-}
-
-/** Copies a match, up to 31 bytes past its end. Distances below 16 become a vector holding the pattern. */
-// @ts-ignore: decorator
-@inline
-function copyMatch(to: usize, from: usize, distance: usize, length: usize): void {
-  const end = to + length
-  if (distance >= 16) {
-    v128.store(to, v128.load(from))
-    v128.store(to, v128.load(from, 16), 16)
-    if (length > 32) {
-      do {
-        to += 32
-        from += 32
-        v128.store(to, v128.load(from))
-        v128.store(to, v128.load(from, 16), 16)
-      } while (to + 32 < end)
-    }
-  } else {
-    const pattern = v128.swizzle(v128.load(from), v128.load(SWIZZLES + (distance << 4)))
-    const step: usize = load<u8>(PERIODS + distance)
-    do {
-      v128.store(to, pattern)
-      to += step
-    } while (to < end)
   }
 }
 
