@@ -3,7 +3,7 @@ import { hashHex, hashing, type Engine } from './hash.ts'
 
 /** What one call into the core takes: its input region, its list of lengths, its window. */
 const TEXT_MAX = 0x80000
-const DIGESTS_MAX = 2000
+const DIGESTS_MAX = 4000
 /** The longest diff ID that the lanes' messages have room for. */
 const DIGEST_MAX = 256
 /** `sha256:` and 64 digits. */
