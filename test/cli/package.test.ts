@@ -129,13 +129,16 @@ describe('the package, installed', () => {
     const files = stdout.trimEnd().split('\n')
     const extra = files.filter(
       (name) =>
-        !/^package\/(?:dist\/|core-wasm\/build\/core\.wasm|functions\/(?:cli\/layercast\.sh|api\/migrations\/)|package\.json|README\.md|LICENSE)/u.test(
+        !/^package\/(?:dist\/|core-wasm\/build\/(?:core(?:-shared)?\.wasm|decode-worker\.js)|functions\/(?:cli\/layercast\.sh|api\/migrations\/)|package\.json|README\.md|LICENSE)/u.test(
           name,
         ),
     )
     expect(extra).toEqual([])
     expect(files).toEqual(
       expect.arrayContaining([
+        'package/core-wasm/build/core.wasm',
+        'package/core-wasm/build/core-shared.wasm',
+        'package/core-wasm/build/decode-worker.js',
         'package/dist/index.js',
         'package/dist/index.workerd.js',
         'package/dist/worker/index.js',

@@ -118,9 +118,13 @@ for (const version of matrix()) {
             mkdirSync(join(directory, 'conf.d'))
             const whole = { imports: [join(directory, 'conf.d', '*.toml')], proxy_plugins: proxyPlugins, ...main }
             writeFileSync(path, stringify(whole))
+            let highest = Number(main['version'] ?? 0)
             for (const [i, file] of dropIns.entries()) {
-              // containerd 2.3 refuses a drop-in of a higher version than the main file's.
-              if (Number(file['version'] ?? 0) > Number(main['version'] ?? 9)) continue
+              // containerd 2.3 refuses a drop-in of a higher version than the main file's, which is, where that one states
+              // none, the first that a drop-in states.
+              const stated = Number(file['version'] ?? 0)
+              if (highest > 0 && stated > highest) continue
+              if (highest === 0) highest = stated
               writeFileSync(join(directory, 'conf.d', `${i}.toml`), stringify(file))
             }
             const dumped = join(directory, 'dumped.toml')
