@@ -1,4 +1,4 @@
-// Inflate (RFC 1951) into a window of 256 KB that slides: history and output in one buffer, so a match is one copy.
+// Inflate (RFC 1951) into a window that slides, 256 KB or more: history and output in one buffer, so a match is one copy.
 import {
   CODE_LENGTHS, DISTANCE_TABLE, DISTANCE_TEMPLATES, LITLEN_TABLE, LITLEN_TEMPLATES, PRECODE_TABLE, WINDOW,
 } from './layout'
@@ -105,7 +105,7 @@ export function inflateNext(): void {
   historyStart = output
 }
 
-/** Keeps the last 32 KB and makes room after it. Whatever was handed out as a view is gone after this. */
+/** Keeps the last 32 KB and makes room after it. */
 function slideWindow(): void {
   const shift = output - HISTORY - WINDOW
   memory.copy(WINDOW, WINDOW + shift, HISTORY)

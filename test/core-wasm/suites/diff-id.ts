@@ -70,6 +70,16 @@ export function diffIDSuite(): void {
       expect(at).toBe(text.length)
     })
 
+    test('a window of 128 MiB fits, and the next stream is none the worse for it', async () => {
+      const data = text.subarray(0, 3)
+      const wide = zstdFrame({ header: bytes(0, 17 << 3), blocks: zstdBlock(0, 3, data, true) })
+      expect(await diffID([wide], { format: 'zstd', thread })).toEqual({
+        diffID: `sha256:${hex(noble(data))}`,
+        size: 3,
+      })
+      expect((await diffID([gzip], { format: 'gzip', thread })).diffID).toBe(digest)
+    })
+
     test('nothing at all is an empty stream that ends too early', async () => {
       expect(await code(diffID([], { format: 'gzip', thread }))).toBe('GZIP_TRUNCATED')
       expect(await code(diffID([new Uint8Array()], { format: 'zstd', thread }))).toBe('ZSTD_TRUNCATED')
