@@ -4,21 +4,11 @@ import { createRequire } from 'node:module'
 import { CoreError } from './errors.ts'
 import type { AsideHash, Native } from './native.ts'
 
-// Loaded when they are needed: each takes milliseconds, and who decompresses does not hash.
-const builtin = {
-  get crypto() {
-    return process.getBuiltinModule('node:crypto')
-  },
-  get zlib() {
-    return process.getBuiltinModule('node:zlib')
-  },
-}
-
-let oneShot: typeof import('node:crypto').hash | undefined
-/** Kept, for a chain of hashes asks for it at every link. */
-function hash(algorithm: string, data: Uint8Array | string): string {
-  oneShot ??= builtin.crypto.hash
-  return oneShot(algorithm, data)
+let loaded: typeof import('node:crypto') | undefined
+/** Loaded when it is needed: it takes milliseconds, and who decompresses does not hash. */
+function crypto(): typeof import('node:crypto') {
+  loaded ??= process.getBuiltinModule('node:crypto')
+  return loaded
 }
 
 /** The compiled core. */
@@ -49,12 +39,12 @@ const OUTPUT_MAX = 0x100000
 
 /** OpenSSL uses the processor's SHA instructions, which WebAssembly does not have. */
 export const native: Native | undefined = {
-  sha256: (data) => builtin.crypto.hash('sha256', data, 'buffer'),
-  sha256Hex: (data) => hash('sha256', data),
-  sha256Stream: () => builtin.crypto.createHash('sha256'),
+  sha256: (data) => crypto().hash('sha256', data, 'buffer'),
+  sha256Hex: (data) => crypto().hash('sha256', data),
+  sha256Stream: () => crypto().createHash('sha256'),
   gunzip(data, limit) {
     try {
-      const { buffer, engine } = builtin.zlib.gunzipSync(data, {
+      const { buffer, engine } = process.getBuiltinModule('node:zlib').gunzipSync(data, {
         info: true,
         maxOutputLength: Math.min(limit, OUTPUT_MAX),
       }) as unknown as {
@@ -77,7 +67,7 @@ export const native: Native | undefined = {
 
 /** SHA-256 beside something that waits: here it is done at once. */
 export function hashAside(): AsideHash {
-  const stream = builtin.crypto.createHash('sha256')
+  const stream = crypto().createHash('sha256')
   return {
     update(data) {
       stream.update(data)
@@ -89,5 +79,5 @@ export function hashAside(): AsideHash {
 
 /** The longer hashes of FIPS 180-4, as hexadecimal digits. */
 export function longHashHex(algorithm: 'sha384' | 'sha512', data: Uint8Array): string {
-  return hash(algorithm, data)
+  return crypto().hash(algorithm, data)
 }

@@ -90,7 +90,7 @@ function takeImage(i: usize): bool {
 
 /**
  * Copies a text, up to 15 bytes more, read and written: a call of memory.copy leaves WebAssembly, which for texts of 71 bytes
- * costs more than the copy (these calls took a tenth of the time).
+ * costs more than the copy (3 % of all).
  */
 // @ts-ignore: decorator
 @inline

@@ -14,25 +14,33 @@ export function prepareMatches(): void {
 }
 
 /**
- * Copies a match. Writes up to 32 bytes past its end, which every window has room for: two unconditional vectors end most
- * matches without a loop. A distance below 16 becomes a vector that holds the pattern, moved on by whole periods.
+ * Copies what lies at least 16 bytes before, or elsewhere. Reads and writes up to 32 bytes past the end, which every window has
+ * room for: two unconditional vectors end most copies without a loop, and so without a guess.
  */
 // @ts-ignore: decorator
 @inline
-export function copyMatch(to: usize, from: usize, distance: usize, length: usize): void {
+export function copyVectors(to: usize, from: usize, length: usize): void {
   const end = to + length
+  v128.store(to, v128.load(from))
+  v128.store(to, v128.load(from, 16), 16)
+  if (length > 32) {
+    do {
+      to += 32
+      from += 32
+      v128.store(to, v128.load(from))
+      v128.store(to, v128.load(from, 16), 16)
+    } while (to + 32 < end)
+  }
+}
+
+/** Copies a match, up to 32 bytes past its end. A distance below 16 becomes a vector that holds the pattern, moved on by whole periods. */
+// @ts-ignore: decorator
+@inline
+export function copyMatch(to: usize, from: usize, distance: usize, length: usize): void {
   if (distance >= 16) {
-    v128.store(to, v128.load(from))
-    v128.store(to, v128.load(from, 16), 16)
-    if (length > 32) {
-      do {
-        to += 32
-        from += 32
-        v128.store(to, v128.load(from))
-        v128.store(to, v128.load(from, 16), 16)
-      } while (to + 32 < end)
-    }
+    copyVectors(to, from, length)
   } else {
+    const end = to + length
     const pattern = v128.swizzle(v128.load(from), v128.load(SWIZZLES + (distance << 4)))
     const step: usize = load<u8>(PERIODS + distance)
     do {

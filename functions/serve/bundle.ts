@@ -6,11 +6,14 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-/** Bundles the Worker into a directory: index.js, and the WASM core beside it as the module core.wasm. */
-export async function bundleWorker(outDir: string): Promise<void> {
+/**
+ * Bundles the Worker into a directory: index.js, and the WASM core beside it as the module core.wasm.
+ * @param entry another Worker's module, from the checkout on
+ */
+export async function bundleWorker(outDir: string, entry = 'functions/api/index.ts'): Promise<void> {
   await build({
     absWorkingDir: root,
-    entryPoints: ['functions/api/index.ts'],
+    entryPoints: [entry],
     outfile: join(outDir, 'index.js'),
     bundle: true,
     format: 'esm',

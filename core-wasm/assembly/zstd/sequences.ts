@@ -3,7 +3,7 @@ import {
   LENGTH_FSE, LENGTH_FSE_DEFAULT, MATCH_FSE, MATCH_FSE_DEFAULT, OFFSET_FSE, OFFSET_FSE_DEFAULT, REPEATS, SEQUENCE_BASES,
   WIDE, WINDOW,
 } from '../layout'
-import { copyMatch, prepareMatches } from '../match'
+import { copyMatch, copyVectors, prepareMatches } from '../match'
 import { CONTINUE, ZSTD_FSE, ZSTD_OFFSET, ZSTD_SEQUENCES } from '../status'
 import { first, streamBits, window } from './bits'
 import {
@@ -153,23 +153,6 @@ function appendLiterals(literals: usize, literalsEnd: usize, limit: usize): i32 
   return CONTINUE
 }
 
-/** Copies literals, up to 31 bytes past the end, read and written: two unconditional vectors end most copies without a guess. */
-// @ts-ignore: decorator
-@inline
-function copyLiterals(to: usize, from: usize, length: usize): void {
-  v128.store(to, v128.load(from))
-  v128.store(to, v128.load(from, 16), 16)
-  if (length > 32) {
-    const end = to + length
-    do {
-      to += 32
-      from += 32
-      v128.store(to, v128.load(from))
-      v128.store(to, v128.load(from, 16), 16)
-    } while (to + 32 < end)
-  }
-}
-
 /** Sequences whose fields do not fit one word leave them here; see `wide`. */
 const WIDE_OFFSET = WIDE
 const WIDE_MATCH = WIDE + 8
@@ -261,7 +244,7 @@ function run(stream: usize, streamBits: i32, count: u32, literals: usize, litera
     // Two checks in one: bits and room are there. Whether the literals were is seen at the end: till then, what is read
     // past them is at most a block's worth.
     if ((<i32>(limit - out - literalLength - matchLength) | (left - none)) < 0) return ZSTD_SEQUENCES
-    copyLiterals(out, literals, literalLength)
+    copyVectors(out, literals, literalLength)
     out += literalLength
     literals += literalLength
     let from = out - distance

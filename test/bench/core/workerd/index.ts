@@ -1,42 +1,21 @@
-import { build } from 'esbuild'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Miniflare, NoOpLog } from 'miniflare'
+import { bundleWorker } from '../../../../functions/serve/bundle.ts'
 import type { Input } from '../../inputs.ts'
 import { rate, row, type Row } from '../../report.ts'
 import { interleaved } from '../../rounds.ts'
 
 const root = fileURLToPath(new URL('../../../..', import.meta.url))
 
-async function bundle(directory: string): Promise<string> {
-  const outfile = join(directory, 'worker.js')
-  await build({
-    absWorkingDir: root,
-    entryPoints: ['test/bench/core/workerd/worker.ts'],
-    outfile,
-    bundle: true,
-    format: 'esm',
-    platform: 'neutral',
-    target: 'es2024',
-    conditions: ['workerd', 'worker', 'browser'],
-    logLevel: 'warning',
-    plugins: [
-      {
-        name: 'wasm-as-a-module',
-        setup: ({ onResolve }) => onResolve({ filter: /\.wasm$/ }, () => ({ path: './core.wasm', external: true })),
-      },
-    ],
-  })
-  return readFile(outfile, 'utf8')
-}
-
 /** Verified diff IDs inside workerd, beside its own streams. */
 export async function benchWorkerd(inputs: readonly Input[], rounds: number): Promise<Row[]> {
   const directory = await mkdtemp(join(tmpdir(), 'layercast-bench-'))
   let miniflare: Miniflare | undefined
   try {
+    await bundleWorker(directory, 'test/bench/core/workerd/worker.ts')
     miniflare = new Miniflare({
       host: '127.0.0.1',
       port: 0,
@@ -51,10 +30,10 @@ export async function benchWorkerd(inputs: readonly Input[], rounds: number): Pr
             name: 'bench',
             compatibilityDate: '2026-10-01',
             manifest: {
-              mainModule: 'worker.js',
+              mainModule: 'index.js',
               modules: {
-                'worker.js': { type: 'esm', contents: await bundle(directory) },
-                'core.wasm': { type: 'wasm', contents: await readFile(join(root, 'core-wasm/build/core.wasm')) },
+                'index.js': { type: 'esm', contents: await readFile(join(directory, 'index.js'), 'utf8') },
+                'core.wasm': { type: 'wasm', contents: await readFile(join(directory, 'core.wasm')) },
               },
             },
           },
