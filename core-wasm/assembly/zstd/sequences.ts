@@ -244,7 +244,7 @@ function run(stream: usize, streamBits: i32, count: u32, literals: usize, litera
     // Two checks in one: bits and room are there. Whether the literals were is seen at the end: till then, what is read
     // past them is at most a block's worth.
     if ((<i32>(limit - out - literalLength - matchLength) | (left - none)) < 0) return ZSTD_SEQUENCES
-    copyVectors(out, literals, literalLength)
+    copyVectors(out, literals, literalLength, out + literalLength)
     out += literalLength
     literals += literalLength
     let from = out - distance
