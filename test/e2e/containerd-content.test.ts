@@ -5,7 +5,13 @@ import { Connection } from '../../functions/runner/containerd/connection.ts'
 import { Content, WriteAction } from '../../functions/runner/containerd/proto/gen/content_pb.js'
 import { WriteSession } from '../../functions/runner/containerd/write-session.ts'
 import type { Backend } from '../../functions/runner/ports.ts'
-import { all, describeContainerd, startContainerd, type TestContainerd } from '../support/containerd/index.ts'
+import {
+  all,
+  describeContainerd,
+  isAtLeast,
+  startContainerd,
+  type TestContainerd,
+} from '../support/containerd/index.ts'
 
 const code = (wanted: string): object => expect.objectContaining({ code: wanted })
 const digestOf = (bytes: Uint8Array): Digest =>
@@ -215,14 +221,17 @@ await describeContainerd('the containerd content store', (version) => {
     await expect(backend.content.info(digest)).rejects.toEqual(code('BLOB_NOT_FOUND'))
   })
 
-  test.skipIf(version === '2.3')('a sha512 blob is refused in words where containerd cannot store it', async () => {
-    const bytes = randomBytes(10)
-    const digest = parseDigest(`sha512:${createHash('sha512').update(bytes).digest('hex')}`)
-    await expect(backend.content.write({ digest, size: bytes.length }, pieces(bytes))).rejects.toEqual(
-      expect.objectContaining({ code: 'CONTAINERD_FAILED', fix: expect.stringContaining('2.3') }),
-    )
-    expect(await ingests()).toEqual([])
-  })
+  test.skipIf(isAtLeast(version, '2.3'))(
+    'a sha512 blob is refused in words where containerd cannot store it',
+    async () => {
+      const bytes = randomBytes(10)
+      const digest = parseDigest(`sha512:${createHash('sha512').update(bytes).digest('hex')}`)
+      await expect(backend.content.write({ digest, size: bytes.length }, pieces(bytes))).rejects.toEqual(
+        expect.objectContaining({ code: 'CONTAINERD_FAILED', fix: expect.stringContaining('2.3') }),
+      )
+      expect(await ingests()).toEqual([])
+    },
+  )
 
   test('a list gives every blob', async () => {
     const listed = (await all(backend.content.list())).map(({ digest }) => digest)

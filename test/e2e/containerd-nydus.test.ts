@@ -2,15 +2,15 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ContainerdBackend } from '../../functions/runner/containerd/index.ts'
 import type { Snapshotter } from '../../functions/runner/ports.ts'
-import { nydusProgram, programs, startContainerd, type TestContainerd } from '../support/containerd/index.ts'
+import { NEWEST, nydusProgram, programs, startContainerd, type TestContainerd } from '../support/containerd/index.ts'
 
 const REF = 'containerd.io/snapshot.ref'
 const LAYER_DIGEST = 'containerd.io/snapshot/cri.layer-digest'
 const code = (wanted: string): object => expect.objectContaining({ code: wanted })
 const digest = (letter: string): string => `sha256:${letter.repeat(64)}`
 
-const [containerd23, nydus] = [await programs('2.3'), await nydusProgram()]
-const missing = [containerd23, nydus].flatMap((found) => ('missing' in found ? [found.missing] : []))
+const [newest, nydus] = [await programs(NEWEST), await nydusProgram()]
+const missing = [newest, nydus].flatMap((found) => ('missing' in found ? [found.missing] : []))
 const reason = missing.length === 0 ? '' : ` (skipped: ${missing.join('; ')})`
 
 // CONTAINERD-FACTS section 4: what a remote snapshotter's answers look like through the port.
@@ -20,7 +20,7 @@ describe.skipIf(missing.length > 0)(`the nydus snapshotter in proxy mode${reason
   let snapshots: Snapshotter
 
   beforeAll(async () => {
-    containerd = await startContainerd({ version: '2.3', nydus: true })
+    containerd = await startContainerd({ version: NEWEST, nydus: true })
     const unleased = await containerd.connect()
     backend = unleased.withLease((await unleased.leases.create()).id)
     snapshots = backend.snapshotter('nydus')

@@ -1,7 +1,13 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { LayercastError } from '../../functions/image/errors.ts'
 import type { Backend, Snapshotter } from '../../functions/runner/ports.ts'
-import { all, describeContainerd, startContainerd, type TestContainerd } from '../support/containerd/index.ts'
+import {
+  all,
+  describeContainerd,
+  isAtLeast,
+  startContainerd,
+  type TestContainerd,
+} from '../support/containerd/index.ts'
 
 const code = (wanted: string): object => expect.objectContaining({ code: wanted })
 
@@ -9,7 +15,7 @@ await describeContainerd('the containerd snapshotter', (version) => {
   let containerd: TestContainerd
   let backend: Backend
   let overlayfs: Snapshotter
-  const rebases = version === '2.2' || version === '2.3'
+  const rebases = isAtLeast(version, '2.2')
 
   beforeAll(async () => {
     containerd = await startContainerd({ version })

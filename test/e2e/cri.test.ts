@@ -6,12 +6,19 @@ import type { ContainerdBackend } from '../../functions/runner/containerd/index.
 import type { SnapshotInfo } from '../../functions/runner/ports.ts'
 import { errorOf, layercast, type Ran } from '../cli/run.ts'
 import { planOf } from '../runner/unpack/support/plans.ts'
-import { all, nydusProgram, programs, startContainerd, type TestContainerd } from '../support/containerd/index.ts'
+import {
+  all,
+  NEWEST,
+  nydusProgram,
+  programs,
+  startContainerd,
+  type TestContainerd,
+} from '../support/containerd/index.ts'
 import { Cri, type Pod } from '../support/cri/client.ts'
 import { writeOciArchive, type BuiltImage } from '../support/images/index.ts'
 import { busybox, LAYERED_DIRECTORIES, LAYERED_FILES, layeredImage, pauseImage } from '../support/images/running.ts'
 
-const [found, nydus] = [await programs('2.3'), await nydusProgram()]
+const [found, nydus] = [await programs(NEWEST), await nydusProgram()]
 const mkfs = await access('/usr/bin/mkfs.erofs').then(
   () => true,
   () => false,
@@ -26,7 +33,7 @@ const noNydus = 'missing' in nydus ? ` (skipped: ${nydus.missing})` : ''
 const PAUSE = 'example.com/pause:1'
 const SLEEP = ['/bin/sleep', '100000']
 
-describe.skipIf(missing.length > 0)(`pods of several runtime handlers on containerd 2.3${reason}`, () => {
+describe.skipIf(missing.length > 0)(`pods of several runtime handlers on the newest containerd${reason}`, () => {
   let containerd: TestContainerd
   let backend: ContainerdBackend
   let cri: Cri
@@ -35,7 +42,7 @@ describe.skipIf(missing.length > 0)(`pods of several runtime handlers on contain
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'layercast-cri-'))
     containerd = await startContainerd({
-      version: '2.3',
+      version: NEWEST,
       namespace: 'k8s.io',
       nydus: noNydus === '',
       cri: { handlers: { erofs: 'erofs', kata: 'nydus' }, sandboxImage: PAUSE },

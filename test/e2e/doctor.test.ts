@@ -7,6 +7,7 @@ import type { Finding } from '../../functions/runner/doctor/index.ts'
 import { errorOf, layercast, type Ran } from '../cli/run.ts'
 import {
   describeContainerd,
+  NEWEST,
   programs,
   startContainerd,
   type StartOptions,
@@ -128,13 +129,13 @@ describe.skipIf('missing' in old)('doctor on containerd 1.6', () => {
   })
 })
 
-const recent = await programs('2.3')
+const recent = await programs(NEWEST)
 const { stdout: help } = await promisify(execFile)('mkfs.erofs', ['--help']).catch(() => ({ stdout: '--tar' }))
-describe.skipIf('missing' in recent)('doctor on containerd 2.3', () => {
+describe.skipIf('missing' in recent)('doctor on the newest containerd', () => {
   const cri = { handlers: { erofs: 'erofs', kata: 'nydus' }, annotations: false, discardLayers: true }
 
   test('sees what bites a node with erofs and a handler of a snapshotter that is not there', async () => {
-    const { found, status } = await findings(await start({ version: '2.3', cri }))
+    const { found, status } = await findings(await start({ version: NEWEST, cri }))
     expect(found.get('SNAPSHOTTER_MISSING')?.what).toMatch(/^nydus \(handler kata\)/u)
     expect(found.get('ANNOTATIONS_OFF')?.what).toContain('nydus (handler kata)')
     expect(found.get('DISCARD_ON')?.what).toContain('erofs, nydus')
@@ -149,7 +150,7 @@ describe.skipIf('missing' in recent)('doctor on containerd 2.3', () => {
     'sees erofs without its differ: an error where a handler uses erofs',
     async () => {
       const severity = async (handlers: Record<string, string>) => {
-        const { found } = await findings(await start({ version: '2.3', cri: { handlers } }))
+        const { found } = await findings(await start({ version: NEWEST, cri: { handlers } }))
         await daemon?.stop()
         return found.get('EROFS_WITHOUT_DIFFER')?.severity
       }
@@ -164,14 +165,14 @@ describe.skipIf('missing' in recent)('doctor on containerd 2.3', () => {
       ['', 'error'],
       [order('"erofs", "walking"'), undefined],
     ] as const) {
-      const { found } = await findings(await start({ version: '2.3', cri: { handlers: { lean: 'erofs' } }, config }))
+      const { found } = await findings(await start({ version: NEWEST, cri: { handlers: { lean: 'erofs' } }, config }))
       await daemon?.stop()
       expect(found.get('EROFS_DIFFER_UNUSED')?.severity).toBe(severity)
     }
   })
 
   test('sees what the migration of a version 2 file loses', async () => {
-    const node = await start({ version: '2.3', cri: {} })
+    const node = await start({ version: NEWEST, cri: {} })
     const file = join(node.directory, 'v2.toml')
     const runtimes = 'plugins."io.containerd.grpc.v1.cri".containerd.runtimes'
     await writeFile(file, `version = 2\n[${runtimes}.kata]\nruntime_type = "x"\nsnapshotter = "native"\n`)

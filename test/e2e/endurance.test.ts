@@ -13,6 +13,7 @@ import { leftovers } from '../runner/unpack/support/stores.ts'
 import {
   all,
   describeContainerd,
+  isAtLeast,
   nydusProgram,
   startContainerd,
   type TestContainerd,
@@ -44,7 +45,7 @@ const ROUNDS: Damage[] = [
 const BASE = 'example.com/endurance'
 
 await describeContainerd('ten days of damage and unpacking', (version) => {
-  const modern = version === '2.3'
+  const modern = isAtLeast(version, '2.3')
   const snapshotters = ['overlayfs', 'native', ...(modern ? ['erofs', ...(nydus ? ['nydus'] : [])] : [])]
   let containerd: TestContainerd
   let backend: ContainerdBackend

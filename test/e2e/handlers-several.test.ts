@@ -4,23 +4,23 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { errorOf } from '../cli/run.ts'
 import { codes, CriNode, summary, type Entry } from '../runner/handlers/support/node.ts'
 import { smallImage } from '../runner/unpack/support/images.ts'
-import { nydusProgram, programs } from '../support/containerd/index.ts'
+import { NEWEST, nydusProgram, programs } from '../support/containerd/index.ts'
 
 const NAME = 'example.com/app:1'
 const PAUSE = 'example.com/pause:1'
 const OK = [0, '']
 
-const [recent, nydus] = [await programs('2.3'), await nydusProgram()]
+const [recent, nydus] = [await programs(NEWEST), await nydusProgram()]
 const missing = [recent, nydus].flatMap((found) => ('missing' in found ? [found.missing] : []))
 const reason = missing.length === 0 ? '' : ` (skipped: ${missing.join('; ')})`
 
-describe.skipIf(missing.length > 0)(`handlers of several snapshotters on containerd 2.3${reason}`, () => {
+describe.skipIf(missing.length > 0)(`handlers of several snapshotters on the newest containerd${reason}`, () => {
   const image = smallImage('several')
   let node: CriNode
 
   beforeAll(async () => {
     node = await CriNode.start({
-      version: '2.3',
+      version: NEWEST,
       nydus: true,
       cri: {
         handlers: { block: 'devmapper', gone: 'zfs9', kata: 'nydus', lean: 'erofs' },
@@ -96,9 +96,9 @@ describe.skipIf(missing.length > 0)(`handlers of several snapshotters on contain
   })
 })
 
-describe.skipIf('missing' in recent)('containerd 2.3 started from drop-ins', () => {
+describe.skipIf('missing' in recent)('the newest containerd started from drop-ins', () => {
   test('hands out what version 2 and 3 files say together', async () => {
-    const node = await CriNode.start({ version: '2.3', cri: { handlers: { main: 'native' } } })
+    const node = await CriNode.start({ version: NEWEST, cri: { handlers: { main: 'native' } } })
     try {
       await node.bring(smallImage('drop-ins'), NAME)
       const { directory } = node.containerd

@@ -11,11 +11,18 @@ import { smallImage } from '../runner/unpack/support/images.ts'
 import { intercept } from '../runner/unpack/support/intercept.ts'
 import { planOf } from '../runner/unpack/support/plans.ts'
 import { leftovers } from '../runner/unpack/support/stores.ts'
-import { all, nydusProgram, programs, startContainerd, type TestContainerd } from '../support/containerd/index.ts'
+import {
+  all,
+  NEWEST,
+  nydusProgram,
+  programs,
+  startContainerd,
+  type TestContainerd,
+} from '../support/containerd/index.ts'
 import { writeOciArchive, type BuiltImage } from '../support/images/index.ts'
 
-const [containerd23, nydus] = [await programs('2.3'), await nydusProgram()]
-const missing = [containerd23, nydus].flatMap((found) => ('missing' in found ? [found.missing] : []))
+const [newest, nydus] = [await programs(NEWEST), await nydusProgram()]
+const missing = [newest, nydus].flatMap((found) => ('missing' in found ? [found.missing] : []))
 const reason = missing.length === 0 ? '' : ` (skipped: ${missing.join('; ')})`
 const PREFIX = 'containerd.io/snapshot/'
 
@@ -29,7 +36,7 @@ describe.skipIf(missing.length > 0)(`nydus in proxy mode, end to end${reason}`, 
 
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'layercast-nydus-'))
-    containerd = await startContainerd({ version: '2.3', nydus: true, namespace: 'k8s.io' })
+    containerd = await startContainerd({ version: NEWEST, nydus: true, namespace: 'k8s.io' })
     backend = await containerd.connect()
   })
   afterAll(async () => {

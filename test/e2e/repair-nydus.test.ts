@@ -13,10 +13,10 @@ import { collect, damageLabel, labelDamages, madeAt } from '../runner/repair/sup
 import { smallImage } from '../runner/unpack/support/images.ts'
 import { planOf } from '../runner/unpack/support/plans.ts'
 import { leftovers } from '../runner/unpack/support/stores.ts'
-import { nydusProgram, programs, startContainerd, type TestContainerd } from '../support/containerd/index.ts'
+import { NEWEST, nydusProgram, programs, startContainerd, type TestContainerd } from '../support/containerd/index.ts'
 import { writeOciArchive, type BuiltImage } from '../support/images/index.ts'
 
-const missing = [await programs('2.3'), await nydusProgram()].flatMap((found) =>
+const missing = [await programs(NEWEST), await nydusProgram()].flatMap((found) =>
   'missing' in found ? [found.missing] : [],
 )
 const reason = missing.length === 0 ? '' : ` (skipped: ${missing.join('; ')})`
@@ -24,7 +24,7 @@ const REF = 'containerd.io/snapshot.ref'
 const LAYER_DIGEST = 'containerd.io/snapshot/cri.layer-digest'
 const IMAGE_REF = 'containerd.io/snapshot/cri.image-ref'
 
-describe.skipIf(missing.length > 0)(`repair under nydus in proxy mode, containerd 2.3${reason}`, () => {
+describe.skipIf(missing.length > 0)(`repair under nydus in proxy mode, the newest containerd${reason}`, () => {
   let containerd: TestContainerd
   let backend: ContainerdBackend
   let directory: string
@@ -35,7 +35,7 @@ describe.skipIf(missing.length > 0)(`repair under nydus in proxy mode, container
 
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'layercast-repair-nydus-'))
-    containerd = await startContainerd({ version: '2.3', nydus: true })
+    containerd = await startContainerd({ version: NEWEST, nydus: true })
     backend = await containerd.connect()
   })
   afterAll(async () => {

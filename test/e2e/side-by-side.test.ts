@@ -13,7 +13,7 @@ import { intercept } from '../runner/unpack/support/intercept.ts'
 import { planOf } from '../runner/unpack/support/plans.ts'
 import { leftovers, removeChain, snapshotNames, store } from '../runner/unpack/support/stores.ts'
 import { treeOf } from '../runner/unpack/support/tree.ts'
-import { describeContainerd, startContainerd, type TestContainerd } from '../support/containerd/index.ts'
+import { describeContainerd, isAtLeast, startContainerd, type TestContainerd } from '../support/containerd/index.ts'
 import {
   buildImage,
   dir,
@@ -84,7 +84,7 @@ const untimed = (tree: Record<string, string>): Record<string, string> =>
   Object.fromEntries(Object.entries(tree).map(([path, facts]) => [path, facts.replace(/^(4\d{4} \d+ \d+ ).*$/, '$1')]))
 
 await describeContainerd('layers side by side', (version) => {
-  const rebases = version === '2.2' || version === '2.3'
+  const rebases = isAtLeast(version, '2.2')
   const snapshotters = ['overlayfs', ...(rebases && mkfs ? ['erofs'] : [])]
   let containerd: TestContainerd
   let backend: ContainerdBackend

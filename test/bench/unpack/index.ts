@@ -2,14 +2,14 @@ import { access } from 'node:fs/promises'
 import { unpack } from '../../../functions/runner/unpack/index.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { removeChain, store } from '../../runner/unpack/support/stores.ts'
-import { startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
+import { NEWEST, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
 import { programs } from '../../support/containerd/versions.ts'
 import type { BuiltImage } from '../../support/images/index.ts'
 import { row, type Row } from '../report.ts'
 import { interleaved, type Contestant } from '../rounds.ts'
 import { imageOfThisMachine } from './image.ts'
 
-const VERSION = '2.3'
+const VERSION = NEWEST
 
 const MEMORY = '/dev/shm'
 

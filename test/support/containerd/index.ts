@@ -2,4 +2,4 @@
 export { all } from './all.ts'
 export { describeContainerd } from './describe.ts'
 export { startContainerd, type StartOptions, type TestContainerd } from './start.ts'
-export { nydusProgram, programs } from './versions.ts'
+export { isAtLeast, NEWEST, nydusProgram, programs } from './versions.ts'

@@ -7,25 +7,34 @@ import { buildTools, type Built } from './go-build.ts'
 const run = promisify(execFile)
 
 /** The containerd versions that tests run over: 1.6 is Debian 12's package, the others are built from the Go module proxy. */
-const VERSIONS = ['1.6', '1.7', '2.1', '2.2', '2.3'] as const
+const VERSIONS = ['1.6', '1.7', '2.1', '2.2', '2.3', '2.4'] as const
 export type ContainerdVersion = (typeof VERSIONS)[number]
 
+/** The newest of them. A test of something that only new versions have runs on this one. */
+export const NEWEST = '2.4' satisfies ContainerdVersion
+
 const RELEASES: Record<Exclude<ContainerdVersion, '1.6'>, string> = {
-  '1.7': '1.7.28',
+  '1.7': '1.7.35',
   '2.1': '2.1.5',
-  '2.2': '2.2.1',
-  '2.3': '2.3.4',
+  '2.2': '2.2.9',
+  '2.3': '2.3.7',
+  '2.4': '2.4.2',
+}
+
+/** Whether a version is this one or a later one. */
+export function isAtLeast(version: ContainerdVersion, least: ContainerdVersion): boolean {
+  return VERSIONS.indexOf(version) >= VERSIONS.indexOf(least)
 }
 
 /** Where one version's programs are, or why they are not. */
 export type Programs = { containerd: string; ctr: string; path: string } | { missing: string }
 
 /**
- * The versions that a test file covers: 1.6 and 2.3, or those that LAYERCAST_TEST_CONTAINERD names (`all`, or a list such
+ * The versions that a test file covers: 1.6 and 2.4, or those that LAYERCAST_TEST_CONTAINERD names (`all`, or a list such
  * as `1.6,1.7`).
  */
 export function matrix(): readonly ContainerdVersion[] {
-  const wanted = process.env['LAYERCAST_TEST_CONTAINERD'] ?? '1.6,2.3'
+  const wanted = process.env['LAYERCAST_TEST_CONTAINERD'] ?? '1.6,2.4'
   if (wanted === 'all') return VERSIONS
   return wanted.split(',').map((name) => {
     const version = VERSIONS.find((known) => known === name.trim())
