@@ -9,6 +9,7 @@ import { joinTokenCreateVerb, joinTokenLsVerb, joinTokenRevokeVerb } from './ver
 import { nodeLsVerb, nodeRmVerb } from './verbs/node.ts'
 import { planVerb } from './verbs/plan.ts'
 import { repairVerb } from './verbs/repair.ts'
+import { rootRebuildVerb } from './verbs/root-rebuild.ts'
 import { serveVerb } from './verbs/serve.ts'
 import { snapshotLsVerb } from './verbs/snapshot-ls.ts'
 import { snapshotRmVerb } from './verbs/snapshot-rm.ts'
@@ -31,6 +32,7 @@ export const VERBS: readonly Verb[] = [
   snapshotTreeVerb,
   snapshotRmVerb,
   snapshotterLsVerb,
+  rootRebuildVerb,
   doctorVerb,
   versionVerb,
   serveVerb,

@@ -69,6 +69,8 @@ export const CODES = {
   VERIFICATION_FAILED: 'verification',
   NODE_CONFIG_INVALID: 'invalid',
   SOURCE_INVALID: 'invalid',
+  ROOT_FOREIGN: 'invalid',
+  DATABASE_DAMAGED: 'failed',
   SYSTEM_CALL_FAILED: 'failed',
   CONTAINERD_UNREACHABLE: 'unreachable',
   CONTAINERD_FAILED: 'failed',

@@ -1,4 +1,5 @@
 import { hasCode, LayercastError } from '../image/errors.ts'
+import type { Rebuilt } from './embedded/rebuild/index.ts'
 import type { Backend } from './ports.ts'
 
 /** Where the embedded backend keeps what it has, unless told otherwise. */
@@ -66,4 +67,13 @@ function isNobodyThere(error: unknown): boolean {
     if ('code' in under && (under.code === 'ENOENT' || under.code === 'ECONNREFUSED')) return true
   }
   return false
+}
+
+/** Makes the embedded backend's database again, at its default place where no root is given. Errors as `rebuildRoot`. */
+export async function rebuildRootAt(
+  root: string | undefined,
+  options: { dryRun: boolean; signal: AbortSignal },
+): Promise<Rebuilt> {
+  const { rebuildRoot } = await import('./embedded/rebuild/index.ts')
+  return await rebuildRoot({ root: root ?? DEFAULT_ROOT, ...options })
 }

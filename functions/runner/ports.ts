@@ -29,6 +29,8 @@ export interface SnapshotInfo {
   labels: Labels
   createdAt: Date
   updatedAt: Date
+  /** In a list: its directory, or that of one below it, is gone. To everything but `list` and `remove` it is not there. */
+  lost?: true
 }
 
 export interface Usage {

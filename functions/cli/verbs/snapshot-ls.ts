@@ -1,7 +1,7 @@
 import { table } from '../output/table.ts'
 import { age, bytes } from '../output/text.ts'
 import { verb } from '../verb.ts'
-import { chosenSnapshotters, findSnapshots, OPTIONAL_SNAPSHOTTER, type Found } from './snapshots.ts'
+import { chosenSnapshotters, findSnapshots, kindText, OPTIONAL_SNAPSHOTTER, type Found } from './snapshots.ts'
 
 export const snapshotLsVerb = verb({
   path: ['snapshot', 'ls'],
@@ -24,7 +24,7 @@ export const snapshotLsVerb = verb({
         { title: 'SNAPSHOTTER', value: ({ snapshotter }) => snapshotter },
         { title: 'NAME', value: ({ name }) => name },
         { title: 'PARENT', value: ({ parent }) => parent },
-        { title: 'KIND', value: ({ kind }) => kind },
+        { title: 'KIND', value: (info) => kindText(info) },
         ...(options.usage
           ? [
               {

@@ -1,6 +1,6 @@
 import { age, bytes, printable } from '../output/text.ts'
 import { verb } from '../verb.ts'
-import { chosenSnapshotters, findSnapshots, OPTIONAL_SNAPSHOTTER, type Found } from './snapshots.ts'
+import { chosenSnapshotters, findSnapshots, kindText, OPTIONAL_SNAPSHOTTER, type Found } from './snapshots.ts'
 
 interface Node extends Found {
   children: Node[]
@@ -53,7 +53,7 @@ function draw(nodes: readonly Node[], indent: string, options: { labels: boolean
           )
         : []
       return [
-        `${indent}${last ? '└─ ' : '├─ '}${printable(node.name)}  ${node.kind}${size}  ${age(node.createdAt)}\n`,
+        `${indent}${last ? '└─ ' : '├─ '}${printable(node.name)}  ${kindText(node)}${size}  ${age(node.createdAt)}\n`,
         ...labels,
         draw(node.children, below, options),
       ].join('')

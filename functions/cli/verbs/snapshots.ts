@@ -16,6 +16,11 @@ export interface Found extends SnapshotInfo {
   usage?: Usage
 }
 
+/** What it is, and whether it is still there. */
+export function kindText({ kind, lost }: SnapshotInfo): string {
+  return lost ? `${kind}, its directory is lost` : kind
+}
+
 /** The snapshotters to look at: the one that was named, or all that the node says are ready. */
 export async function chosenSnapshotters(backend: Backend, name: string | undefined): Promise<Snapshotter[]> {
   if (name !== undefined) return [backend.snapshotter(name)]

@@ -1,8 +1,10 @@
+import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
 import type { Labels } from '../ports.ts'
 import type { Database } from './database.ts'
 import { blobPath, snapshotPath, type Layout } from './layout.ts'
-import { storedOf } from './rows.ts'
+import { dropBlobRecord } from './records.ts'
+import { decoded, storedOf } from './rows.ts'
 import { discard, removeTree } from './sweep.ts'
 
 // The labels by which containerd's collector knows what keeps what; a suffix after a dot or a slash tells several apart.
@@ -18,11 +20,11 @@ interface Garbage {
 /**
  * Takes what leases held and nothing else keeps, and those leases with it: blobs that no image leads to, active
  * snapshots, and committed ones that no blob's label names and no child stands on. What no lease ever held is left alone,
- * and so is what it leads to.
+ * and so is what it leads to. Not before the first change.
  * @param ended which leases: those that had ended at this time, in milliseconds since 1970
  */
 export async function collect(database: Database, layout: Layout, ended: number): Promise<void> {
-  const { snapshots, blobs } = database.transaction(() => takeRows(database, ended))
+  const { snapshots, blobs } = database.locked(() => takeRows(database, layout, ended))
   const places = snapshots.map((id) => discard(layout, snapshotPath(layout, id)))
   for (const digest of blobs) places.push(discardBlob(database, layout, digest))
   for (const place of places) await removeTree(place)
@@ -30,14 +32,14 @@ export async function collect(database: Database, layout: Layout, ended: number)
 
 /** Moves a blob's file away whose row is gone, unless someone has written the blob again since. */
 export function discardBlob(database: Database, layout: Layout, digest: Digest): string | undefined {
-  return database.transaction(() =>
+  return database.locked(() =>
     database.get('select 1 from blobs where digest = ?', digest)
       ? undefined
       : discard(layout, blobPath(layout, digest)),
   )
 }
 
-function takeRows(database: Database, ended: number): Garbage {
+function takeRows(database: Database, layout: Layout, ended: number): Garbage {
   const held = database.all(
     `select distinct type, name from lease_resources r join leases l on l.id = r.lease where l.expires <= ?
      except select type, name from lease_resources r join leases l on l.id = r.lease where l.expires > ?`,
@@ -48,10 +50,13 @@ function takeRows(database: Database, ended: number): Garbage {
   const namesOf = (type: string): Set<string> =>
     new Set(held.filter((row) => row['type'] === type).map((row) => String(row['name'])))
   // Blobs first: those that go keep no snapshot.
-  return { blobs: takeBlobs(database, namesOf('blob')), snapshots: takeSnapshots(database, namesOf('snapshot')) }
+  return {
+    blobs: takeBlobs(database, layout, namesOf('blob')),
+    snapshots: takeSnapshots(database, namesOf('snapshot')),
+  }
 }
 
-function takeBlobs(database: Database, candidates: ReadonlySet<string>): Digest[] {
+function takeBlobs(database: Database, layout: Layout, candidates: ReadonlySet<string>): Digest[] {
   if (candidates.size === 0) return []
   const labels = new Map(
     database
@@ -61,7 +66,7 @@ function takeBlobs(database: Database, candidates: ReadonlySet<string>): Digest[
   const kept = new Set<string>()
   const pending = database
     .all('select target from images')
-    .map((row) => (JSON.parse(String(row['target'])) as { digest: string }).digest)
+    .map((row) => decoded<Descriptor>(row['target']).digest as string)
   for (const [digest, own] of labels) if (!candidates.has(digest) || own[ROOT] !== undefined) pending.push(digest)
   for (let digest = pending.pop(); digest !== undefined; digest = pending.pop()) {
     if (kept.has(digest)) continue
@@ -69,7 +74,10 @@ function takeBlobs(database: Database, candidates: ReadonlySet<string>): Digest[
     pending.push(...references(labels.get(digest) ?? {}, CONTENT))
   }
   const gone = [...candidates].filter((digest) => labels.has(digest) && !kept.has(digest)) as Digest[]
-  for (const digest of gone) database.run('delete from blobs where digest = ?', digest)
+  for (const digest of gone) {
+    dropBlobRecord(layout, digest)
+    database.run('delete from blobs where digest = ?', digest)
+  }
   return gone
 }
 

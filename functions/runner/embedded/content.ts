@@ -12,7 +12,9 @@ import { checkLabels, mergeLabels } from './labels.ts'
 import { blobDirectory, blobPath, type Layout } from './layout.ts'
 import type { Hold } from './lease-holder.ts'
 import { ownedName } from './owner.ts'
+import { dropBlobRecord, keepBlobRecord } from './records.ts'
 import { encodeLabels, storedOf } from './rows.ts'
+import { writeFailure } from './schema.ts'
 import { removeTree } from './sweep.ts'
 
 const READ_BYTES = 1 << 20
@@ -30,7 +32,9 @@ export function embeddedContent(database: Database, layout: Layout, hold: Hold):
     const digest = String(row['digest'])
     const merged = encodeLabels(mergeLabels(storedOf(row).labels, labels))
     database.run('update blobs set labels = ?, updated = ? where digest = ?', merged, Date.now(), digest)
-    return infoOf(get(digest as Digest))
+    const info = infoOf(get(digest as Digest))
+    keepBlobRecord(layout, info)
+    return info
   }
 
   /** Whether the blob is there already; then it is held and labelled as if it had been written now. */
@@ -42,24 +46,35 @@ export function embeddedContent(database: Database, layout: Layout, hold: Hold):
     return true
   }
 
-  const register = (expected: Pick<Descriptor, 'digest' | 'size'>, ingest: string, labels: Labels): void => {
+  const register = async (
+    expected: Pick<Descriptor, 'digest' | 'size'>,
+    ingest: string,
+    labels: Labels,
+  ): Promise<void> => {
     const { digest, size } = expected
-    database.transaction(() => {
-      if (takeExisting(digest, labels)) return
-      hold('blob', digest)
-      mkdirSync(blobDirectory(layout, digest), { recursive: true, mode: 0o711 })
-      // The file comes before its row: a row always has its file.
-      renameSync(ingest, blobPath(layout, digest))
-      const now = Date.now()
-      database.run(
-        'insert into blobs (digest, size, labels, created, updated) values (?, ?, ?, ?, ?)',
-        digest,
-        size,
-        encodeLabels(labels),
-        now,
-        now,
-      )
-    })
+    try {
+      await database.transaction(() => {
+        if (takeExisting(digest, labels)) return
+        hold('blob', digest)
+        mkdirSync(blobDirectory(layout, digest), { recursive: true, mode: 0o711 })
+        // The file comes before its row: a row always has its file.
+        renameSync(ingest, blobPath(layout, digest))
+        const now = Date.now()
+        database.run(
+          'insert into blobs (digest, size, labels, created, updated) values (?, ?, ?, ?, ?)',
+          digest,
+          size,
+          encodeLabels(labels),
+          now,
+          now,
+        )
+        keepBlobRecord(layout, infoOf(get(digest)))
+      })
+    } catch (error) {
+      // Where the row found no room, the file gives its own back at once.
+      await removeTree(discardBlob(database, layout, digest))
+      throw error
+    }
   }
 
   async function* readFile(digest: Digest, start: number, end: number): AsyncGenerator<Uint8Array> {
@@ -88,7 +103,7 @@ export function embeddedContent(database: Database, layout: Layout, hold: Hold):
 
     async write(expected, data, labels = {}): Promise<void> {
       const kept = checkLabels(labels)
-      if (database.transaction(() => takeExisting(expected.digest, kept))) return
+      if (await database.transaction(() => takeExisting(expected.digest, kept))) return
       const ingest = join(layout.ingest, ownedName())
       try {
         const file = await open(ingest, 'wx', 0o644)
@@ -98,14 +113,16 @@ export function embeddedContent(database: Database, layout: Layout, hold: Hold):
         } finally {
           await file.close()
         }
-        register(expected, ingest, kept)
+        await register(expected, ingest, kept)
+      } catch (error) {
+        throw writeFailure(layout, error)
       } finally {
         await rm(ingest, { force: true })
       }
     },
 
     async label(digest, labels): Promise<ContentInfo> {
-      return database.transaction(() => relabel(get(digest), labels))
+      return await database.transaction(() => relabel(get(digest), labels))
     },
 
     async *list(): AsyncGenerator<ContentInfo> {
@@ -113,9 +130,10 @@ export function embeddedContent(database: Database, layout: Layout, hold: Hold):
     },
 
     async remove(digest): Promise<void> {
-      // The row goes first: a file without a row is cleared away at the next open. Whoever reads the file keeps it.
-      database.transaction(() => {
+      // The row goes first: a file without a row is cleared away at the next change. Whoever reads the file keeps it.
+      await database.transaction(() => {
         get(digest)
+        dropBlobRecord(layout, digest)
         database.run('delete from blobs where digest = ?', digest)
         database.run("delete from lease_resources where type = 'blob' and name = ?", digest)
       })
@@ -124,7 +142,8 @@ export function embeddedContent(database: Database, layout: Layout, hold: Hold):
   }
 }
 
-function infoOf(row: Row): ContentInfo {
+/** The blob of a row of `blobs`. */
+export function infoOf(row: Row): ContentInfo {
   return { digest: parseDigest(String(row['digest'])), size: Number(row['size']), ...storedOf(row) }
 }
 

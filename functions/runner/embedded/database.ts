@@ -1,227 +1,183 @@
-import { existsSync, statSync } from 'node:fs'
-import { dirname } from 'node:path'
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
-import { LayercastError } from '../../image/errors.ts'
+import { statSync } from 'node:fs'
+import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
+import { hasCode, LayercastError } from '../../image/errors.ts'
 import { makeTree, type Layout } from './layout.ts'
-
-const SCHEMA_VERSION = 1
-
-const SCHEMA = `
-create table blobs (
-  digest text primary key,
-  size integer not null,
-  labels text not null,
-  created integer not null,
-  updated integer not null
-) without rowid;
-
-create table images (
-  name text primary key,
-  target text not null,
-  labels text not null,
-  created integer not null,
-  updated integer not null
-) without rowid;
-
-create table snapshots (
-  id integer primary key autoincrement,
-  name text not null unique,
-  kind text not null check (kind in ('active', 'committed', 'view')),
-  parent integer references snapshots (id),
-  labels text not null,
-  size integer not null default 0,
-  inodes integer not null default 0,
-  created integer not null,
-  updated integer not null
-);
-create index snapshots_by_parent on snapshots (parent);
-
-create table leases (
-  id text primary key,
-  labels text not null,
-  created integer not null,
-  expires integer not null
-) without rowid;
-
-create table lease_resources (
-  lease text not null references leases (id) on delete cascade,
-  type text not null check (type in ('blob', 'snapshot')),
-  name text not null,
-  primary key (lease, type, name)
-) without rowid;
-`
-
-// Longer than any transaction of ours takes, so that many processes on one root wait for each other and do not fail.
-const BUSY_MS = 60_000
-const SQLITE_BUSY = 5
+import { cannotOpen, foreignRoot, looksLikeRoot, rootState, writeMark, type RootState } from './mark.ts'
+import { Reader } from './reader.ts'
+import { connect, createDatabase, damaged, databaseFailure, writeFailure } from './schema.ts'
 
 export type Row = Record<string, unknown>
+
+/** What is done once, before the first change: first with the root and no database, then with the database open. */
+export interface FirstChange {
+  root(): Promise<void>
+  database(): Promise<void>
+}
 
 /**
  * The metadata of one root. Several processes may have it open: each change is one immediate transaction, which holds
  * the write lock from its first statement, so that what it reads is still so when it writes. A transaction never waits
  * for anything but the disk.
  *
- * A root that is not there is an empty one until the first change makes it: looking at a mistyped path, or a dry run,
- * leaves no directories behind.
+ * Until the first change nothing is written at all, and a root that is not there is an empty one: looking at a mistyped
+ * path, a dry run, or a listing of a read-only disk leaves everything as it was.
  */
 export class Database {
   readonly #layout: Layout
+  readonly #reader: Reader
   readonly #statements = new Map<string, StatementSync>()
   #db: DatabaseSync | undefined
+  #inode = 0n
+  #ready: Promise<void> | undefined
   #closed = false
+  /** Set once, by whoever opens the root. */
+  beforeFirstChange: FirstChange | undefined
 
   private constructor(layout: Layout) {
     this.#layout = layout
+    this.#reader = new Reader(layout)
   }
 
   /**
-   * Opens what is there. SYSTEM_CALL_FAILED when it cannot be opened (or made, at the first change), FAILED_PRECONDITION
-   * when a newer layercast made it.
+   * Opens what is there and changes nothing. ROOT_FOREIGN, DATABASE_DAMAGED; SYSTEM_CALL_FAILED when it cannot be read (or
+   * made, at the first change); FAILED_PRECONDITION when a newer layercast made it.
    */
   static open(layout: Layout): Database {
     const database = new Database(layout)
-    if (database.#found() === undefined) checkPlace(layout)
+    database.#look()
     return database
   }
 
-  /** Whether the root has been made. */
-  get isThere(): boolean {
-    return this.#found() !== undefined
+  /** Runs the work under the write lock; all of it counts, or none of it. */
+  async transaction<T>(work: () => T): Promise<T> {
+    this.#ready ??= this.#prepareForChange().catch((error: unknown) => {
+      this.#ready = undefined
+      throw writeFailure(this.#layout, error)
+    })
+    await this.#ready
+    return this.locked(work)
   }
 
-  /** Runs the work under the write lock; all of it counts, or none of it. */
-  transaction<T>(work: () => T): T {
-    const db = this.#made()
-    db.exec('begin immediate')
+  /** As `transaction`, for what comes within or after the first one. */
+  locked<T>(work: () => T): T {
+    const db = this.#open()
     try {
-      const result = work()
-      db.exec('commit')
-      return result
+      db.exec('begin immediate')
+      try {
+        this.#checkPlace()
+        const result = work()
+        db.exec('commit')
+        return result
+      } finally {
+        if (db.isTransaction) db.exec('rollback')
+      }
     } catch (error) {
-      if (db.isTransaction) db.exec('rollback')
-      throw error
+      throw writeFailure(this.#layout, error)
     }
   }
 
   get(sql: string, ...values: SQLInputValue[]): Row | undefined {
-    return this.#found() && this.#prepare(sql).get(...values)
+    return this.#read((prepare) => prepare(sql).get(...values))
   }
 
   all(sql: string, ...values: SQLInputValue[]): Row[] {
-    return this.#found() ? this.#prepare(sql).all(...values) : []
+    return this.#read((prepare) => prepare(sql).all(...values)) ?? []
   }
 
-  /** How many rows changed. */
+  /** How many rows changed. Within a transaction only. */
   run(sql: string, ...values: SQLInputValue[]): number {
     return Number(this.#prepare(sql).run(...values).changes)
   }
 
-  /** Inserts one row and says its number. */
+  /** Inserts one row and says its number. Within a transaction only. */
   insert(sql: string, ...values: SQLInputValue[]): number {
     return Number(this.#prepare(sql).run(...values).lastInsertRowid)
   }
 
   close(): void {
     this.#closed = true
+    this.#reader.close()
     this.#statements.clear()
     this.#db?.close()
     this.#db = undefined
   }
 
-  /** The connection, where there is a file to connect to: another process may have made it since. */
-  #found(): DatabaseSync | undefined {
-    return this.#db ?? (existsSync(this.#layout.database) ? this.#made() : undefined)
+  #read<T>(read: (prepare: (sql: string) => StatementSync) => T): T | undefined {
+    this.#checkOpen()
+    if (this.#db === undefined) {
+      const answer = this.#reader.query((prepare) => ({ value: read(prepare) }))
+      // Not there: then it never was, or that is told.
+      if (answer === undefined) this.#look()
+      return answer?.value
+    }
+    try {
+      return read((sql) => this.#prepare(sql))
+    } catch (error) {
+      throw databaseFailure(this.#layout, error)
+    }
   }
 
-  #made(): DatabaseSync {
+  /** What the root is, its database found whole where it has one. */
+  #look(): RootState {
+    const state = rootState(this.#layout)
+    if (state === 'headless') throw damaged(this.#layout, 'it is gone')
+    if (state === 'absent') return state
+    try {
+      if (this.#reader.query(() => true) === undefined) return this.#look()
+    } catch (error) {
+      // A file of that name among things that are not ours is somebody else's.
+      if (state === 'unmarked' && hasCode(error, 'DATABASE_DAMAGED') && !looksLikeRoot(this.#layout)) {
+        throw foreignRoot(this.#layout, error)
+      }
+      throw error
+    }
+    return state
+  }
+
+  async #prepareForChange(): Promise<void> {
+    this.#checkOpen()
+    const state = this.#look()
+    try {
+      writeMark(this.#layout)
+      makeTree(this.#layout)
+      // On a full disk this is what makes the room that the rest takes.
+      await this.beforeFirstChange?.root()
+      if (state === 'absent') createDatabase(this.#layout)
+      this.#db = connect(this.#layout.database)
+      this.#inode = statSync(this.#layout.database, { bigint: true }).ino
+      this.#reader.close()
+    } catch (error) {
+      const known = writeFailure(this.#layout, error)
+      throw known instanceof LayercastError ? known : cannotOpen(this.#layout, error)
+    }
+    await this.beforeFirstChange?.database()
+  }
+
+  /** A rebuild puts the database aside; what is still written to that one would be lost. */
+  #checkPlace(): void {
+    if (statSync(this.#layout.database, { bigint: true, throwIfNoEntry: false })?.ino === this.#inode) return
+    throw new LayercastError('FAILED_PRECONDITION', `${this.#layout.database} was replaced while it was in use`, {
+      fix: 'Run the same command again.',
+      detail: { root: this.#layout.root },
+    })
+  }
+
+  #checkOpen(): void {
     if (this.#closed) throw new Error(`the embedded root ${this.#layout.root} was closed`)
-    this.#db ??= connect(this.#layout)
+  }
+
+  #open(): DatabaseSync {
+    this.#checkOpen()
+    if (this.#db === undefined) throw new Error('a change outside of a transaction')
     return this.#db
   }
 
   #prepare(sql: string): StatementSync {
     let statement = this.#statements.get(sql)
     if (statement === undefined) {
-      statement = this.#made().prepare(sql)
+      statement = this.#open().prepare(sql)
       this.#statements.set(sql, statement)
     }
     return statement
   }
-}
-
-function connect(layout: Layout): DatabaseSync {
-  try {
-    makeTree(layout)
-    return openFile(layout.database)
-  } catch (cause) {
-    throw cause instanceof LayercastError ? cause : cannotOpen(layout, cause)
-  }
-}
-
-/** Tells at once, not at the first change, where a file stands in the root's way. */
-function checkPlace(layout: Layout): void {
-  let place = layout.root
-  while (!existsSync(place)) place = dirname(place)
-  if (!statSync(place).isDirectory()) throw cannotOpen(layout, new Error(`${place} is not a directory`))
-}
-
-function cannotOpen({ root }: Layout, cause: unknown): LayercastError {
-  const why = cause instanceof Error ? cause.message : String(cause)
-  return new LayercastError('SYSTEM_CALL_FAILED', `the embedded root ${root} cannot be opened: ${why}`, {
-    cause,
-    fix: 'Choose a directory that this user may write with --root, or run as root.',
-    detail: { root },
-  })
-}
-
-function openFile(path: string): DatabaseSync {
-  const db = new DatabaseSync(path, { timeout: BUSY_MS, enableForeignKeyConstraints: true })
-  try {
-    useWriteAheadLog(db)
-    db.exec('pragma synchronous = full')
-    db.exec('begin immediate')
-    migrate(db, path)
-    db.exec('commit')
-    return db
-  } catch (error) {
-    db.close()
-    throw error
-  }
-}
-
-/**
- * SQLite waits for others with everything but this: it goes over to write-ahead logging by way of a read lock, and whoever
- * has one of those never waits for a write lock. Two processes that make one root at once would fail.
- */
-function useWriteAheadLog(db: DatabaseSync): void {
-  const end = Date.now() + BUSY_MS
-  for (;;) {
-    try {
-      db.exec('pragma journal_mode = wal')
-      return
-    } catch (error) {
-      if (!isBusy(error) || Date.now() > end) throw error
-      // Not for equally long: two that try in step would refuse each other again.
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1 + Math.random() * 10)
-    }
-  }
-}
-
-function isBusy(error: unknown): boolean {
-  // The upper bits say why.
-  return error instanceof Error && 'errcode' in error && (Number(error.errcode) & 0xff) === SQLITE_BUSY
-}
-
-function migrate(db: DatabaseSync, path: string): void {
-  const version = Number(db.prepare('pragma user_version').get()?.['user_version'])
-  if (version === SCHEMA_VERSION) return
-  if (version > SCHEMA_VERSION) {
-    throw new LayercastError('FAILED_PRECONDITION', `${path} was written by a newer layercast (schema ${version})`, {
-      fix: 'Run the newer layercast, or choose another directory with --root.',
-      detail: { version, known: SCHEMA_VERSION },
-    })
-  }
-  db.exec(SCHEMA)
-  db.exec(`pragma user_version = ${SCHEMA_VERSION}`)
 }

@@ -4,10 +4,12 @@ import { quote } from '../../image/quote.ts'
 import type { ImageRecord, ImageStore } from '../ports.ts'
 import type { Database, Row } from './database.ts'
 import { mergeLabels } from './labels.ts'
-import { encodeLabels, storedOf } from './rows.ts'
+import type { Layout } from './layout.ts'
+import { dropImageRecord, keepImageRecord } from './records.ts'
+import { decoded, encodeLabels, storedOf } from './rows.ts'
 
 /** Image names in the root's database. */
-export function embeddedImages(database: Database): ImageStore {
+export function embeddedImages(database: Database, layout: Layout): ImageStore {
   const find = (name: string): Row | undefined => database.get('select * from images where name = ?', name)
   const get = (name: string): ImageRecord => {
     const row = find(name)
@@ -24,7 +26,7 @@ export function embeddedImages(database: Database): ImageStore {
     },
 
     async put(name, target, labels = {}): Promise<ImageRecord> {
-      return database.transaction(() => {
+      return await database.transaction(() => {
         const row = find(name)
         const merged = encodeLabels(mergeLabels(row === undefined ? {} : storedOf(row).labels, labels))
         const now = Date.now()
@@ -38,19 +40,25 @@ export function embeddedImages(database: Database): ImageStore {
           now,
           now,
         )
-        return get(name)
+        const record = get(name)
+        keepImageRecord(layout, record)
+        return record
       })
     },
 
     async remove(name): Promise<void> {
-      const gone = database.transaction(() => database.run('delete from images where name = ?', name))
+      const gone = await database.transaction(() => {
+        dropImageRecord(layout, name)
+        return database.run('delete from images where name = ?', name)
+      })
       if (gone === 0) throw notFound(name)
     },
   }
 }
 
-function recordOf(row: Row): ImageRecord {
-  return { name: String(row['name']), target: JSON.parse(String(row['target'])) as Descriptor, ...storedOf(row) }
+/** The image of a row of `images`. */
+export function recordOf(row: Row): ImageRecord {
+  return { name: String(row['name']), target: decoded<Descriptor>(row['target']), ...storedOf(row) }
 }
 
 function notFound(name: string): LayercastError {

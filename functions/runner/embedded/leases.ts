@@ -16,8 +16,8 @@ const EXPIRE_LABEL = 'containerd.io/gc.expire'
 const GRACE_MS = 60 * 60 * 1000
 
 /** Collects what leases held that ended a while ago. */
-export function collectEnded(database: Database, layout: Layout): Promise<void> {
-  return collect(database, layout, Date.now() - GRACE_MS)
+export async function collectEnded(database: Database, layout: Layout): Promise<void> {
+  await collect(database, layout, Date.now() - GRACE_MS)
 }
 
 /** Leases in the root's database. One that has ended is there for the collector alone, and its name is free again. */
@@ -30,7 +30,7 @@ export function embeddedLeases(database: Database, layout: Layout): Leases {
       // To the second, as containerd's collector reads it.
       const expireText = new Date(expires).toISOString().replace(/\.\d+Z$/, 'Z')
       const labels = checkLabels({ [EXPIRE_LABEL]: expireText, ...options.labels })
-      database.transaction(() => {
+      await database.transaction(() => {
         const found = database.get('select expires from leases where id = ?', id)
         if (found !== undefined && Number(found['expires']) > created) {
           throw new LayercastError('ALREADY_EXISTS', `lease ${quote(id)} exists already`, { detail: { lease: id } })
@@ -50,7 +50,7 @@ export function embeddedLeases(database: Database, layout: Layout): Leases {
 
     async hold(id, _snapshotter, names): Promise<void> {
       const hold = leaseHolder(database, id)
-      database.transaction(() => {
+      await database.transaction(() => {
         for (const name of names) hold('snapshot', name)
       })
     },
@@ -59,7 +59,7 @@ export function embeddedLeases(database: Database, layout: Layout): Leases {
       const now = Date.now()
       // Where the collector is to come now, the lease ended long enough ago.
       const ended = sync ? now - GRACE_MS : now
-      const gone = database.transaction(() =>
+      const gone = await database.transaction(() =>
         database.run('update leases set expires = ? where id = ? and expires > ?', ended, id, now),
       )
       if (gone === 0) {

@@ -29,6 +29,11 @@ export function ownedName(): string {
   return [process.pid, startOf('self'), pidNamespace(), random].join('.')
 }
 
+/** Whether a name is of the form that `ownedName` gives, with or without what SQLite puts behind it. */
+export function isOwnedName(name: string): boolean {
+  return /^\d+\.\d+\.\d+\.[\w-]{12}(?:-wal|-shm|-journal)?$/.test(name)
+}
+
 /** Whether the owner of a name is gone for sure. `modifiedAt` in milliseconds is when the file was last written. */
 export function isOrphan(name: string, modifiedAt: number): boolean {
   if (Date.now() - modifiedAt > DAY_MS) return true

@@ -1,3 +1,4 @@
+import { lstatSync, renameSync } from 'node:fs'
 import { LayercastError } from '../../image/errors.ts'
 import { quote } from '../../image/quote.ts'
 import type { Labels, Mount, SnapshotInfo, SnapshotKind, Snapshotter, Usage } from '../ports.ts'
@@ -6,6 +7,7 @@ import { checkLabels, mergeLabels } from './labels.ts'
 import { contentPath, snapshotPath, type Layout } from './layout.ts'
 import type { Hold } from './lease-holder.ts'
 import { describeMounts } from './mounts.ts'
+import { keepSnapshotRecord } from './records.ts'
 import { encodeLabels, storedOf } from './rows.ts'
 import { makeSnapshotDirectories } from './snapshot-directories.ts'
 import { discard, removeTree } from './sweep.ts'
@@ -47,67 +49,86 @@ export class EmbeddedSnapshotter implements Snapshotter {
     // Counted before the lock is taken: it can take long, and an active snapshot has one owner.
     const found = this.#find(key)
     const usage = found?.['kind'] === 'active' ? await diskUsage(contentPath(this.#layout, idOf(found))) : undefined
-    this.#unlessTaken([name], () => {
-      const row = this.#get(key)
-      if (row['kind'] !== 'active' || usage === undefined || idOf(row) !== idOf(found)) {
-        throw precondition(`snapshot ${quote(key)} is ${String(row['kind'])}, not active`, key)
-      }
-      const { parent = '' } = options
-      if (parent !== '' && parent !== row['parent_name']) {
-        throw precondition(`snapshot ${quote(key)} cannot be given the parent ${quote(parent)} at its commit`, key)
-      }
-      this.#hold('snapshot', name)
-      const now = Date.now()
-      this.#database.run(
-        `update snapshots set name = ?, kind = 'committed', labels = ?, size = ?, inodes = ?, created = ?, updated = ?
-         where id = ?`,
-        name,
-        kept,
-        usage.size,
-        usage.inodes,
-        now,
-        now,
-        idOf(row),
-      )
-    })
+    const replaced = await this.#unlessTaken(
+      () => (this.#findWhole(name) === undefined ? undefined : name),
+      () => {
+        const row = this.#get(key)
+        if (row['kind'] !== 'active' || usage === undefined || idOf(row) !== idOf(found)) {
+          throw precondition(`snapshot ${quote(key)} is ${String(row['kind'])}, not active`, key)
+        }
+        const { parent = '' } = options
+        if (parent !== '' && parent !== row['parent_name']) {
+          throw precondition(`snapshot ${quote(key)} cannot be given the parent ${quote(parent)} at its commit`, key)
+        }
+        const lost = this.#find(name)
+        const place = lost === undefined ? { id: idOf(row), replaced: undefined } : this.#takePlace(row, lost, name)
+        this.#hold('snapshot', name)
+        const now = Date.now()
+        this.#database.run(
+          `update snapshots set name = ?, kind = 'committed', labels = ?, size = ?, inodes = ?, created = ?, updated = ?
+           where id = ?`,
+          name,
+          kept,
+          usage.size,
+          usage.inodes,
+          now,
+          now,
+          place.id,
+        )
+        this.#keepRecord(this.#get(name))
+        return place.replaced
+      },
+    )
+    await removeTree(replaced)
   }
 
   async stat(key: string): Promise<SnapshotInfo> {
-    return infoOf(this.#get(key))
+    return infoOf(this.#getWhole(key))
   }
 
   async update(key: string, labels: Labels): Promise<SnapshotInfo> {
-    return this.#database.transaction(() => {
-      const row = this.#get(key)
+    return await this.#database.transaction(() => {
+      const row = this.#getWhole(key)
       const merged = encodeLabels(mergeLabels(storedOf(row).labels, labels))
       this.#database.run('update snapshots set labels = ?, updated = ? where id = ?', merged, Date.now(), idOf(row))
-      return infoOf(this.#get(key))
+      const changed = this.#get(key)
+      if (changed['kind'] === 'committed') this.#keepRecord(changed)
+      return infoOf(changed)
     })
   }
 
   async remove(key: string): Promise<void> {
-    const id = this.#database.transaction(() => {
+    // The directory goes before the row, which takes room that a full disk does not have: a row without a directory is
+    // one of a lost snapshot, on which nothing can be made any more, and goes now or at the next change.
+    const { id, place } = await this.#database.transaction(() => {
       const found = idOf(this.#get(key))
-      const children = this.#database.all('select name from snapshots where parent = ? order by id', found)
-      if (children.length > 0) {
-        throw precondition(`snapshot ${quote(key)} has children`, key, {
-          children: children.map((child) => child['name']),
-        })
-      }
-      this.#database.run('delete from snapshots where id = ?', found)
-      this.#database.run("delete from lease_resources where type = 'snapshot' and name = ?", key)
-      return found
+      this.#checkChildless(found, key)
+      return { id: found, place: discard(this.#layout, snapshotPath(this.#layout, found)) }
     })
-    // After the row: a directory without a row is cleared away at the next open, a row without one would stay.
-    await removeTree(discard(this.#layout, snapshotPath(this.#layout, id)))
+    await removeTree(place)
+    await this.#database.transaction(() => {
+      this.#checkChildless(id, key)
+      this.#database.run('delete from snapshots where id = ?', id)
+      this.#database.run("delete from lease_resources where type = 'snapshot' and name = ?", key)
+    })
   }
 
   async *list(): AsyncGenerator<SnapshotInfo> {
-    for (const row of this.#database.all(`${SELECT} order by s.id`)) yield infoOf(row)
+    const infos = this.#database.all(`${SELECT} order by s.id`).map((row) => ({ id: idOf(row), info: infoOf(row) }))
+    const lost = new Set<string>()
+    for (const { id, info } of infos) {
+      // A parent is always older than its children, so it came before.
+      if (lost.has(info.parent) || !this.#hasContent(id)) {
+        // Or removed just now.
+        if (this.#find(info.name) === undefined) continue
+        lost.add(info.name)
+        yield { ...info, lost: true }
+      } else yield info
+    }
   }
 
   async mounts(key: string): Promise<Mount[]> {
-    const row = this.#get(key)
+    const row = this.#getWhole(key)
     if (row['kind'] === 'committed') {
       throw precondition(`snapshot ${quote(key)} is committed; only an active one or a view has mounts`, key)
     }
@@ -117,13 +138,17 @@ export class EmbeddedSnapshotter implements Snapshotter {
   async usage(key: string): Promise<Usage> {
     const row = this.#get(key)
     if (row['kind'] === 'active') return diskUsage(contentPath(this.#layout, idOf(row)))
-    return { size: Number(row['size']), inodes: Number(row['inodes']) }
+    return usageOf(row)
   }
 
-  #create(kind: 'active' | 'view', key: string, parent: string, labels: Labels): Mount[] {
+  #create(kind: 'active' | 'view', key: string, parent: string, labels: Labels): Promise<Mount[]> {
     const kept = checkLabels(labels)
     const target = kept[TARGET_LABEL]
-    return this.#unlessTaken(target === undefined ? [key] : [target, key], () => {
+    const taken = (): string | undefined => {
+      if (target !== undefined && this.#findWhole(target) !== undefined) return target
+      return this.#find(key) === undefined ? undefined : key
+    }
+    return this.#unlessTaken(taken, () => {
       const below = parent === '' ? undefined : this.#committed(parent)
       this.#hold('snapshot', key)
       const now = Date.now()
@@ -141,15 +166,56 @@ export class EmbeddedSnapshotter implements Snapshotter {
     })
   }
 
+  /**
+   * Puts a layer that was made again where the lost one of its name was: what stands on that one stands on it again.
+   * @returns the number that it has now, and what lay there still, for `removeTree`
+   */
+  #takePlace(made: Row, lost: Row, name: string): { id: number; replaced: string | undefined } {
+    if (lost['kind'] !== 'committed' || lost['parent'] !== made['parent']) {
+      throw precondition(`snapshot ${quote(name)} is lost and stood on another one`, name)
+    }
+    const [from, id] = [idOf(made), idOf(lost)]
+    const replaced = discard(this.#layout, snapshotPath(this.#layout, id))
+    renameSync(snapshotPath(this.#layout, from), snapshotPath(this.#layout, id))
+    this.#database.run('delete from snapshots where id = ?', from)
+    return { id, replaced }
+  }
+
+  #keepRecord(row: Row): void {
+    const { kind: _, ...info } = infoOf(row)
+    keepSnapshotRecord(this.#layout, { ...info, ...usageOf(row), id: idOf(row) })
+  }
+
+  #checkChildless(id: number, key: string): void {
+    const children = this.#database.all('select name from snapshots where parent = ? order by id', id)
+    if (children.length === 0) return
+    throw precondition(`snapshot ${quote(key)} has children`, key, { children: children.map((child) => child['name']) })
+  }
+
   #mountsOf(row: Row): Mount[] {
-    const parents = this.#database.all(
-      `with recursive below (id, depth) as (
-         select parent, 1 from snapshots where id = ?
-         union all select s.parent, depth + 1 from snapshots s join below b on s.id = b.id
-       ) select id from below where id is not null order by depth`,
-      idOf(row),
+    const [, ...parents] = this.#chainOf(idOf(row))
+    return describeMounts(this.#layout, idOf(row), row['kind'] as SnapshotKind, parents)
+  }
+
+  /** The numbers of a snapshot and of those below it, the nearest first. */
+  #chainOf(id: number): number[] {
+    const rows = this.#database.all(
+      `with recursive chain (id, depth) as (
+         select ?, 0
+         union all select s.parent, depth + 1 from snapshots s join chain c on s.id = c.id where s.parent is not null
+       ) select id from chain order by depth`,
+      id,
     )
-    return describeMounts(this.#layout, idOf(row), row['kind'] as SnapshotKind, parents.map(idOf))
+    return rows.map(idOf)
+  }
+
+  #hasContent(id: number): boolean {
+    return lstatSync(contentPath(this.#layout, id), { throwIfNoEntry: false })?.isDirectory() === true
+  }
+
+  /** The number of the snapshot, of this one and those below, whose directory is gone. */
+  #lostIn(row: Row): number | undefined {
+    return this.#chainOf(idOf(row)).find((id) => !this.#hasContent(id))
   }
 
   #find(key: string): Row | undefined {
@@ -162,24 +228,35 @@ export class EmbeddedSnapshotter implements Snapshotter {
     return row
   }
 
+  /** The snapshot, where it and all below it have their directories. */
+  #findWhole(key: string): Row | undefined {
+    const row = this.#find(key)
+    return row === undefined || this.#lostIn(row) !== undefined ? undefined : row
+  }
+
+  #getWhole(key: string, which = ''): Row {
+    const row = this.#find(key)
+    if (row === undefined) throw notFound(this.name, key, which)
+    const lost = this.#lostIn(row)
+    if (lost !== undefined) throw lostSnapshot(this.name, key, snapshotPath(this.#layout, lost))
+    return row
+  }
+
   /** One transaction; ALREADY_EXISTS where a name is taken, and the lease then holds the snapshot that has it. */
-  #unlessTaken<T>(names: readonly string[], work: () => T): T {
-    const outcome = this.#database.transaction(() => {
-      const taken = names.find((name) => this.#find(name) !== undefined)
-      if (taken === undefined) return { result: work() }
-      this.#hold('snapshot', taken)
-      return { taken }
+  async #unlessTaken<T>(taken: () => string | undefined, work: () => T): Promise<T> {
+    const outcome = await this.#database.transaction(() => {
+      const name = taken()
+      if (name === undefined) return { result: work() }
+      this.#hold('snapshot', name)
+      return { name }
     })
     if ('result' in outcome) return outcome.result
-    const { taken } = outcome
-    throw new LayercastError('ALREADY_EXISTS', `snapshot ${quote(taken)} exists already`, {
-      detail: { snapshot: taken },
-    })
+    const { name } = outcome
+    throw new LayercastError('ALREADY_EXISTS', `snapshot ${quote(name)} exists already`, { detail: { snapshot: name } })
   }
 
   #committed(parent: string): number {
-    const row = this.#find(parent)
-    if (row === undefined) throw notFound(this.name, parent, 'parent ')
+    const row = this.#getWhole(parent, 'parent ')
     if (row['kind'] !== 'committed') {
       throw precondition(`parent snapshot ${quote(parent)} is ${String(row['kind'])}, not committed`, parent)
     }
@@ -189,6 +266,10 @@ export class EmbeddedSnapshotter implements Snapshotter {
 
 function idOf(row: Row | undefined): number {
   return Number(row?.['id'])
+}
+
+function usageOf(row: Row): Usage {
+  return { size: Number(row['size']), inodes: Number(row['inodes']) }
 }
 
 function infoOf(row: Row): SnapshotInfo {
@@ -205,6 +286,18 @@ function notFound(snapshotter: string, key: string, which = ''): LayercastError 
     fix: 'List the snapshots with `layercast snapshot ls`.',
     detail: { snapshotter, snapshot: key },
   })
+}
+
+/** It has a row, and what it names is not on the disk: for whoever asks that is as good as not being there. */
+function lostSnapshot(snapshotter: string, key: string, path: string): LayercastError {
+  return new LayercastError(
+    'SNAPSHOT_NOT_FOUND',
+    `snapshot ${quote(key)} of ${snapshotter} has lost its directory ${path}`,
+    {
+      fix: "Run 'layercast repair' on the image, which makes it again; 'layercast snapshot ls' shows which are lost.",
+      detail: { snapshotter, snapshot: key, path },
+    },
+  )
 }
 
 function precondition(message: string, key: string, detail: Record<string, unknown> = {}): LayercastError {
