@@ -56,6 +56,11 @@ export interface Snapshotter {
   remove(key: string): Promise<void>
   list(): AsyncIterable<SnapshotInfo>
   mounts(key: string): Promise<Mount[]>
+  /**
+   * Mounts that show a committed snapshot with no view of it being made, where none can be: on a read-only disk nobody
+   * takes it away meanwhile either. Undefined, or absent, where a view can.
+   */
+  peek?(name: string): Promise<Mount[] | undefined>
   usage(key: string): Promise<Usage>
 }
 

@@ -1,14 +1,23 @@
 import { execFile } from 'node:child_process'
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, statfs, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { openEmbedded } from '../../functions/runner/embedded/index.ts'
 import { errorOf, LAUNCHER, layercast, start, type Ran, type RunOptions } from '../cli/run.ts'
+import { wholeTree } from '../runner/embedded/whole-tree.ts'
 import { smallImage, withWrongDiffID } from '../runner/unpack/support/images.ts'
 import { all } from '../support/containerd/index.ts'
-import { digestOf, writeDockerArchive, writeOciArchive, writeOciLayout } from '../support/images/index.ts'
+import {
+  buildImage,
+  digestOf,
+  file,
+  writeDockerArchive,
+  writeOciArchive,
+  writeOciLayout,
+} from '../support/images/index.ts'
 
 const NAME = 'example.com/embedded:1'
 const isRoot = process.getuid?.() === 0
@@ -173,6 +182,153 @@ describe.skipIf(!isRoot)('layercast with no containerd (as root)', () => {
     expect((await run(['verify', NAME, '-s', 'overlayfs'])).status).toBe(0)
     expect(await nodeState()).toMatchObject({ leases: [] })
     expect(await readdir(join(root, 'trash'))).toEqual([])
+  })
+
+  test("a directory that is not layercast's is refused by every verb, and stays as it is", async () => {
+    const layout = join(directory, 'precious')
+    await cp(join(directory, 'layout'), layout, { recursive: true })
+    const before = wholeTree(layout)
+    for (const args of [
+      ['unpack', 'oci:.', '-s', 'overlayfs'],
+      ['image', 'import', 'oci:.'],
+      ['image', 'ls'],
+      ['snapshot', 'ls'],
+      ['snapshot', 'tree'],
+      ['snapshotter', 'ls'],
+      ['verify', NAME, '-s', 'overlayfs'],
+      ['repair', NAME, '-s', 'overlayfs'],
+      ['root', 'rebuild'],
+    ]) {
+      const ran = await layercast([...args, '--root', '.', '-o', 'json'], { cwd: layout })
+      expect([args, ran.status, errorOf(ran).code]).toEqual([args, 2, 'ROOT_FOREIGN'])
+    }
+    expect(wholeTree(layout)).toEqual(before)
+  })
+
+  test('verbs that look work on a read-only disk, and change nothing', async () => {
+    await unpacked()
+    const at = `${root}-ro`
+    await mkdir(at)
+    const call = promisify(execFile)
+    await call('mount', ['--bind', root, at])
+    try {
+      await call('mount', ['-o', 'remount,ro,bind', at])
+      const before = wholeTree(root)
+      for (const args of [
+        ['image', 'ls'],
+        ['snapshot', 'ls', '--usage'],
+        ['snapshot', 'tree'],
+        ['snapshotter', 'ls'],
+        ['plan', NAME, '-s', 'overlayfs'],
+        ['unpack', NAME, '-s', 'overlayfs', '--dry-run'],
+        ['unpack', source, '-s', 'overlayfs', '--reference', NAME, '--dry-run'],
+        ['verify', NAME, '-s', 'overlayfs'],
+        ['verify', NAME, '-s', 'overlayfs', '--deep', '--contents'],
+        ['verify', '--all', '--deep'],
+        ['repair', NAME, '-s', 'overlayfs', '--dry-run'],
+        ['repair', NAME, '-s', 'overlayfs', '--dry-run', '--deep'],
+        ['snapshot', 'rm', '-s', 'overlayfs', image.chainIDs.at(-1) ?? '', '--dry-run'],
+        ['root', 'rebuild'],
+        ['version'],
+      ]) {
+        const ran = await layercast([...args, '--root', at])
+        expect([args, ran.status, ran.stderr]).toEqual([args, 0, ''])
+      }
+      const ran = await layercast(['image', 'import', source, '--reference', NAME, '--root', at, '-o', 'json'])
+      expect([ran.status, errorOf(ran).code]).toEqual([1, 'SYSTEM_CALL_FAILED'])
+      expect(wholeTree(root)).toEqual(before)
+    } finally {
+      await call('umount', [at])
+    }
+  })
+
+  test('a database that is not whole stops every verb, and `root rebuild` makes it again', async () => {
+    await unpacked()
+    await writeFile(join(root, 'layercast.db'), '')
+    const before = wholeTree(root)
+    for (const args of [
+      ['image', 'ls'],
+      ['verify', NAME, '-s', 'overlayfs'],
+      ['unpack', source, '-s', 'overlayfs'],
+    ]) {
+      const ran = await run([...args, '-o', 'json'])
+      expect([args, ran.status, errorOf(ran)]).toMatchObject([
+        args,
+        1,
+        { code: 'DATABASE_DAMAGED', fix: expect.stringContaining(`layercast root rebuild --root ${root}`) as string },
+      ])
+    }
+    expect((await run(['root', 'rebuild', '--dry-run'])).stdout.toString()).toContain('would recover')
+    expect(wholeTree(root)).toEqual(before)
+    const rebuilt = await run(['root', 'rebuild'])
+    expect([rebuilt.status, rebuilt.stderr]).toEqual([0, ''])
+    expect(rebuilt.stdout.toString()).toContain('1 image, 5 blobs, 3 snapshots')
+    expect((await run(['verify', NAME, '-s', 'overlayfs', '--deep', '--contents'])).status).toBe(0)
+    expect((await run(['unpack', NAME, '-s', 'overlayfs'])).stdout.toString()).toContain('it was ready before')
+  })
+
+  test.each(['unpack', 'repair', 'repair --deep'])(
+    'a snapshot whose directory is gone is named, and made again by %s',
+    async (way) => {
+      await unpacked()
+      await rm(join(root, 'snapshots/2'), { recursive: true })
+      const [, middle = '', top = ''] = image.chainIDs
+      for (const deep of [[], ['--deep']]) {
+        const ran = await run(['verify', NAME, '-s', 'overlayfs', ...deep, '-o', 'json'])
+        expect([ran.status, errorOf(ran).code]).toEqual([5, 'VERIFICATION_FAILED'])
+        const { layers } = JSON.parse(ran.stdout.toString()) as {
+          layers: { chainID: string; problems: { code: string }[] }[]
+        }
+        expect(layers.flatMap(({ chainID, problems }) => problems.map(({ code }) => [chainID, code]))).toEqual([
+          [middle, 'SNAPSHOT_MISSING'],
+          [top, 'SNAPSHOT_MISSING'],
+        ])
+      }
+      expect((await run(['verify', '--all'])).status).toBe(5)
+      expect((await run(['snapshot', 'tree'])).stdout.toString()).toContain(
+        `${middle}  committed, its directory is lost`,
+      )
+      const dry = await run(['unpack', NAME, '-s', 'overlayfs', '--dry-run', '-o', 'json'])
+      expect(JSON.parse(dry.stdout.toString())).toMatchObject({ ready: false })
+      const [verb = '', ...rest] = way.split(' ')
+      const ran = await run([verb, NAME, '-s', 'overlayfs', ...rest])
+      expect([ran.status, ran.stderr]).toEqual([0, ''])
+      expect((await run(['verify', NAME, '-s', 'overlayfs', '--deep', '--contents'])).status).toBe(0)
+      expect(await readdir(join(root, 'snapshots'))).toEqual(['1', '2', '3'])
+    },
+  )
+
+  test('an unpack that fills the disk says which, and gives the half layer back', async () => {
+    await mkdir(root)
+    const call = promisify(execFile)
+    await call('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'tmpfs', root])
+    try {
+      // 2 MB as a blob, and once more than there is room for as a file.
+      const big = buildImage({
+        layers: [[file('big', randomBytes(2 << 20)), file('bigger', Buffer.alloc(8 << 20, 'x'))]],
+        compression: ['gzip'],
+      })
+      await writeOciLayout(big, join(directory, 'big'))
+      expect((await run(['image', 'import', `oci:${join(directory, 'big')}`, '--reference', NAME])).status).toBe(0)
+      const free = async (): Promise<number> => {
+        const { bavail, bsize } = await statfs(root)
+        return bavail * bsize
+      }
+      const before = await free()
+      const ran = await run(['unpack', NAME, '-s', 'overlayfs', '-o', 'json'])
+      expect([ran.status, errorOf(ran)]).toMatchObject([
+        1,
+        {
+          code: 'SYSTEM_CALL_FAILED',
+          message: expect.stringContaining(`the disk that holds ${root} is full`) as string,
+        },
+      ])
+      expect(await free()).toBeGreaterThan(before - 200_000)
+      expect(await readdir(join(root, 'snapshots'))).toEqual([])
+      expect(await nodeState()).toMatchObject({ snapshots: [], leases: [] })
+    } finally {
+      await call('umount', [root])
+    }
   })
 
   test('draws bars on a terminal, and ends a plan there with a newline', async () => {

@@ -52,6 +52,7 @@ export class Database {
   async transaction<T>(work: () => T): Promise<T> {
     this.#ready ??= this.#prepareForChange().catch((error: unknown) => {
       this.#ready = undefined
+      this.#disconnect()
       throw writeFailure(this.#layout, error)
     })
     await this.#ready
@@ -97,6 +98,10 @@ export class Database {
   close(): void {
     this.#closed = true
     this.#reader.close()
+    this.#disconnect()
+  }
+
+  #disconnect(): void {
     this.#statements.clear()
     this.#db?.close()
     this.#db = undefined

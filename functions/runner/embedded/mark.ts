@@ -37,9 +37,13 @@ export function rootState(layout: Layout): RootState {
   const names = namesIn(layout)
   if (names === undefined) return 'absent'
   const marked = isMarked(layout)
-  // The content first: a database that another process is making comes before the content that it names.
+  const there = (): RootState | undefined => (existsSync(layout.database) ? (marked ? 'whole' : 'unmarked') : undefined)
+  const before = there()
+  if (before !== undefined) return before
   const begun = names.every((name) => isNothing(layout, name, marked))
-  if (existsSync(layout.database)) return marked ? 'whole' : 'unmarked'
+  // Once more: the database of a process that is making the root comes before the content that it names.
+  const after = there()
+  if (after !== undefined) return after
   if (begun) return 'absent'
   if (marked) return 'headless'
   throw foreignRoot(layout)

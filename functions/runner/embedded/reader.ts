@@ -1,5 +1,5 @@
 /** Reads the database and leaves no trace of it: no lock files, no log, nothing that a read-only file system would refuse. */
-import { accessSync, constants, copyFileSync, mkdtempSync, rmSync, statSync } from 'node:fs'
+import { accessSync, constants, copyFileSync, lstatSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -7,7 +7,7 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { LayercastError } from '../../image/errors.ts'
 import type { Layout } from './layout.ts'
 import { cannotOpen } from './mark.ts'
-import { BUSY_MS, checkWhole, databaseFailure, pause } from './schema.ts'
+import { BUSY_MS, checkWhole, damaged, databaseFailure, pause } from './schema.ts'
 
 /** Coarser than the clock of any file system: a file that was written longer ago and looks the same is the same. */
 const TICK_MS = 25
@@ -110,9 +110,11 @@ function prepared({ db, statements }: Connection, sql: string): StatementSync {
   return statement
 }
 
-function look({ database }: Layout): Seen | undefined {
-  const main = statSync(database, { bigint: true, throwIfNoEntry: false })
+function look(layout: Layout): Seen | undefined {
+  const { database } = layout
+  const main = lstatSync(database, { bigint: true, throwIfNoEntry: false })
   if (main === undefined) return undefined
+  if (!main.isFile()) throw damaged(layout, 'it is not a file')
   const files = ['-wal', '-journal'].map((suffix) =>
     statSync(`${database}${suffix}`, { bigint: true, throwIfNoEntry: false }),
   )
@@ -181,7 +183,8 @@ function checked(layout: Layout, connection: Connection): Connection {
   }
 }
 
-function mayWrite({ root }: Layout): boolean {
+/** Whether this process may write there; a read-only file system says no to everyone. */
+export function mayWrite({ root }: Layout): boolean {
   try {
     accessSync(root, constants.W_OK)
     return true

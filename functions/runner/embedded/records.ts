@@ -2,7 +2,7 @@
  * What the database says of images, blobs and committed snapshots, once more beside them: from this a lost database is
  * made again. Each is one small file, replaced in one step, under the write lock of the change that it tells of.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { isDigest, type Digest } from '../../image/digest.ts'
 import type { ContentInfo, ImageRecord, Labels, SnapshotInfo, Usage } from '../ports.ts'
@@ -40,7 +40,14 @@ export function keepSnapshotRecord(layout: Layout, record: SnapshotRecord): void
 /** Which records there are, by the names of their files. */
 export function recordNames(layout: Layout, of: 'images' | 'blobs'): Set<string> {
   const path = join(layout.records, of)
-  return new Set(existsSync(path) ? readdirSync(path) : [])
+  return new Set(lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true ? readdirSync(path) : [])
+}
+
+/** Removes records by the names of their files; what has not a record's name is none of layercast's. */
+export function dropRecords(layout: Layout, of: 'images' | 'blobs', files: Iterable<string>): void {
+  for (const file of files) {
+    if (/^(?:sha\d+-)?[0-9a-f]{64,128}\.json$/.test(file)) rmSync(join(layout.records, of, file))
+  }
 }
 
 /** The images that records name. A file that is no record of one is passed over: `unreadable` is called with its path. */

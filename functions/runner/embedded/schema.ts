@@ -2,8 +2,9 @@
 import { linkSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { LayercastError } from '../../image/errors.ts'
+import { hasCode, LayercastError } from '../../image/errors.ts'
 import type { Layout } from './layout.ts'
+import { cannotOpen } from './mark.ts'
 import { ownedName } from './owner.ts'
 
 const SCHEMA_VERSION = 1
@@ -59,6 +60,7 @@ const TABLES = ['blobs', 'images', 'lease_resources', 'leases', 'snapshots']
 // Longer than any transaction of ours takes, so that many processes on one root wait for each other and do not fail.
 export const BUSY_MS = 60_000
 const SQLITE_BUSY = 5
+const SQLITE_READONLY = 8
 const SQLITE_CORRUPT = 11
 const SQLITE_FULL = 13
 const SQLITE_NOTADB = 26
@@ -155,22 +157,31 @@ export function damaged(layout: Layout, why: string, cause?: unknown): Layercast
 export function databaseFailure(layout: Layout, error: unknown): unknown {
   const code = sqliteCode(error)
   if (code === SQLITE_NOTADB || code === SQLITE_CORRUPT) return damaged(layout, (error as Error).message, error)
-  if (code === SQLITE_FULL) return diskFull(layout, error)
+  if (code === SQLITE_FULL) return diskFull(layout, error as Error)
+  if (code === SQLITE_READONLY) return cannotOpen(layout, error)
   return error
 }
 
 /** The error of a write that found no room, with the disk that is meant; any other as it is. */
 export function writeFailure(layout: Layout, error: unknown): unknown {
-  const errno = error instanceof Error && 'code' in error ? error.code : undefined
+  if (!(error instanceof Error)) return error
+  const detail = error instanceof LayercastError ? error.detail : {}
+  if (detail['root'] === layout.root) return error
+  const errno = detail['errno'] ?? ('code' in error ? error.code : undefined)
   return errno === 'ENOSPC' || errno === 'EDQUOT' ? diskFull(layout, error) : databaseFailure(layout, error)
 }
 
-function diskFull({ root }: Layout, cause: unknown): LayercastError {
-  return new LayercastError('SYSTEM_CALL_FAILED', `the disk that holds ${root} is full`, {
+function diskFull({ root }: Layout, cause: Error): LayercastError {
+  return new LayercastError('SYSTEM_CALL_FAILED', `the disk that holds ${root} is full: ${cause.message}`, {
     cause,
     fix: `Make room on it ('df -h ${root}', and -i for inodes), or choose another directory with --root; then run again.`,
     detail: { root, errno: 'ENOSPC' },
   })
+}
+
+/** Whether a write found no room. */
+export function isDiskFull(error: unknown): boolean {
+  return hasCode(error, 'SYSTEM_CALL_FAILED') && error.detail['errno'] === 'ENOSPC'
 }
 
 function sqliteCode(error: unknown): number | undefined {

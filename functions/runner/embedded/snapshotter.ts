@@ -7,9 +7,11 @@ import { checkLabels, mergeLabels } from './labels.ts'
 import { contentPath, snapshotPath, type Layout } from './layout.ts'
 import type { Hold } from './lease-holder.ts'
 import { describeMounts } from './mounts.ts'
+import { mayWrite } from './reader.ts'
 import { keepSnapshotRecord } from './records.ts'
 import { encodeLabels, storedOf } from './rows.ts'
 import { makeSnapshotDirectories } from './snapshot-directories.ts'
+import { isDiskFull } from './schema.ts'
 import { discard, removeTree } from './sweep.ts'
 import { diskUsage } from './usage.ts'
 
@@ -98,19 +100,40 @@ export class EmbeddedSnapshotter implements Snapshotter {
   }
 
   async remove(key: string): Promise<void> {
-    // The directory goes before the row, which takes room that a full disk does not have: a row without a directory is
-    // one of a lost snapshot, on which nothing can be made any more, and goes now or at the next change.
-    const { id, place } = await this.#database.transaction(() => {
-      const found = idOf(this.#get(key))
-      this.#checkChildless(found, key)
-      return { id: found, place: discard(this.#layout, snapshotPath(this.#layout, found)) }
-    })
-    await removeTree(place)
-    await this.#database.transaction(() => {
-      this.#checkChildless(id, key)
+    try {
+      const id = await this.#removeRow(key)
+      // After the row: a directory without a row is cleared away at the next change, a row without one would stay.
+      await removeTree(discard(this.#layout, snapshotPath(this.#layout, id)))
+    } catch (error) {
+      if (!isDiskFull(error)) throw error
+      await this.#removeContent(key)
+      await this.#removeRow(key)
+    }
+  }
+
+  async #removeRow(key: string): Promise<number> {
+    return await this.#database.transaction(() => {
+      const id = this.#removable(key)
       this.#database.run('delete from snapshots where id = ?', id)
       this.#database.run("delete from lease_resources where type = 'snapshot' and name = ?", key)
+      return id
     })
+  }
+
+  /**
+   * On a full disk the row cannot go, and the room is in the directory. A row without one is a lost snapshot's, on which
+   * nothing can be made any more; where that row stays, it goes at the next change.
+   */
+  async #removeContent(key: string): Promise<void> {
+    const place = this.#database.locked(() => discard(this.#layout, snapshotPath(this.#layout, this.#removable(key))))
+    await removeTree(place)
+  }
+
+  #removable(key: string): number {
+    const id = idOf(this.#get(key))
+    const children = this.#database.all('select name from snapshots where parent = ? order by id', id)
+    if (children.length === 0) return id
+    throw precondition(`snapshot ${quote(key)} has children`, key, { children: children.map((child) => child['name']) })
   }
 
   async *list(): AsyncGenerator<SnapshotInfo> {
@@ -133,6 +156,14 @@ export class EmbeddedSnapshotter implements Snapshotter {
       throw precondition(`snapshot ${quote(key)} is committed; only an active one or a view has mounts`, key)
     }
     return this.#mountsOf(row)
+  }
+
+  async peek(name: string): Promise<Mount[] | undefined> {
+    if (mayWrite(this.#layout)) return undefined
+    const row = this.#getWhole(name)
+    if (row['kind'] !== 'committed') throw precondition(`snapshot ${quote(name)} is not committed`, name)
+    const chain = this.#chainOf(idOf(row))
+    return describeMounts(this.#layout, idOf(row), 'view', chain)
   }
 
   async usage(key: string): Promise<Usage> {
@@ -184,12 +215,6 @@ export class EmbeddedSnapshotter implements Snapshotter {
   #keepRecord(row: Row): void {
     const { kind: _, ...info } = infoOf(row)
     keepSnapshotRecord(this.#layout, { ...info, ...usageOf(row), id: idOf(row) })
-  }
-
-  #checkChildless(id: number, key: string): void {
-    const children = this.#database.all('select name from snapshots where parent = ? order by id', id)
-    if (children.length === 0) return
-    throw precondition(`snapshot ${quote(key)} has children`, key, { children: children.map((child) => child['name']) })
   }
 
   #mountsOf(row: Row): Mount[] {

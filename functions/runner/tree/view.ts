@@ -23,6 +23,8 @@ export interface ViewOptions {
  */
 export async function withView<T>(options: ViewOptions, look: (directory: string) => Promise<T>): Promise<T> {
   const { backend, name, signal, emit } = options
+  const still = await backend.snapshotter(options.snapshotter).peek?.(name)
+  if (still !== undefined) return await withMounted(still, look)
   return await underLease(backend, { purpose: 'verify', signal, emit }, async (leased) => {
     const snapshotter = leased.snapshotter(options.snapshotter)
     const key = `layercast-verify-${randomBytes(9).toString('base64url')} ${name}`

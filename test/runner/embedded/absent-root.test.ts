@@ -1,11 +1,10 @@
-import { existsSync, mkdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import { Worker } from 'node:worker_threads'
 import { afterAll, describe, expect, test } from 'vitest'
 import { openEmbedded } from '../../../functions/runner/embedded/index.ts'
 import { collect } from '../conformance/subject.ts'
-import { makeBase } from './root.ts'
+import { faults, make, makeBase } from './root.ts'
 
 const base = makeBase()
 afterAll(() => rmSync(base, { recursive: true, force: true }))
@@ -67,11 +66,29 @@ describe('an embedded root that is not there', () => {
     }
   })
 
-  test('is waited for where another process is about to make it', async () => {
+  test('is made once where several make it at the same time', async () => {
     const root = join(base, 'at-once')
-    mkdirSync(root)
-    // The database while its maker has not come to write-ahead logging: held by a thread, since this one will wait.
-    const maker = new Worker(
+    const backends = await Promise.all(Array.from({ length: 5 }, () => openEmbedded({ root })))
+    try {
+      await Promise.all(backends.map((backend, n) => backend.leases.create({ id: `lease-${n}` })))
+      for (const backend of backends) expect(await collect(backend.leases.list())).toHaveLength(5)
+    } finally {
+      for (const backend of backends) await backend.close()
+    }
+    expect(readdirSync(join(root, 'ingest'))).toEqual([])
+  })
+
+  test('of before there were marks, begun by a process that was killed, is made whole', async () => {
+    const root = join(base, 'begun-before')
+    for (const name of ['ingest', 'blobs', 'snapshots', 'trash']) mkdirSync(join(root, name), { recursive: true })
+    await make(root)
+    expect(faults(root)).toEqual([])
+  })
+
+  test('waits where another process holds the write lock', async () => {
+    const root = join(base, 'held')
+    await make(root)
+    const holder = new Worker(
       `const { DatabaseSync } = require('node:sqlite')
        const { parentPort, workerData } = require('node:worker_threads')
        const db = new DatabaseSync(workerData)
@@ -81,10 +98,10 @@ describe('an embedded root that is not there', () => {
       { eval: true, workerData: join(root, 'layercast.db') },
     )
     const ended = new Promise((resolve) => {
-      maker.on('exit', resolve)
+      holder.on('exit', resolve)
     })
     await new Promise((resolve) => {
-      maker.once('message', resolve)
+      holder.once('message', resolve)
     })
     const backend = await openEmbedded({ root })
     try {
@@ -94,8 +111,5 @@ describe('an embedded root that is not there', () => {
       await backend.close()
       await ended
     }
-    const database = new DatabaseSync(join(root, 'layercast.db'), { readOnly: true })
-    expect(database.prepare('pragma journal_mode').get()).toEqual({ journal_mode: 'wal' })
-    database.close()
   })
 })

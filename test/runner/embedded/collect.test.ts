@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Digest } from '../../../functions/image/digest.ts'
 import { openEmbedded } from '../../../functions/runner/embedded/index.ts'
 import type { Backend } from '../../../functions/runner/ports.ts'
+import { make } from './root.ts'
 import { snapshotNames } from '../unpack/support/stores.ts'
 import { digestOf } from '../../support/images/index.ts'
 
@@ -141,15 +142,19 @@ describe('blobs', () => {
   })
 })
 
-test('what a lease held that ended without sync goes an hour later, when someone opens the root', async () => {
+test('what a lease held that ended without sync goes an hour later, when someone changes the root', async () => {
   const { id } = await backend.leases.create()
   await chainUnder(id, 'a')
   await backend.leases.delete(id)
-  await (await openEmbedded({ root })).close()
+  await make(root)
   expect(await snapshotNames(backend, 'overlayfs')).toEqual(['a'])
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 61 * 60 * 1000 })
   try {
-    await (await openEmbedded({ root })).close()
+    // A listing takes nothing away.
+    const reading = await openEmbedded({ root })
+    expect(await snapshotNames(reading, 'overlayfs')).toEqual(['a'])
+    await reading.close()
+    await make(root)
   } finally {
     vi.useRealTimers()
   }

@@ -68,10 +68,3 @@ test.each(['file', 'file/below'])('a root that cannot be a directory is named: %
   const opened = openEmbedded({ root: join(base, name) })
   await expect(opened).rejects.toMatchObject({ code: 'SYSTEM_CALL_FAILED', message: expect.stringContaining(name) })
 })
-
-test('a database that is none is named', async () => {
-  const root = join(base, 'garbage')
-  mkdirSync(root)
-  writeFileSync(join(root, 'layercast.db'), 'this is no database, however long it may be'.repeat(100))
-  await expect(openEmbedded({ root })).rejects.toMatchObject({ code: 'SYSTEM_CALL_FAILED' })
-})

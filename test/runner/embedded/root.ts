@@ -19,7 +19,11 @@ export function faults(root: string): string[] {
   // Whoever is killed before the database is there has made directories at most.
   if (!existsSync(join(root, 'layercast.db'))) {
     const files = existsSync(root) ? readdirSync(root, { recursive: true, withFileTypes: true }) : []
-    return files.filter((entry) => !entry.isDirectory()).map(({ name }) => `file ${name} has no database`)
+    return files
+      .filter(
+        (entry) => !entry.isDirectory() && entry.name !== 'layercast-root' && !entry.parentPath.endsWith('/ingest'),
+      )
+      .map(({ name }) => `file ${name} has no database`)
   }
   const database = new DatabaseSync(join(root, 'layercast.db'), { readOnly: true })
   try {
@@ -51,6 +55,18 @@ export function faults(root: string): string[] {
       }
     }
     wrong.push(...[...blobs.keys()].map((digest) => `blob ${String(digest)} has no file`))
+    for (const { id, kind } of snapshots) {
+      const recorded = existsSync(join(root, 'snapshots', String(id), 'snapshot.json'))
+      if (kind === 'committed' && !recorded) wrong.push(`snapshot ${id} has no record`)
+    }
+    for (const [table, key] of [
+      ['images', 'name'],
+      ['blobs', 'digest'],
+    ] as const) {
+      const rows = database.prepare(`select ${key} from ${table}`).all().length
+      const records = existsSync(join(root, 'records', table)) ? readdirSync(join(root, 'records', table)).length : 0
+      if (rows !== records) wrong.push(`${rows} ${table}, and ${records} records of them`)
+    }
     for (const place of ['ingest', 'trash']) {
       wrong.push(...readdirSync(join(root, place)).map((name) => `${place} holds ${name}`))
     }

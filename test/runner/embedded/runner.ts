@@ -26,7 +26,7 @@ function count(owner: object, ...names: string[]): void {
 }
 
 if (crashAt > 0) {
-  count(fs, 'mkdirSync', 'renameSync', 'chmodSync')
+  count(fs, 'mkdirSync', 'renameSync', 'chmodSync', 'linkSync', 'writeSync', 'writeFileSync', 'rmSync')
   count(promises, 'open', 'rm')
   count(DatabaseSync.prototype, 'exec')
   count(StatementSync.prototype, 'run')

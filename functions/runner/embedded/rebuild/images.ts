@@ -77,7 +77,8 @@ function documentOf(layout: Layout, { digest, size }: ContentInfo): Document | u
     return { descriptor: descriptorOf(descriptor), labels: manifestGcLabels(manifest), children }
   }
   const index = orUndefined(() => parseIndex(bytes))
-  if (index === undefined) return undefined
+  // Anything without `manifests` reads as an empty index, a config too.
+  if (index === undefined || index.manifests.length === 0) return undefined
   const children = index.manifests.map((child) => child.digest)
   return { descriptor: descriptorOf(index.descriptor), labels: indexGcLabels(index.manifests), children }
 }
