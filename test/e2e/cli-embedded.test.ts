@@ -13,7 +13,7 @@ import { all } from '../support/containerd/index.ts'
 import {
   buildImage,
   digestOf,
-  file,
+  file as fileOf,
   writeDockerArchive,
   writeOciArchive,
   writeOciLayout,
@@ -305,7 +305,7 @@ describe.skipIf(!isRoot)('layercast with no containerd (as root)', () => {
     try {
       // 2 MB as a blob, and once more than there is room for as a file.
       const big = buildImage({
-        layers: [[file('big', randomBytes(2 << 20)), file('bigger', Buffer.alloc(8 << 20, 'x'))]],
+        layers: [[fileOf('big', randomBytes(2 << 20)), fileOf('bigger', Buffer.alloc(8 << 20, 'x'))]],
         compression: ['gzip'],
       })
       await writeOciLayout(big, join(directory, 'big'))

@@ -47,8 +47,9 @@ export function configText({ config }: VerifyReport): string {
 /** What the comparison came to, in a line, and what it did not reach. */
 export function treeFields(tree: TreeReport): [string, string][] {
   const of = `${count(tree.entries, 'file')} of ${count(tree.compared, 'layer')}${tree.contents ? ', contents too' : ''}`
-  const result =
-    tree.compared === 0
+  const result = tree.lost
+    ? `not there: layer ${tree.lost.index + 1}, snapshot ${tree.lost.chainID}, has lost its directory${tree.lost.path === undefined ? '' : ` ${tree.lost.path}`}`
+    : tree.compared === 0
       ? 'not compared'
       : tree.ok
         ? `as the layers describe it (${of})`

@@ -14,6 +14,7 @@ import type { Emit } from '../unpack/types.ts'
 import { TreeComparison, type TreeDifference, type XattrDifference } from './compare.ts'
 import { foldLayer } from './expected.ts'
 import { Fold } from './fold.ts'
+import { lostOf } from './lost.ts'
 import { withView } from './view.ts'
 
 export interface CompareOptions {
@@ -38,6 +39,8 @@ export interface TreeReport {
   /** How many layers, from the base up, the tree that was compared is made of. */
   compared: number
   notCompared: NotCompared[]
+  /** A layer whose snapshot has no directory any more, so that no tree is there to be compared. */
+  lost?: { index: number; digest: Digest; chainID: Digest; path?: string }
   /** Files, directories and links that were looked at. */
   entries: number
   /** The first of them; `total` counts all. */
@@ -73,7 +76,13 @@ export async function compareTree(options: CompareOptions): Promise<TreeReport> 
   if (reach === 0) return empty
   const fold = new Fold({ contents })
   for (const layer of plan.layers.slice(0, reach)) await foldOne(options, fold, layer)
-  return { ...empty, ...(await compareAt(options, fold, reach)) }
+  try {
+    return { ...empty, ...(await compareAt(options, fold, reach)) }
+  } catch (error) {
+    const lost = lostLayer(plan, reach, error)
+    if (lost === undefined) throw error
+    return { ...empty, ok: false, compared: 0, lost }
+  }
 }
 
 /**
@@ -87,9 +96,26 @@ export async function lowestDamage(options: CompareOptions): Promise<number | un
   const fold = new Fold({ contents })
   for (const [index, layer] of plan.layers.slice(0, reach).entries()) {
     await foldOne(options, fold, layer)
-    if (!(await compareAt(options, fold, index + 1)).ok) return index
+    try {
+      if (!(await compareAt(options, fold, index + 1)).ok) return index
+    } catch (error) {
+      const lost = lostLayer(plan, index + 1, error)
+      if (lost === undefined) throw error
+      return lost.index
+    }
   }
   return undefined
+}
+
+/** The layer that an error says has lost its directory, of so many that were to be shown; undefined for other errors. */
+function lostLayer(plan: Plan, layers: number, error: unknown): TreeReport['lost'] {
+  const lost = lostOf(error)
+  if (lost === undefined) return undefined
+  const index = Math.max(0, layers - 1 - lost.below)
+  const layer = plan.layers[index]
+  if (layer === undefined) return undefined
+  const { descriptor, chainID } = layer
+  return { index, digest: descriptor.digest, chainID, ...(lost.path === undefined ? {} : { path: lost.path }) }
 }
 
 function checkHasTree(plan: Plan): void {

@@ -1,11 +1,12 @@
 /** The tree that a committed snapshot shows, mounted for as long as someone looks at it. */
 import { randomBytes } from 'node:crypto'
-import type { Backend } from '../ports.ts'
+import type { Backend, Mount, Snapshotter } from '../ports.ts'
 import { withMounted } from '../system/mounted.ts'
 import { cleanUp } from '../unpack/cleanup.ts'
 import { underLease } from '../unpack/lease.ts'
 import { removeIfThere } from '../unpack/snapshots.ts'
 import type { Emit } from '../unpack/types.ts'
+import { lostIn, lostSnapshot, saysLost } from './lost.ts'
 
 export interface ViewOptions {
   backend: Backend
@@ -18,7 +19,8 @@ export interface ViewOptions {
 
 /**
  * Runs `look` over a directory that shows the snapshot, read-only. View, mount and lease are gone afterwards, whatever
- * happens; those of a process that was killed go with the next one. Errors: SNAPSHOT_NOT_FOUND, SYSTEM_CALL_FAILED,
+ * happens; those of a process that was killed go with the next one. Errors: SNAPSHOT_NOT_FOUND (of which `lostOf` tells
+ * whether it is the directory that is gone), SYSTEM_CALL_FAILED,
  * FAILED_PRECONDITION (mounts that nobody but containerd can make), those of `look`.
  */
 export async function withView<T>(options: ViewOptions, look: (directory: string) => Promise<T>): Promise<T> {
@@ -31,11 +33,23 @@ export async function withView<T>(options: ViewOptions, look: (directory: string
     const remove = { what: `remove snapshot ${key}`, run: () => removeIfThere(snapshotter, key) }
     let result: T
     try {
-      result = await withMounted(await snapshotter.view(key, name, {}), look)
+      result = await withMounted(await viewOf(snapshotter, key, name), look)
     } catch (error) {
       throw await cleanUp(error, [remove])
     }
     await remove.run()
     return result
   })
+}
+
+async function viewOf(snapshotter: Snapshotter, key: string, name: string): Promise<Mount[]> {
+  let mounts: Mount[]
+  try {
+    mounts = await snapshotter.view(key, name, {})
+  } catch (error) {
+    throw saysLost(error) ? lostSnapshot(snapshotter.name, name, { below: 0 }, error) : error
+  }
+  const lost = lostIn(mounts)
+  if (lost !== undefined) throw lostSnapshot(snapshotter.name, name, lost)
+  return mounts
 }

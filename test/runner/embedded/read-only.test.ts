@@ -150,10 +150,10 @@ test('readers beside writers never see half of anything', async () => {
   const ended = Promise.all(
     writers.map((child) => new Promise<number | null>((resolve) => void child.on('close', resolve))),
   )
-  let done = false
-  void ended.then(() => (done = true))
+  const done = new AbortController()
+  void ended.then(() => done.abort())
   let last = 0
-  while (!done) {
+  while (!done.signal.aborted) {
     const reader = await openEmbedded({ root })
     const found = await collect(reader.leases.list())
     await reader.close()
