@@ -14,7 +14,7 @@ import type { Hold } from './lease-holder.ts'
 import { ownedName } from './owner.ts'
 import { dropBlobRecord, keepBlobRecord } from './records.ts'
 import { encodeLabels, storedOf } from './rows.ts'
-import { writeFailure } from './schema.ts'
+import { writeFailure } from './failures.ts'
 import { removeTree } from './sweep.ts'
 
 const READ_BYTES = 1 << 20

@@ -4,7 +4,8 @@ import { hasCode, LayercastError } from '../../image/errors.ts'
 import { makeTree, type Layout } from './layout.ts'
 import { cannotOpen, foreignRoot, looksLikeRoot, rootState, writeMark, type RootState } from './mark.ts'
 import { Reader } from './reader.ts'
-import { connect, createDatabase, damaged, databaseFailure, writeFailure } from './schema.ts'
+import { databaseFailure, databaseGone, writeFailure } from './failures.ts'
+import { connect, createDatabase } from './schema.ts'
 
 export type Row = Record<string, unknown>
 
@@ -125,7 +126,7 @@ export class Database {
   /** What the root is, its database found whole where it has one. */
   #look(): RootState {
     const state = rootState(this.#layout)
-    if (state === 'headless') throw damaged(this.#layout, 'it is gone')
+    if (state === 'headless') throw databaseGone(this.#layout)
     if (state === 'absent') return state
     try {
       if (this.#reader.query(() => true) === undefined) return this.#look()

@@ -9,7 +9,7 @@ import { layoutOf, type Layout } from './layout.ts'
 import { completeRecords } from './complete-records.ts'
 import { leaseHolder, noHolder, type Hold } from './lease-holder.ts'
 import { collectEnded, embeddedLeases } from './leases.ts'
-import { writeFailure } from './schema.ts'
+import { writeFailure } from './failures.ts'
 import { EmbeddedSnapshotter } from './snapshotter.ts'
 import { emptyTrash, sweep } from './sweep.ts'
 

@@ -45,7 +45,7 @@ export function rootState(layout: Layout): RootState {
   const after = there()
   if (after !== undefined) return after
   if (begun) return 'absent'
-  if (marked) return 'headless'
+  if (marked || looksLikeRoot(layout)) return 'headless'
   throw foreignRoot(layout)
 }
 
@@ -87,7 +87,7 @@ export function writeMark(layout: Layout): void {
 }
 
 /** Whether the mark is there, whole. */
-export function isMarked({ mark }: Layout): boolean {
+function isMarked({ mark }: Layout): boolean {
   return markText(mark) === MARK
 }
 

@@ -7,7 +7,8 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { LayercastError } from '../../image/errors.ts'
 import type { Layout } from './layout.ts'
 import { cannotOpen } from './mark.ts'
-import { BUSY_MS, checkWhole, damaged, databaseFailure, pause } from './schema.ts'
+import { damaged, databaseFailure } from './failures.ts'
+import { BUSY_MS, checkWhole, pause } from './schema.ts'
 
 /** Coarser than the clock of any file system: a file that was written longer ago and looks the same is the same. */
 const TICK_MS = 25

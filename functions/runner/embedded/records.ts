@@ -37,6 +37,10 @@ export function keepSnapshotRecord(layout: Layout, record: SnapshotRecord): void
   keep(layout, snapshotRecordPath(layout, record.id), { schema: SNAPSHOT, ...record })
 }
 
+export function dropSnapshotRecord(layout: Layout, id: number): void {
+  rmSync(snapshotRecordPath(layout, id), { force: true })
+}
+
 /** Which records there are, by the names of their files. */
 export function recordNames(layout: Layout, of: 'images' | 'blobs'): Set<string> {
   const path = join(layout.records, of)

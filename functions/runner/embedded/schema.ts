@@ -2,9 +2,9 @@
 import { linkSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { hasCode, LayercastError } from '../../image/errors.ts'
+import { LayercastError } from '../../image/errors.ts'
+import { damaged, databaseFailure, sqliteCode } from './failures.ts'
 import type { Layout } from './layout.ts'
-import { cannotOpen } from './mark.ts'
 import { ownedName } from './owner.ts'
 
 const SCHEMA_VERSION = 1
@@ -60,10 +60,6 @@ const TABLES = ['blobs', 'images', 'lease_resources', 'leases', 'snapshots']
 // Longer than any transaction of ours takes, so that many processes on one root wait for each other and do not fail.
 export const BUSY_MS = 60_000
 const SQLITE_BUSY = 5
-const SQLITE_READONLY = 8
-const SQLITE_CORRUPT = 11
-const SQLITE_FULL = 13
-const SQLITE_NOTADB = 26
 
 /**
  * Makes the root's database, with what `fill` puts in, unless another process is first. It comes to its place whole: a
@@ -143,50 +139,6 @@ export function checkWhole(db: DatabaseSync, layout: Layout): void {
 
 function applicationOf(db: DatabaseSync): number {
   return Number(db.prepare('pragma application_id').get()?.['application_id'])
-}
-
-export function damaged(layout: Layout, why: string, cause?: unknown): LayercastError {
-  return new LayercastError('DATABASE_DAMAGED', `${layout.database} is damaged: ${why}. Nothing was changed.`, {
-    fix: `Run 'layercast root rebuild --root ${layout.root}', which makes it again from what lies there.`,
-    detail: { root: layout.root, database: layout.database },
-    ...(cause === undefined ? {} : { cause }),
-  })
-}
-
-/** An error of SQLite's as what it means to the user; any other as it is. */
-export function databaseFailure(layout: Layout, error: unknown): unknown {
-  const code = sqliteCode(error)
-  if (code === SQLITE_NOTADB || code === SQLITE_CORRUPT) return damaged(layout, (error as Error).message, error)
-  if (code === SQLITE_FULL) return diskFull(layout, error as Error)
-  if (code === SQLITE_READONLY) return cannotOpen(layout, error)
-  return error
-}
-
-/** The error of a write that found no room, with the disk that is meant; any other as it is. */
-export function writeFailure(layout: Layout, error: unknown): unknown {
-  if (!(error instanceof Error)) return error
-  const detail = error instanceof LayercastError ? error.detail : {}
-  if (detail['root'] === layout.root) return error
-  const errno = detail['errno'] ?? ('code' in error ? error.code : undefined)
-  return errno === 'ENOSPC' || errno === 'EDQUOT' ? diskFull(layout, error) : databaseFailure(layout, error)
-}
-
-function diskFull({ root }: Layout, cause: Error): LayercastError {
-  return new LayercastError('SYSTEM_CALL_FAILED', `the disk that holds ${root} is full: ${cause.message}`, {
-    cause,
-    fix: `Make room on it ('df -h ${root}', and -i for inodes), or choose another directory with --root; then run again.`,
-    detail: { root, errno: 'ENOSPC' },
-  })
-}
-
-/** Whether a write found no room. */
-export function isDiskFull(error: unknown): boolean {
-  return hasCode(error, 'SYSTEM_CALL_FAILED') && error.detail['errno'] === 'ENOSPC'
-}
-
-function sqliteCode(error: unknown): number | undefined {
-  // The upper bits say why.
-  return error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : undefined
 }
 
 /**

@@ -1,4 +1,4 @@
-import { lstatSync, renameSync } from 'node:fs'
+import { renameSync } from 'node:fs'
 import { LayercastError } from '../../image/errors.ts'
 import { quote } from '../../image/quote.ts'
 import type { Labels, Mount, SnapshotInfo, SnapshotKind, Snapshotter, Usage } from '../ports.ts'
@@ -6,12 +6,14 @@ import type { Database, Row } from './database.ts'
 import { checkLabels, mergeLabels } from './labels.ts'
 import { contentPath, snapshotPath, type Layout } from './layout.ts'
 import type { Hold } from './lease-holder.ts'
+import { chainOf, hasContent, lostIn } from './lost.ts'
 import { describeMounts } from './mounts.ts'
 import { mayWrite } from './reader.ts'
-import { keepSnapshotRecord } from './records.ts'
+import { dropSnapshotRecord, keepSnapshotRecord } from './records.ts'
 import { encodeLabels, storedOf } from './rows.ts'
+import { lostSnapshot, notFound, precondition } from './snapshot-errors.ts'
 import { makeSnapshotDirectories } from './snapshot-directories.ts'
-import { isDiskFull } from './schema.ts'
+import { isDiskFull } from './failures.ts'
 import { discard, removeTree } from './sweep.ts'
 import { diskUsage } from './usage.ts'
 
@@ -51,7 +53,7 @@ export class EmbeddedSnapshotter implements Snapshotter {
     // Counted before the lock is taken: it can take long, and an active snapshot has one owner.
     const found = this.#find(key)
     const usage = found?.['kind'] === 'active' ? await diskUsage(contentPath(this.#layout, idOf(found))) : undefined
-    const replaced = await this.#unlessTaken(
+    const committing = this.#unlessTaken(
       () => (this.#findWhole(name) === undefined ? undefined : name),
       () => {
         const row = this.#get(key)
@@ -81,6 +83,11 @@ export class EmbeddedSnapshotter implements Snapshotter {
         return place.replaced
       },
     )
+    const replaced = await committing.catch((error: unknown) => {
+      // What was not committed says so nowhere.
+      if (this.#find(key)?.['kind'] === 'active') dropSnapshotRecord(this.#layout, idOf(found))
+      throw error
+    })
     await removeTree(replaced)
   }
 
@@ -141,7 +148,7 @@ export class EmbeddedSnapshotter implements Snapshotter {
     const lost = new Set<string>()
     for (const { id, info } of infos) {
       // A parent is always older than its children, so it came before.
-      if (lost.has(info.parent) || !this.#hasContent(id)) {
+      if (lost.has(info.parent) || !hasContent(this.#layout, id)) {
         // Or removed just now.
         if (this.#find(info.name) === undefined) continue
         lost.add(info.name)
@@ -162,7 +169,7 @@ export class EmbeddedSnapshotter implements Snapshotter {
     if (mayWrite(this.#layout)) return undefined
     const row = this.#getWhole(name)
     if (row['kind'] !== 'committed') throw precondition(`snapshot ${quote(name)} is not committed`, name)
-    const chain = this.#chainOf(idOf(row))
+    const chain = chainOf(this.#database, idOf(row))
     return describeMounts(this.#layout, idOf(row), 'view', chain)
   }
 
@@ -218,29 +225,8 @@ export class EmbeddedSnapshotter implements Snapshotter {
   }
 
   #mountsOf(row: Row): Mount[] {
-    const [, ...parents] = this.#chainOf(idOf(row))
+    const [, ...parents] = chainOf(this.#database, idOf(row))
     return describeMounts(this.#layout, idOf(row), row['kind'] as SnapshotKind, parents)
-  }
-
-  /** The numbers of a snapshot and of those below it, the nearest first. */
-  #chainOf(id: number): number[] {
-    const rows = this.#database.all(
-      `with recursive chain (id, depth) as (
-         select ?, 0
-         union all select s.parent, depth + 1 from snapshots s join chain c on s.id = c.id where s.parent is not null
-       ) select id from chain order by depth`,
-      id,
-    )
-    return rows.map(idOf)
-  }
-
-  #hasContent(id: number): boolean {
-    return lstatSync(contentPath(this.#layout, id), { throwIfNoEntry: false })?.isDirectory() === true
-  }
-
-  /** The number of the snapshot, of this one and those below, whose directory is gone. */
-  #lostIn(row: Row): number | undefined {
-    return this.#chainOf(idOf(row)).find((id) => !this.#hasContent(id))
   }
 
   #find(key: string): Row | undefined {
@@ -256,13 +242,13 @@ export class EmbeddedSnapshotter implements Snapshotter {
   /** The snapshot, where it and all below it have their directories. */
   #findWhole(key: string): Row | undefined {
     const row = this.#find(key)
-    return row === undefined || this.#lostIn(row) !== undefined ? undefined : row
+    return row === undefined || lostIn(this.#database, this.#layout, idOf(row)) !== undefined ? undefined : row
   }
 
   #getWhole(key: string, which = ''): Row {
     const row = this.#find(key)
     if (row === undefined) throw notFound(this.name, key, which)
-    const lost = this.#lostIn(row)
+    const lost = lostIn(this.#database, this.#layout, idOf(row))
     if (lost !== undefined) throw lostSnapshot(this.name, key, snapshotPath(this.#layout, lost))
     return row
   }
@@ -304,27 +290,4 @@ function infoOf(row: Row): SnapshotInfo {
     kind: row['kind'] as SnapshotKind,
     ...storedOf(row),
   }
-}
-
-function notFound(snapshotter: string, key: string, which = ''): LayercastError {
-  return new LayercastError('SNAPSHOT_NOT_FOUND', `${which}snapshot ${quote(key)} is not in ${snapshotter}`, {
-    fix: 'List the snapshots with `layercast snapshot ls`.',
-    detail: { snapshotter, snapshot: key },
-  })
-}
-
-/** It has a row, and what it names is not on the disk: for whoever asks that is as good as not being there. */
-function lostSnapshot(snapshotter: string, key: string, path: string): LayercastError {
-  return new LayercastError(
-    'SNAPSHOT_NOT_FOUND',
-    `snapshot ${quote(key)} of ${snapshotter} has lost its directory ${path}`,
-    {
-      fix: "Run 'layercast repair' on the image, which makes it again; 'layercast snapshot ls' shows which are lost.",
-      detail: { snapshotter, snapshot: key, path },
-    },
-  )
-}
-
-function precondition(message: string, key: string, detail: Record<string, unknown> = {}): LayercastError {
-  return new LayercastError('FAILED_PRECONDITION', message, { detail: { snapshot: key, ...detail } })
 }

@@ -3,12 +3,12 @@ import { lstatSync, mkdirSync, renameSync } from 'node:fs'
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import type { Digest } from '../../../image/digest.ts'
-import { hasCode } from '../../../image/errors.ts'
+import { hasCode, LayercastError } from '../../../image/errors.ts'
 import type { ContentInfo, Labels } from '../../ports.ts'
 import { Database } from '../database.ts'
-import { layoutOf, makeTree, type Layout } from '../layout.ts'
+import { blobRecordPath, imageRecordPath, layoutOf, makeTree, type Layout } from '../layout.ts'
 import { encodeLabels } from '../rows.ts'
-import { writeMark } from '../mark.ts'
+import { rootState, writeMark } from '../mark.ts'
 import { createDatabase } from '../schema.ts'
 import { findBlobs, type FoundBlobs } from './blobs.ts'
 import { findImages, type FoundImages } from './images.ts'
@@ -25,7 +25,7 @@ export interface RebuildOptions {
 
 export interface Rebuilt {
   root: string
-  /** The database is whole, so that there is nothing to rebuild. */
+  /** The database is whole: nothing is looked at, and nothing done. */
   whole: boolean
   dryRun: boolean
   /** What was wrong. */
@@ -44,7 +44,7 @@ export interface Rebuilt {
  * Makes the database of a root again where it is damaged or gone. Blobs count whose bytes have the digest of their name;
  * snapshots that were committed, by the record that lies with each, and whose parents are there; images by their records,
  * by the old database as far as it can be read, and by manifests that nothing names. The old database and all that is not
- * taken over is moved to a directory below `set-aside`. Safe to kill and to run again. ROOT_FOREIGN, FAILED_PRECONDITION
+ * taken over is moved to a directory below `set-aside`. Safe to kill and to run again. NOT_FOUND, ROOT_FOREIGN, FAILED_PRECONDITION
  * (a newer layercast's), SYSTEM_CALL_FAILED, ABORTED.
  */
 export async function rebuildRoot(options: RebuildOptions): Promise<Rebuilt> {
@@ -82,15 +82,19 @@ export async function rebuildRoot(options: RebuildOptions): Promise<Rebuilt> {
   }
 }
 
-/** What is wrong with the database; undefined where it is whole, or where there is no root yet. */
+/** What is wrong with the database; undefined where it is whole. NOT_FOUND where there is no root. */
 function damageOf(layout: Layout): string | undefined {
   try {
     Database.open(layout).close()
-    return undefined
   } catch (error) {
-    if (hasCode(error, 'DATABASE_DAMAGED')) return error.message.replace(' Nothing was changed.', '')
+    if (hasCode(error, 'DATABASE_DAMAGED')) return String(error.detail['damage'] ?? error.message)
     throw error
   }
+  if (rootState(layout) !== 'absent') return undefined
+  throw new LayercastError('NOT_FOUND', `there is no root of layercast's at ${layout.root}`, {
+    fix: 'Name one with --root.',
+    detail: { root: layout.root },
+  })
 }
 
 /** The step that changes something: what is not taken over goes aside, and the new database comes to its place. */
@@ -101,9 +105,13 @@ function replace(layout: Layout, blobs: FoundBlobs, snapshots: FoundSnapshots, i
   mkdirSync(place, { recursive: true, mode: 0o700 })
   // The database first: from here on there is none, which a run after a kill finds as it was found now.
   for (const suffix of ['', '-wal', '-shm', '-journal']) move(layout, `${layout.database}${suffix}`, place)
-  for (const { path } of blobs.damaged) move(layout, path, place)
+  for (const { path, digest } of blobs.damaged) {
+    move(layout, path, place)
+    move(layout, blobRecordPath(layout, digest), place)
+  }
   for (const { path } of snapshots.lost) move(layout, path, place)
   for (const path of images.unreadable) move(layout, path, place)
+  for (const { name } of images.lost) move(layout, imageRecordPath(layout, name), place)
   createDatabase(layout, (db) => fill(db, blobs, snapshots, images))
   return place
 }
