@@ -57,10 +57,10 @@ export interface Snapshotter {
   list(): AsyncIterable<SnapshotInfo>
   mounts(key: string): Promise<Mount[]>
   /**
-   * Mounts that show a committed snapshot with no view of it being made, where none can be: on a read-only disk nobody
-   * takes it away meanwhile either. Undefined, or absent, where a view can.
+   * Mounts that show a committed snapshot with no view of it being made, so that a look changes nothing; absent where a
+   * view is the only way. Nothing keeps the snapshot meanwhile: after the look the same call says whether it is still there.
    */
-  peek?(name: string): Promise<Mount[] | undefined>
+  peek?(name: string): Promise<Mount[]>
   usage(key: string): Promise<Usage>
 }
 

@@ -185,7 +185,7 @@ function checked(layout: Layout, connection: Connection): Connection {
 }
 
 /** Whether this process may write there; a read-only file system says no to everyone. */
-export function mayWrite({ root }: Layout): boolean {
+function mayWrite({ root }: Layout): boolean {
   try {
     accessSync(root, constants.W_OK)
     return true

@@ -8,7 +8,6 @@ import { contentPath, snapshotPath, type Layout } from './layout.ts'
 import type { Hold } from './lease-holder.ts'
 import { chainOf, hasContent, lostIn } from './lost.ts'
 import { describeMounts } from './mounts.ts'
-import { mayWrite } from './reader.ts'
 import { dropSnapshotRecord, keepSnapshotRecord } from './records.ts'
 import { encodeLabels, storedOf } from './rows.ts'
 import { lostSnapshot, notFound, precondition } from './snapshot-errors.ts'
@@ -165,8 +164,7 @@ export class EmbeddedSnapshotter implements Snapshotter {
     return this.#mountsOf(row)
   }
 
-  async peek(name: string): Promise<Mount[] | undefined> {
-    if (mayWrite(this.#layout)) return undefined
+  async peek(name: string): Promise<Mount[]> {
     const row = this.#getWhole(name)
     if (row['kind'] !== 'committed') throw precondition(`snapshot ${quote(name)} is not committed`, name)
     const chain = chainOf(this.#database, idOf(row))

@@ -1,5 +1,6 @@
 /** The tree that a committed snapshot shows, mounted for as long as someone looks at it. */
 import { randomBytes } from 'node:crypto'
+import { LayercastError } from '../../image/errors.ts'
 import type { Backend, Mount, Snapshotter } from '../ports.ts'
 import { withMounted } from '../system/mounted.ts'
 import { cleanUp } from '../unpack/cleanup.ts'
@@ -18,15 +19,16 @@ export interface ViewOptions {
 }
 
 /**
- * Runs `look` over a directory that shows the snapshot, read-only. View, mount and lease are gone afterwards, whatever
+ * Runs `look` over a directory that shows the snapshot, read-only. Where no view is needed none is made; else view, mount and lease are gone afterwards, whatever
  * happens; those of a process that was killed go with the next one. Errors: SNAPSHOT_NOT_FOUND (of which `lostOf` tells
  * whether it is the directory that is gone), SYSTEM_CALL_FAILED,
  * FAILED_PRECONDITION (mounts that nobody but containerd can make), those of `look`.
  */
 export async function withView<T>(options: ViewOptions, look: (directory: string) => Promise<T>): Promise<T> {
   const { backend, name, signal, emit } = options
-  const still = await backend.snapshotter(options.snapshotter).peek?.(name)
-  if (still !== undefined) return await withMounted(still, look)
+  const snapshots = backend.snapshotter(options.snapshotter)
+  const peeked = await snapshots.peek?.(name)
+  if (peeked !== undefined) return await withPeek(snapshots, name, peeked, look)
   return await underLease(backend, { purpose: 'verify', signal, emit }, async (leased) => {
     const snapshotter = leased.snapshotter(options.snapshotter)
     const key = `layercast-verify-${randomBytes(9).toString('base64url')} ${name}`
@@ -40,6 +42,28 @@ export async function withView<T>(options: ViewOptions, look: (directory: string
     await remove.run()
     return result
   })
+}
+
+/** What was seen of a snapshot counts only if it was there to the end: SNAPSHOT_NOT_FOUND otherwise. */
+async function withPeek<T>(
+  snapshotter: Snapshotter,
+  name: string,
+  mounts: readonly Mount[],
+  look: (directory: string) => Promise<T>,
+): Promise<T> {
+  const outcome = await withMounted(mounts, look).then(
+    (value) => ({ value }),
+    (error: unknown) => ({ error }),
+  )
+  const after = await snapshotter.peek?.(name)
+  if (JSON.stringify(after) !== JSON.stringify(mounts)) {
+    throw new LayercastError('SNAPSHOT_NOT_FOUND', `snapshot ${name} was made again while it was looked at`, {
+      fix: 'Run the same command again.',
+      detail: { snapshotter: snapshotter.name, snapshot: name },
+    })
+  }
+  if ('error' in outcome) throw outcome.error
+  return outcome.value
 }
 
 async function viewOf(snapshotter: Snapshotter, key: string, name: string): Promise<Mount[]> {
