@@ -1,4 +1,6 @@
+import { spawnSync } from 'node:child_process'
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -273,6 +275,46 @@ describe('a rebuild', () => {
     expect(await rebuildRoot({ root })).toMatchObject({ snapshots: 2, blobs: 3 })
     expect(existsSync(join(root, 'set-aside/then/layercast.db'))).toBe(true)
   })
+
+  test('that was killed at any of its steps is taken up by the next, and loses nothing', async () => {
+    const index = JSON.stringify(join(import.meta.dirname, '../../../functions/runner/embedded/rebuild/index.ts'))
+    const before = (await content()) as { snapshots: object[] }
+    truncateSync(database(), 0)
+    const pristine = `${root}-pristine`
+    cpSync(root, pristine, { recursive: true })
+    let killed = 0
+    for (let at = 1; ; at++) {
+      const script = `
+        import fs from 'node:fs'
+        import { syncBuiltinESMExports } from 'node:module'
+        let steps = 0
+        for (const name of ['mkdirSync', 'renameSync', 'linkSync', 'writeSync', 'rmSync']) {
+          const original = fs[name]
+          fs[name] = (...values) => {
+            if (++steps === ${at}) process.kill(process.pid, 'SIGKILL')
+            return original(...values)
+          }
+        }
+        syncBuiltinESMExports()
+        const { rebuildRoot } = await import(${index})
+        await rebuildRoot({ root: ${JSON.stringify(root)} })
+      `
+      const { signal, status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script])
+      if (signal === null) {
+        expect([status, stderr.toString()]).toEqual([0, ''])
+        break
+      }
+      killed++
+      await rebuildRoot({ root })
+      expect(await content(), `killed at step ${at}`).toMatchObject({
+        ...before,
+        snapshots: before.snapshots.slice(0, 2),
+      })
+      rmSync(root, { recursive: true })
+      cpSync(pristine, root, { recursive: true })
+    }
+    expect(killed).toBeGreaterThan(6)
+  }, 60_000)
 
   test('is told of by those who have the old one open, and nothing of theirs gets lost', async () => {
     const other = await openEmbedded({ root })
