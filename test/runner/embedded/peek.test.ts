@@ -31,7 +31,7 @@ describe.skipIf(process.getuid?.() !== 0)('a look into an embedded snapshot (as 
   })
 
   test('counts where the snapshot stayed', async () => {
-    await look(async () => undefined)
+    await expect(look(async () => undefined)).resolves.toBeUndefined()
   })
 
   test.each([
