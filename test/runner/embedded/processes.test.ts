@@ -48,7 +48,7 @@ describe('an embedded root', () => {
       rmSync(root, { recursive: true })
     }
     expect(crashes).toBeGreaterThan(40)
-  }, 180_000)
+  }, 300_000)
 
   test('serves several processes at once, from its very beginning', async () => {
     const root = join(base, 'shared')
