@@ -96,7 +96,7 @@ async function compose(): Promise<string[]> {
 async function planOnWorker(image: Awaited<ReturnType<typeof inspect>>): Promise<ReturnType<typeof plan>> {
   const data = join(place, 'server')
   const started = performance.now()
-  const server = await serve({ root: data })
+  const server = await serve({ root: data, openPlanner: true })
   try {
     const up = performance.now()
     const { reference, manifest, mediaType, config } = image

@@ -1,12 +1,14 @@
 import { DatabaseSync } from 'node:sqlite'
 import { LayercastError } from '../image/errors.ts'
+import { withPrivateUmask } from './private-files.ts'
 
 /**
  * Keeps a directory for one server: two fleet objects over one database would each give generations. The lock is SQLite's
  * on a file, which the system lets go when the process ends, however it ends. FAILED_PRECONDITION if another holds it.
  */
 export function lockDirectory(root: string, file: string): { release: () => void } {
-  const database = new DatabaseSync(file, { timeout: 0 })
+  // The empty file is for its owner alone from the first: whoever could open it could hold it locked.
+  const database = withPrivateUmask(() => new DatabaseSync(file, { timeout: 0 }))
   try {
     database.exec('BEGIN EXCLUSIVE')
   } catch (error) {

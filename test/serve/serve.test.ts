@@ -44,15 +44,14 @@ async function operatorOf(server: Served) {
 }
 
 describe('serve', { timeout: 60_000 }, () => {
-  test('plans over HTTP with the very bytes that the library gives, open to this machine', async () => {
+  test('plans over HTTP with the very bytes that the library gives', async () => {
     const server = await start()
-    const client = createClient({ server: server.url })
+    const client = await operatorOf(server)
     const { manifest, config } = testImage(1)
     const request = { reference, manifest, config, snapshotter: 'nydus' }
     const planned = await client.plan(request)
     expect(Buffer.from(planned.bytes)).toEqual(Buffer.from(plan(request).bytes))
     expect((await client.getPlan(planned.digest)).bytes).toEqual(planned.bytes)
-    await expect(client.nodes()).rejects.toMatchObject({ code: 'TOKEN_MISSING' })
   })
 
   test('keeps its data, its token and its generations over a restart', async () => {
@@ -85,14 +84,14 @@ describe('serve', { timeout: 60_000 }, () => {
     expect(await readFile(server.operatorTokenFile, 'utf8')).toMatch(/^lc_operator_[a-z0-9]+_[\w-]{43}\n$/)
   })
 
-  test('asks for a token even to plan, where it is told to or others can reach it', async () => {
-    const server = await start({ openPlanner: false })
+  test('asks for a token even to plan, unless it is told not to', async () => {
+    const server = await start()
     await expect(createClient({ server: server.url }).snapshotters()).rejects.toMatchObject({ code: 'TOKEN_MISSING' })
     expect((await (await operatorOf(server)).snapshotters()).profiles.length).toBeGreaterThan(5)
     await stop(server)
-    const open = await start({ host: '0.0.0.0' })
-    const here = `http://127.0.0.1:${new URL(open.url).port}`
-    await expect(createClient({ server: here }).snapshotters()).rejects.toMatchObject({ code: 'TOKEN_MISSING' })
+    const open = await start({ openPlanner: true })
+    expect((await createClient({ server: open.url }).snapshotters()).profiles.length).toBeGreaterThan(5)
+    await expect(createClient({ server: open.url }).nodes()).rejects.toMatchObject({ code: 'TOKEN_MISSING' })
   })
 
   test('says that a port is taken', async () => {
