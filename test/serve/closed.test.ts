@@ -157,6 +157,9 @@ describe('what browsers reach', { timeout: 60_000 }, () => {
       `127.0.0.1.evil.example:${port}`,
       '192.0.2.1',
       'localhost.',
+      'a@127.0.0.1',
+      '127.0.0.1, a',
+      '127.0.0.1:99999',
     ]) {
       for (const at of ['/healthz', '/v1/snapshotters', '/none']) {
         expect([host, await ask(server, { path: at, headers: { host } })]).toEqual([

@@ -8,24 +8,19 @@ import type { AppEnv } from '../env.ts'
  * browser says which page it asks for. HOST_REFUSED and ORIGIN_REFUSED.
  */
 export const allowedHost: MiddlewareHandler<AppEnv> = async (c, next) => {
-  const { host, hostname } = new URL(c.req.url)
   const allowed = c.env.HOSTS?.split(' ').filter((name) => name !== '')
-  const header = c.req.header('host')
-  const asked = header === undefined ? [hostname] : [hostname, hostnameOf(`http://${header}`)]
-  if (allowed !== undefined) {
-    for (const name of asked) {
-      if (name !== undefined && isAllowed(allowed, name)) continue
-      throw new LayercastError(
-        'HOST_REFUSED',
-        `this server does not answer to the name ${JSON.stringify(header ?? host)}`,
-        {
-          fix: 'Ask for it by its address, or start it with --allow-host and that name.',
-        },
-      )
-    }
+  // A Host that is no host, or two of them, leaves the URL unreadable.
+  const url = URL.parse(c.req.url)
+  const header = c.req.header('host') ?? url?.host ?? ''
+  const names = [url?.hostname, hostnameOf(header)]
+  const known = names.every((name) => name !== undefined && (allowed === undefined || isAllowed(allowed, name)))
+  if (url === null || !known) {
+    throw new LayercastError('HOST_REFUSED', `this server does not answer to the name ${JSON.stringify(header)}`, {
+      fix: 'Ask for it by its address, or start it with --allow-host and that name.',
+    })
   }
   const origin = c.req.header('origin')
-  if (origin !== undefined && !isOwnOrigin(origin, host, allowed)) {
+  if (origin !== undefined && !isOwnOrigin(origin, url.host, allowed)) {
     throw new LayercastError('ORIGIN_REFUSED', `a page of ${JSON.stringify(origin)} may not call this`, {
       fix: 'Call it from a program.',
     })
@@ -51,6 +46,7 @@ function isAllowed(allowed: readonly string[], hostname: string): boolean {
   return allowed.includes(hostname) || (isAddress && allowed.includes('any-address'))
 }
 
-function hostnameOf(url: string): string | undefined {
-  return URL.parse(url)?.hostname
+/** The name of a Host header: a host and perhaps a port, and nothing else that a URL may have there. */
+function hostnameOf(header: string): string | undefined {
+  return /^[^@/?#\\,\s]+$/.test(header) ? URL.parse(`http://${header}`)?.hostname : undefined
 }
