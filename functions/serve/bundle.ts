@@ -8,18 +8,18 @@ import type { Migration } from './migrations.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-/** What `layercast serve` runs beside the Worker, all in one directory. */
 const SERVE = 'functions/serve/worker'
 
 /**
- * Puts together what `layercast serve` runs: the Worker as it is deployed, and beside it the database, the migrations and
- * the two configurations of workerd.
+ * Puts together what `layercast serve` runs beside the Worker: the database, the migrations and the two configurations of
+ * workerd. They name the Worker as ../worker, where it lies alone, because wrangler deploys what lies beside it.
  */
-export async function bundleServer(outDir: string): Promise<void> {
-  await bundleWorker(outDir)
-  for (const name of ['database', 'migrate']) {
-    await build({ ...options(join(outDir, `${name}.js`)), entryPoints: [`${SERVE}/${name}.ts`] })
-  }
+export async function bundleServe(outDir: string): Promise<void> {
+  await Promise.all(
+    ['database', 'migrate'].map((name) =>
+      build({ ...options(join(outDir, `${name}.js`)), entryPoints: [`${SERVE}/${name}.ts`] }),
+    ),
+  )
   for (const name of ['serve.capnp', 'migrate.capnp']) await copyFile(join(root, SERVE, name), join(outDir, name))
   const migrations = await readMigrations(join(root, 'functions', 'api', 'migrations'))
   await writeFile(join(outDir, 'migrations.json'), JSON.stringify(migrations))

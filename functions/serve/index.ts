@@ -83,12 +83,13 @@ async function makeRoot(root: string): Promise<void> {
 }
 
 async function workerFiles(): Promise<string> {
-  const built = fileURLToPath(new URL('dist/worker/', PACKAGE))
+  const built = fileURLToPath(new URL('dist/serve/', PACKAGE))
   try {
     await access(join(built, 'serve.capnp'))
+    await access(join(built, '..', 'worker', 'index.js'))
     return built
   } catch (error) {
-    throw new LayercastError('WORKER_NOT_BUILT', 'dist/worker does not hold the built Worker', {
+    throw new LayercastError('WORKER_NOT_BUILT', 'dist does not hold the built Worker', {
       cause: error,
       fix: 'Run npm run build.',
     })

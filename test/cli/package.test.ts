@@ -142,6 +142,7 @@ describe('the package, installed', () => {
         'package/dist/index.js',
         'package/dist/index.workerd.js',
         'package/dist/worker/index.js',
+        'package/dist/serve/serve.capnp',
       ]),
     )
     expect(await readFile(join(installed, 'dist/index.js'), 'utf8')).not.toContain(checkout)

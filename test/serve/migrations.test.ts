@@ -17,7 +17,12 @@ let directory: string
 beforeAll(async () => {
   const manifest = { mainModule: 'i.js', modules: { 'i.js': { type: 'esm' as const, contents: 'export default {}' } } }
   const config = { name: 'x', compatibilityDate: '2026-10-01', manifest, env: { DB: { type: 'd1' as const, id: 'x' } } }
-  miniflare = new Miniflare({ cf: false, log: new NoOpLog(), workers: [{ config, dev: { rootPath: tmpdir() } }] })
+  miniflare = new Miniflare({
+    cf: false,
+    enableDevRegistry: false,
+    log: new NoOpLog(),
+    workers: [{ config, dev: { rootPath: tmpdir() } }],
+  })
   db = (await miniflare.getBindings<{ DB: Database }>()).DB
 }, 60_000)
 

@@ -15,7 +15,7 @@ const config :Workerd.Config = (
 );
 
 const api :Workerd.Worker = (
-  modules = [(name = "index.js", esModule = embed "index.js"), (name = "core.wasm", wasm = embed "core.wasm")],
+  modules = [(name = "index.js", esModule = embed "../worker/index.js"), (name = "core.wasm", wasm = embed "../worker/core.wasm")],
   compatibilityDate = "2026-10-01",
   bindings = [
     .db,
