@@ -53,8 +53,8 @@ export async function serve(options: ServeOptions): Promise<Served> {
     const operatorHash = await operatorTokenHash(operatorTokenFile)
     const directories = { d1: join(root, 'state', 'd1'), do: join(root, 'state', 'do') }
     for (const directory of Object.values(directories)) makeDirectory(directory, 0o700)
-    await migrate({ built, directories: { d1: directories.d1 }, log })
-    const workerd = await listen({ built, directories, log }, await addressOf(host, port), {
+    await migrate({ built, directories: { d1: directories.d1 }, lock: lock.fd, log })
+    const workerd = await listen({ built, directories, lock: lock.fd, log }, await addressOf(host, port), {
       LAYERCAST_OPEN_PLANNER: String(options.openPlanner ?? false),
       LAYERCAST_HOSTS: allowedHosts(host, options.allowHosts ?? []).join(' '),
       LAYERCAST_OPERATOR_TOKEN_SHA256: operatorHash,

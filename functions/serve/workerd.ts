@@ -19,6 +19,8 @@ export interface WorkerdOptions {
   /** Where the built configurations and Workers lie. */
   built: string
   directories: Readonly<Record<string, string>>
+  /** An open file that it inherits, and so holds locked as long as it runs. */
+  lock: number
   /** Takes what workerd and the Workers say, line by line. */
   log: (line: string) => void
 }
@@ -48,10 +50,20 @@ export async function listen(
   environment: Readonly<Record<string, string>>,
 ): Promise<Workerd> {
   const flags = [...directoryFlags(options), `--socket-addr=http=${address}`, '--control-fd=3']
-  const { child, said } = await start(['serve', 'serve.capnp', ...flags], options, environment, options.log)
+  // What it says before it listens is told with the error, or after.
+  let listening = false
+  const log = (line: string): void => {
+    if (listening) options.log(line)
+  }
+  const { child, said } = await start(['serve', 'serve.capnp', ...flags], options, environment, log)
   const closed = new Promise<void>((resolve) => child.once('close', () => resolve()))
   const port = await Promise.race([portOf(child.stdio[3] as Readable), closed])
-  if (port === undefined) throw new Error(said.join('; ') || `workerd ended with status ${child.exitCode}`)
+  if (port === undefined) {
+    await closed
+    throw new Error(said.join('; ') || `workerd ended with status ${child.exitCode}`)
+  }
+  for (const line of said) options.log(line)
+  listening = true
   let stopping = false
   const ended = closed.then(() => {
     if (stopping) return new Promise<never>(() => undefined)
@@ -77,7 +89,7 @@ const STOP_MS = 2000
 
 async function start(
   args: string[],
-  { built }: WorkerdOptions,
+  { built, lock }: WorkerdOptions,
   environment: Readonly<Record<string, string>>,
   log: (line: string) => void,
 ): Promise<{ child: ChildProcess; said: string[] }> {
@@ -87,7 +99,7 @@ async function start(
     spawn(program, args, {
       cwd: built,
       env: { TZ: 'UTC', ...environment },
-      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe', lock],
       detached: true,
     }),
   )

@@ -1,9 +1,10 @@
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { homedir, tmpdir } from 'node:os'
 import path from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { serve } from '../../functions/serve/index.ts'
 import type { Served, ServeOptions } from '../../functions/serve/index.ts'
 import { start as startProgram } from '../cli/run.ts'
@@ -144,6 +145,36 @@ describe('what others reach', { timeout: 60_000 }, () => {
     await chown(file, 65534, 65534)
     await expect(serve({ root })).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' })
     expect(await readFile(file, 'utf8')).toContain('lc_operator_test_')
+  })
+})
+
+describe('a server that was killed', { timeout: 60_000 }, () => {
+  test('keeps its directory as long as its workerd runs, and no longer', async () => {
+    const child = startProgram(['serve', '--data', root, '--port', '0', '-o', 'json'])
+    await once(child.stdout, 'data')
+    const [, workerd] = await processTree(child.pid ?? 0)
+    const ended = once(child, 'exit')
+    child.kill('SIGKILL')
+    await ended
+    try {
+      await expect(serve({ root })).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' })
+    } finally {
+      process.kill(workerd ?? 0, 'SIGKILL')
+    }
+    // The kernel lets go of its files a moment after it is gone.
+    await vi.waitFor(() => start(), { timeout: 20_000 })
+  })
+
+  test('says so when workerd ends by itself, and gives the directory free', async () => {
+    const child = startProgram(['serve', '--data', root, '--port', '0', '-o', 'json'])
+    let complaint = ''
+    child.stderr.on('data', (chunk: Buffer) => (complaint += chunk.toString()))
+    await once(child.stdout, 'data')
+    const [, workerd] = await processTree(child.pid ?? 0)
+    process.kill(workerd ?? 0, 'SIGKILL')
+    const [status] = (await once(child, 'close')) as [number]
+    expect([status, complaint]).toEqual([1, expect.stringContaining('SERVER_FAILED')])
+    await start()
   })
 })
 
