@@ -1,5 +1,5 @@
 /** What the server keeps is for its owner alone: a directory of 0700, files of 0600, also those that were there before. */
-import { chmodSync, lstatSync, readdirSync } from 'node:fs'
+import { chmodSync, lstatSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { LayercastError } from '../image/errors.ts'
 import { makeDirectory } from '../runner/system/make-directory.ts'
@@ -13,7 +13,7 @@ const OWN = ['operator-token', 'lock', 'lock-journal', 'state']
  */
 export function closeDirectory(root: string): void {
   makeDirectory(root, 0o700)
-  const { mode, uid } = lstatSync(join(root, '.'))
+  const { mode, uid } = statSync(root)
   const names = readdirSync(root)
   const foreign = (mode & 0o077) !== 0 && names.length > 0 && !names.some((name) => OWN.includes(name))
   if (uid !== process.getuid?.() || (mode & 0o1000) !== 0 || foreign) {
