@@ -2,7 +2,7 @@
 import { z } from '@hono/zod-openapi'
 import { MAX_DOCUMENT_BYTES } from '../image/json.ts'
 import type { Plan } from '../plan/document.ts'
-import { conditional, digest, snapshotterName } from './fields.ts'
+import { conditional, digest, snapshotterName, strings } from './fields.ts'
 import { defineRoute } from './route.ts'
 
 /**
@@ -19,7 +19,7 @@ const descriptor = z
     mediaType: z.string(),
     digest,
     size: z.number().int(),
-    annotations: z.record(z.string(), z.string()).optional(),
+    annotations: strings.optional(),
   })
   .openapi('Descriptor')
 
@@ -41,7 +41,7 @@ const layer = z
     diffID: digest,
     chainID: digest,
     parent: chainOrNone,
-    labels: z.record(z.string(), z.string()),
+    labels: strings,
     blob: z.enum(['required', 'fallback', 'none']),
   })
   .openapi('PlanLayer')

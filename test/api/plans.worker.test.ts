@@ -146,6 +146,17 @@ describe('POST /v1/plans', () => {
     expect(await api.db.prepare('SELECT count(*) AS n FROM texts').first('n')).toBe(0)
   })
 
+  test('several plans of an image whose annotations have names of JavaScript are those of the library', async () => {
+    const image = testImage(32)
+    const annotations = '{"__proto__":"x","constructor":"y","containerd.io/snapshot/__proto__":"z"}'
+    const text = new TextDecoder().decode(image.manifest)
+    const manifest = encode(text.replaceAll('"size": 1000', `"annotations": ${annotations}, "size": 1000`))
+    const request = { manifest, config: image.config, reference }
+    const made = await api.client().plans({ ...request, snapshotter: ['overlayfs', 'native'] })
+    const due = ['overlayfs', 'native'].map((snapshotter) => plan({ ...request, snapshotter }).digest)
+    expect(made.map(({ digest }) => digest)).toEqual(due)
+  })
+
   test('bounds layers times snapshotters: what overlayfs can mount goes for sixteen, more is refused unplanned', async () => {
     const snapshotter = Array.from({ length: 16 }, (_, at) => `snapshotter-${at}`)
     const most = testImage(30, { layers: 128 })

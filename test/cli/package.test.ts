@@ -89,6 +89,7 @@ describe('the package, installed', () => {
     }
     const config = { name: 'planner', compatibilityDate: '2026-10-01', manifest: { mainModule: 'worker.js', modules } }
     const miniflare = new Miniflare({
+      enableDevRegistry: false,
       cf: false,
       telemetry: { enabled: false },
       workers: [{ dev: { rootPath: outdir }, config }],
