@@ -3,7 +3,10 @@ import { OpenAPIHono } from '@hono/zod-openapi'
 import { ROUTES } from '../contract/routes.ts'
 import { LayercastError } from '../image/errors.ts'
 import type { AppEnv } from './env.ts'
+import { allowedHost } from './http/allowed-host.ts'
+import { drainRefused } from './http/drain.ts'
 import { guard } from './http/guard.ts'
+import { refuseOtherMethods } from './http/methods.ts'
 import { answerProblem, refusal } from './http/problems.ts'
 import { securityHeaders } from './http/security-headers.ts'
 import { mountAssignments } from './routes/assignments.ts'
@@ -22,7 +25,7 @@ export function createApp(): App {
       if (!result.success) throw refusal(result.target, result.error)
     },
   })
-  app.use(securityHeaders)
+  app.use(securityHeaders, drainRefused, allowedHost)
   // Guards come from the contract, before any handler, so that no route can be mounted without one.
   for (const route of Object.values(ROUTES)) app.on(route.method, route.getRoutingPath(), guard(route))
   for (const mount of [
@@ -36,6 +39,7 @@ export function createApp(): App {
   ]) {
     mount(app)
   }
+  refuseOtherMethods(app)
   app.onError((error, c) => answerProblem(c, error))
   app.notFound((c) =>
     answerProblem(

@@ -6,7 +6,9 @@ import type { Fleet } from './fleet/fleet.ts'
 export interface Env {
   DB: D1Database
   FLEET: DurableObjectNamespace<Fleet>
-  /** "true" lets anyone plan. `serve` sets it where only this machine can ask. */
+  /** The names that it answers to, with spaces between; all if absent, as at the edge, where the platform routes by name. */
+  HOSTS?: string
+  /** "true" lets anyone plan. */
   OPEN_PLANNER?: string
   /** The first operator token: the sha256 of its text, in hex. */
   OPERATOR_TOKEN_SHA256?: string

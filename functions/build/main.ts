@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs'
 import { readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { buildCore } from '../../core-wasm/build.ts'
-import { bundleWorker } from '../serve/bundle.ts'
+import { bundleServe, bundleWorker } from '../serve/bundle.ts'
 import { buildCLI } from './cli.ts'
 import { buildLibrary } from './library.ts'
 import { dist } from './places.ts'
@@ -29,7 +29,12 @@ async function buildAll(): Promise<void> {
   const made = join(dist, '.made')
   await rm(made, { recursive: true, force: true })
   await buildCore()
-  await Promise.all([buildLibrary(made), buildCLI(join(made, 'cli')), bundleWorker(join(made, 'worker'))])
+  await Promise.all([
+    buildLibrary(made),
+    buildCLI(join(made, 'cli')),
+    bundleWorker(join(made, 'worker')),
+    bundleServe(join(made, 'serve')),
+  ])
   if (process.argv.includes('--types')) await buildTypes(join(made, 'types'))
   for (const name of await readdir(made)) {
     await rm(join(dist, name), { recursive: true, force: true })

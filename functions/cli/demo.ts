@@ -2,7 +2,7 @@
  * `npm run demo`: the whole way in one go, on real parts. An image is composed (or taken, `npm run demo -- oci:DIR`),
  * planned by the Worker under workerd, unpacked by the embedded backend, verified, and shown.
  */
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createClient } from '../contract/client.ts'
@@ -101,7 +101,8 @@ async function planOnWorker(image: Awaited<ReturnType<typeof inspect>>): Promise
     const up = performance.now()
     const { reference, manifest, mediaType, config } = image
     const request = { reference, manifest, mediaType, config, snapshotter: SNAPSHOTTER }
-    const planned = await createClient({ server: server.url }).plan(request)
+    const token = (await readFile(server.operatorTokenFile, 'utf8')).trim()
+    const planned = await createClient({ server: server.url, token }).plan(request)
     const done = performance.now()
     const here = plan(request)
     if (here.digest !== planned.digest) {

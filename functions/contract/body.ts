@@ -1,7 +1,8 @@
 /** Reading a body of unknown length without holding more than a limit of it. */
 
 /**
- * All bytes of a stream, or undefined once there are more than `limit`: then the rest is cancelled, not read.
+ * All bytes of a stream, or undefined once there are more than `limit`: then the rest is left in it, for the caller to
+ * cancel or to read.
  */
 export async function readAtMost(stream: ReadableStream<Uint8Array> | null, limit: number) {
   if (stream === null) return new Uint8Array(0)
@@ -13,7 +14,7 @@ export async function readAtMost(stream: ReadableStream<Uint8Array> | null, limi
     if (done) break
     size += value.byteLength
     if (size > limit) {
-      await reader.cancel('more than the limit')
+      reader.releaseLock()
       return undefined
     }
     chunks.push(value)

@@ -78,8 +78,10 @@ export async function call<R extends Route>(to: Connection, route: R, args: Argu
   let answer: Answer
   try {
     const response = await (to.fetch ?? fetch)(url, init)
-    const bytes = await readAtMost(response.body as ReadableStream<Uint8Array> | null, ANSWER_LIMIT)
+    const stream = response.body as ReadableStream<Uint8Array> | null
+    const bytes = await readAtMost(stream, ANSWER_LIMIT)
     if (bytes === undefined) {
+      await stream?.cancel('more than the limit')
       throw new LayercastError('SERVER_FAILED', `${url.origin} answered more than ${ANSWER_LIMIT} bytes`)
     }
     answer = { status: response.status, headers: response.headers, bytes }

@@ -48,6 +48,18 @@ export const labels = z
   .refine((all) => Object.keys(all).length <= 64, 'at most 64 labels')
   .openapi('Labels', { example: { zone: 'a', pool: 'kata' } })
 
+/** An object of strings with every key that it has: a record would pass over `__proto__`, and a plan's digest covers it. */
+export const strings = z
+  .custom<Record<string, string>>(
+    (value) =>
+      typeof value === 'object' &&
+      value !== null &&
+      !Array.isArray(value) &&
+      Object.values(value).every((each) => typeof each === 'string'),
+    'not an object of strings',
+  )
+  .openapi({ type: 'object', additionalProperties: { type: 'string' } })
+
 /** How many to give and where to go on. The cursor is opaque. */
 export const pageQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(100).default(50).openapi({ description: 'How many at most, 1 to 100' }),

@@ -2,8 +2,14 @@
 import { z } from '@hono/zod-openapi'
 import { MAX_DOCUMENT_BYTES } from '../image/json.ts'
 import type { Plan } from '../plan/document.ts'
-import { conditional, digest, snapshotterName } from './fields.ts'
+import { conditional, digest, snapshotterName, strings } from './fields.ts'
 import { defineRoute } from './route.ts'
+
+/**
+ * The most layers, times the snapshotters they are planned for, in one call: about a second's work, during which nobody
+ * else is answered. Of 127 layers, as many as overlayfs mounts, 16 snapshotters go together.
+ */
+export const MAX_PLANNED_LAYERS = 2048
 
 /** The media type of a plan's canonical bytes. */
 export const PLAN_TYPE = 'application/vnd.layercast.plan.v1+json'
@@ -13,7 +19,7 @@ const descriptor = z
     mediaType: z.string(),
     digest,
     size: z.number().int(),
-    annotations: z.record(z.string(), z.string()).optional(),
+    annotations: strings.optional(),
   })
   .openapi('Descriptor')
 
@@ -35,7 +41,7 @@ const layer = z
     diffID: digest,
     chainID: digest,
     parent: chainOrNone,
-    labels: z.record(z.string(), z.string()),
+    labels: strings,
     blob: z.enum(['required', 'fallback', 'none']),
   })
   .openapi('PlanLayer')
@@ -64,7 +70,9 @@ const planOptions = {
     .union([snapshotterName, z.array(snapshotterName).min(1).max(16)], {
       error: "due is a snapshotter's name, or 1 to 16 of them",
     })
-    .openapi({ description: 'One, or several of which each gets a plan' }),
+    .openapi({
+      description: `One, or several of which each gets a plan; layers times snapshotters are at most ${MAX_PLANNED_LAYERS}`,
+    }),
   profile: z
     .string()
     .min(1)
@@ -108,7 +116,9 @@ export const createPlans = defineRoute({
   path: '/v1/plans',
   operationId: 'createPlans',
   summary: 'Plan an image for one or several snapshotters',
-  description: `With one snapshotter and \`Accept: ${PLAN_TYPE}\` the body is the plan's canonical bytes and ETag its digest.`,
+  description:
+    `At most ${MAX_PLANNED_LAYERS} layers times snapshotters in one call (REQUEST_TOO_LARGE). ` +
+    `With one snapshotter and \`Accept: ${PLAN_TYPE}\` the body is the plan's canonical bytes and ETag its digest.`,
   'x-access': 'planner',
   'x-body-limit': 2 * MAX_DOCUMENT_BYTES + 64 * 1024,
   request: {

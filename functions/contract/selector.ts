@@ -20,6 +20,8 @@ export function parseSelector(text: string): Selector {
     wanted.set(key, part.slice(at + 1))
   }
   const read = labels.safeParse(Object.fromEntries(wanted))
+  // A schema passes over the one key that it takes for the prototype, and a selector of nothing is every node.
+  if (wanted.has('__proto__')) throw invalid(text, '"__proto__" is no label key')
   if (!read.success) throw invalid(text, read.error.issues[0]?.message ?? 'not labels')
   return read.data
 }

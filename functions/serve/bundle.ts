@@ -1,10 +1,35 @@
 /** Building the Worker: the very files that `layercast serve` runs and `wrangler deploy --no-bundle` sends. */
 import { build } from 'esbuild'
-import { copyFile } from 'node:fs/promises'
+import type { BuildOptions } from 'esbuild'
+import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { Migration } from './migrations.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
+
+const SERVE = 'functions/serve/worker'
+
+/**
+ * Puts together what `layercast serve` runs beside the Worker: the database, the migrations and the two configurations of
+ * workerd. They name the Worker as ../worker, where it lies alone, because wrangler deploys what lies beside it.
+ */
+export async function bundleServe(outDir: string): Promise<void> {
+  await Promise.all(
+    ['database', 'migrate'].map((name) =>
+      build({ ...options(join(outDir, `${name}.js`)), entryPoints: [`${SERVE}/${name}.ts`] }),
+    ),
+  )
+  for (const name of ['serve.capnp', 'migrate.capnp']) await copyFile(join(root, SERVE, name), join(outDir, name))
+  const migrations = await readMigrations(join(root, 'functions', 'api', 'migrations'))
+  await writeFile(join(outDir, 'migrations.json'), JSON.stringify(migrations))
+}
+
+/** The migrations of a directory, in the order of their names, whatever else lies beside them. */
+export async function readMigrations(directory: string): Promise<Migration[]> {
+  const names = (await readdir(directory)).filter((name) => name.endsWith('.sql')).sort()
+  return Promise.all(names.map(async (name) => ({ name, sql: await readFile(join(directory, name), 'utf8') })))
+}
 
 /**
  * Bundles the Worker into a directory: index.js, and the WASM core beside it as the module core.wasm.
@@ -12,17 +37,8 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
  */
 export async function bundleWorker(outDir: string, entry = 'functions/api/index.ts'): Promise<void> {
   await build({
-    absWorkingDir: root,
+    ...options(join(outDir, 'index.js')),
     entryPoints: [entry],
-    outfile: join(outDir, 'index.js'),
-    bundle: true,
-    format: 'esm',
-    platform: 'neutral',
-    target: 'es2024',
-    conditions: ['workerd', 'worker', 'browser'],
-    mainFields: ['module', 'main'],
-    external: ['cloudflare:workers'],
-    logLevel: 'warning',
     plugins: [
       {
         name: 'wasm-as-a-module',
@@ -34,4 +50,19 @@ export async function bundleWorker(outDir: string, entry = 'functions/api/index.
     ],
   })
   await copyFile(join(root, 'core-wasm', 'build', 'core.wasm'), join(outDir, 'core.wasm'))
+}
+
+function options(outfile: string) {
+  return {
+    absWorkingDir: root,
+    outfile,
+    bundle: true,
+    format: 'esm',
+    platform: 'neutral',
+    target: 'es2024',
+    conditions: ['workerd', 'worker', 'browser'],
+    mainFields: ['module', 'main'],
+    external: ['cloudflare:workers'],
+    logLevel: 'warning',
+  } satisfies BuildOptions
 }

@@ -1,9 +1,12 @@
 /** D1 migrations as wrangler applies them, so that a database may go from one to the other. */
-import { readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+/** A migration: its file's name, by which it is noted, and its SQL. */
+export interface Migration {
+  name: string
+  sql: string
+}
 
 /** As much of a D1 database as migrating takes. */
-interface Database {
+export interface Database {
   prepare(sql: string): Statement
   batch(statements: Statement[]): Promise<unknown>
 }
@@ -21,18 +24,20 @@ const TABLE = `CREATE TABLE IF NOT EXISTS d1_migrations (
   applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL
 )`
 
-/** Applies the migrations of a directory that were not applied yet, each of them whole or not at all. Gives their names. */
-export async function applyMigrations(db: Database, directory: string): Promise<string[]> {
+/**
+ * Applies the migrations that were not applied yet, in the order given, each of them whole or not at all. Gives their
+ * names.
+ */
+export async function applyMigrations(db: Database, migrations: readonly Migration[]): Promise<string[]> {
   await db.prepare(TABLE).run()
   const { results } = await db.prepare('SELECT name FROM d1_migrations').all<{ name: string }>()
   const applied = new Set(results.map((row) => row.name))
-  const files = (await readdir(directory)).filter((name) => name.endsWith('.sql') && !applied.has(name)).sort()
-  for (const name of files) {
-    const sql = await readFile(join(directory, name), 'utf8')
+  const due = migrations.filter(({ name }) => !applied.has(name))
+  for (const { name, sql } of due) {
     const done = db.prepare('INSERT INTO d1_migrations (name) VALUES (?)').bind(name)
     await db.batch([...statementsOf(sql).map((statement) => db.prepare(statement)), done])
   }
-  return files
+  return due.map(({ name }) => name)
 }
 
 /** The statements of a migration: ours end with a semicolon at a line's end, and nothing else does. */

@@ -149,6 +149,22 @@ describe('asking for the own assignment', () => {
     expect([response.status, reads]).toEqual([304, 1])
   })
 
+  test('is answered anew after the database was set back and came to the same generation with other plans', async () => {
+    const node = await api.enrol('one')
+    const [lost, kept] = [await planned(17), await planned(18)]
+    const assigned = await api.operator.assign({ selector: '*', plans: [lost] })
+    const held = await node.client.ownAssignment()
+    // As a backup from before that assignment would have it, and another operator's decision after.
+    await api.operator.unassign(assigned.id)
+    await api.operator.assign({ selector: '*', plans: [kept] })
+    await api.db.prepare('UPDATE nodes SET generation = ?').bind(assigned.generation).run()
+    const now = await node.client.ownAssignment(held?.etag)
+    expect([now?.generation, now?.plans.map(({ digest }) => digest)]).toEqual([held?.generation, [kept]])
+    expect(now?.etag).toMatch(/^"[\w]+"$/)
+    expect(await node.client.ownAssignment(now?.etag)).toBeUndefined()
+    expect(await node.client.ownAssignment(`W/"x", ${now?.etag}`)).toBeUndefined()
+  })
+
   test("one node's tag does not do for another of the same generation", async () => {
     const [one, two] = [await api.enrol('one'), await api.enrol('two')]
     await api.operator.assign({ selector: '*', plans: [await planned(10)] })
@@ -266,6 +282,15 @@ describe('generations', () => {
     await runInDurableObject(stub, (_, state) => state.storage.deleteAll())
     const third = await api.operator.assign({ selector: '*', plans: [digest] })
     expect(third.generation).toBe(second.generation + 1)
+  })
+
+  test('go on above what D1 has, where the object was set back further than D1', async () => {
+    const digest = await planned(19)
+    const first = await api.operator.assign({ selector: '*', plans: [digest] })
+    const stub = env.FLEET.get(env.FLEET.idFromName('default'))
+    await runInDurableObject(stub, (_, state) => state.storage.put('generation', 0))
+    const second = await api.operator.assign({ selector: '*', plans: [digest] })
+    expect(second.generation).toBeGreaterThan(first.generation)
   })
 
   test('a change that D1 refuses changes nothing, and the next one goes through', async () => {

@@ -81,6 +81,36 @@ describe('who may call what', () => {
   })
 })
 
+describe('bodies that are none', () => {
+  test.each(['/v1/join-tokens', '/v1/assignments'])('POST %s without one is a bad request', async (path) => {
+    const response = await api.call(path, { method: 'POST', token: OPERATOR })
+    expect(await problemOf(response)).toMatchObject({ code: 'REQUEST_INVALID', status: 400 })
+    const empty = { method: 'POST', token: OPERATOR, headers: { 'content-type': 'application/json' } }
+    expect(await problemOf(await api.call(path, empty))).toMatchObject({ code: 'REQUEST_INVALID', status: 400 })
+    expect((await api.operator.joinTokens()).items).toEqual([])
+  })
+
+  test('a body of no stated type is not passed over', async () => {
+    const body = new TextEncoder().encode('{"maxUses":1}')
+    const response = await api.call('/v1/join-tokens', { method: 'POST', token: OPERATOR, body })
+    expect(await problemOf(response)).toMatchObject({ code: 'MEDIA_TYPE_UNSUPPORTED', status: 415 })
+    expect((await api.operator.joinTokens()).items).toEqual([])
+  })
+
+  test.each(['"__proto__"', String.raw`"\u005f_proto__"`])('the key %s is refused wherever it stands', async (key) => {
+    const { token } = await api.operator.createJoinToken({})
+    const body = `{"name":"n","facts":{"os":"linux","architecture":"amd64","backend":"embedded","snapshotters":[]},"labels":{${key}:"x"}}`
+    const response = await api.call('/v1/nodes', {
+      method: 'POST',
+      token,
+      body,
+      headers: { 'content-type': 'application/json' },
+    })
+    expect(await problemOf(response)).toMatchObject({ code: 'REQUEST_INVALID', status: 400 })
+    expect((await api.operator.nodes()).items).toEqual([])
+  })
+})
+
 describe('tokens that are not good', () => {
   const secret = 'B'.repeat(43)
 

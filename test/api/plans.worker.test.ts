@@ -27,6 +27,8 @@ async function keep(image: TestImage): Promise<void> {
   await api.client().storeImage({ bytes: image.config, mediaType: CONFIG, digest: image.configDigest })
 }
 
+const documentsOf = ({ manifest, config }: TestImage) => ({ manifest, config })
+
 describe('POST /v1/plans', () => {
   test('one snapshotter and Accept: the body is the very bytes that the library gives, ETag their digest', async () => {
     const image = testImage(1)
@@ -142,6 +144,31 @@ describe('POST /v1/plans', () => {
     const problem = await problemOf(response)
     expect([problem.code, problem.status, response.status]).toEqual([code, status, status])
     expect(await api.db.prepare('SELECT count(*) AS n FROM texts').first('n')).toBe(0)
+  })
+
+  test('several plans of an image whose annotations have names of JavaScript are those of the library', async () => {
+    const image = testImage(32)
+    const annotations = '{"__proto__":"x","constructor":"y","containerd.io/snapshot/__proto__":"z"}'
+    const text = new TextDecoder().decode(image.manifest)
+    const manifest = encode(text.replaceAll('"size": 1000', `"annotations": ${annotations}, "size": 1000`))
+    const request = { manifest, config: image.config, reference }
+    const made = await api.client().plans({ ...request, snapshotter: ['overlayfs', 'native'] })
+    const due = ['overlayfs', 'native'].map((snapshotter) => plan({ ...request, snapshotter }).digest)
+    expect(made.map(({ digest }) => digest)).toEqual(due)
+  })
+
+  test('bounds layers times snapshotters: what overlayfs can mount goes for sixteen, more is refused unplanned', async () => {
+    const snapshotter = Array.from({ length: 16 }, (_, at) => `snapshotter-${at}`)
+    const most = testImage(30, { layers: 128 })
+    expect(await api.client().plans({ ...documentsOf(most), reference, snapshotter })).toHaveLength(16)
+    const more = testImage(31, { layers: 129 })
+    const refused = api.client().plans({ ...documentsOf(more), reference, snapshotter })
+    await expect(refused).rejects.toMatchObject({
+      code: 'REQUEST_TOO_LARGE',
+      detail: { limit: 2048, layers: 129, snapshotters: 16 },
+    })
+    expect(await api.db.prepare('SELECT count(*) AS n FROM plans').first('n')).toBe(16)
+    expect(await api.client().plans({ ...documentsOf(more), reference, snapshotter: 'one' })).toHaveLength(1)
   })
 
   test('refuses a document sent as a text part, which would not keep its bytes', async () => {

@@ -91,8 +91,6 @@ describe('the service', () => {
   test.each([
     ['GET', '/'],
     ['GET', '/v1'],
-    ['GET', '/v1/plans'],
-    ['PATCH', '/v1/nodes'],
     ['GET', '/v2/plans'],
     ['GET', '/v1/nodes/a/b'],
     ['GET', '/%2e%2e/healthz/..%2f'],
@@ -101,6 +99,20 @@ describe('the service', () => {
       code: 'NOT_FOUND',
       status: 404,
     })
+  })
+
+  test.each([
+    ['GET', '/v1/plans', 'POST'],
+    ['PATCH', '/v1/nodes', 'POST, GET, HEAD'],
+    ['OPTIONS', '/v1/nodes', 'POST, GET, HEAD'],
+    ['POST', '/healthz', 'GET, HEAD'],
+    ['POST', '/v1/nodes/a', 'GET, HEAD, DELETE'],
+    ['DELETE', '/v1/node/assignment', 'GET, HEAD'],
+    ['PROPFIND', '/v1/join-tokens/a', 'DELETE'],
+  ])('%s %s is no method of that path, which takes %s', async (method, path, allow) => {
+    const response = await api.call(path, { method, token: OPERATOR })
+    expect([response.status, response.headers.get('allow')]).toEqual([405, allow])
+    expect(await problemOf(response)).toMatchObject({ code: 'METHOD_NOT_ALLOWED', status: 405 })
   })
 
   test('refuses query parameters where there are none', async () => {

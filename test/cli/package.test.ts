@@ -89,6 +89,7 @@ describe('the package, installed', () => {
     }
     const config = { name: 'planner', compatibilityDate: '2026-10-01', manifest: { mainModule: 'worker.js', modules } }
     const miniflare = new Miniflare({
+      enableDevRegistry: false,
       cf: false,
       telemetry: { enabled: false },
       workers: [{ dev: { rootPath: outdir }, config }],
@@ -142,6 +143,7 @@ describe('the package, installed', () => {
         'package/dist/index.js',
         'package/dist/index.workerd.js',
         'package/dist/worker/index.js',
+        'package/dist/serve/serve.capnp',
       ]),
     )
     expect(await readFile(join(installed, 'dist/index.js'), 'utf8')).not.toContain(checkout)

@@ -160,7 +160,7 @@ describe('help', () => {
     // A verb's module may load the runner, gRPC or zod only when it runs: the start of the program is what --help costs.
     vi.resetModules()
     const loaded: string[] = []
-    for (const name of ['zod', 'koffi', '@connectrpc/connect-node', 'miniflare']) {
+    for (const name of ['zod', 'koffi', '@connectrpc/connect-node', 'workerd']) {
       vi.doMock(name, () => {
         loaded.push(name)
         return {}

@@ -35,6 +35,8 @@ describe('a selector', () => {
     'a=b,,c=d',
     'a=b,a=c',
     'a=b,*',
+    '__proto__=x',
+    'a=b,__proto__=x',
     '* ',
     ' a=b',
     'a =b',

@@ -224,7 +224,7 @@ describe.skipIf(missing !== '')(`a fleet of two nodes, through the program${miss
         'json',
       ]
       const local = await layercast(args)
-      const served = await layercast([...args, '--server', env['LAYERCAST_SERVER'] ?? ''])
+      const served = await operator([...args, '--server', env['LAYERCAST_SERVER'] ?? ''])
       const library = plan({ reference: NAME, manifest: image.manifestBytes, config: image.configBytes, snapshotter })
       expect([local.status, local.stderr, served.status, served.stderr]).toEqual([0, '', 0, ''])
       expect(local.stdout).toEqual(Buffer.from(library.bytes))
@@ -248,7 +248,7 @@ describe.skipIf(missing !== '')(`a fleet of two nodes, through the program${miss
       'json',
     ]
     const local = await layercast(args)
-    const served = await layercast([...args, '--server', env['LAYERCAST_SERVER'] ?? ''])
+    const served = await operator([...args, '--server', env['LAYERCAST_SERVER'] ?? ''])
     expect(errorOf(local).code).toBe('DIGEST_MISMATCH')
     expect([served.status, errorOf(served).code]).toEqual([local.status, errorOf(local).code])
   })

@@ -1,10 +1,11 @@
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createClient } from '../../functions/contract/client.ts'
+import { hasCode } from '../../functions/image/errors.ts'
 import { plan } from '../../functions/plan/index.ts'
 import { serve } from '../../functions/serve/index.ts'
 import type { Served, ServeOptions } from '../../functions/serve/index.ts'
@@ -44,15 +45,14 @@ async function operatorOf(server: Served) {
 }
 
 describe('serve', { timeout: 60_000 }, () => {
-  test('plans over HTTP with the very bytes that the library gives, open to this machine', async () => {
+  test('plans over HTTP with the very bytes that the library gives', async () => {
     const server = await start()
-    const client = createClient({ server: server.url })
+    const client = await operatorOf(server)
     const { manifest, config } = testImage(1)
     const request = { reference, manifest, config, snapshotter: 'nydus' }
     const planned = await client.plan(request)
     expect(Buffer.from(planned.bytes)).toEqual(Buffer.from(plan(request).bytes))
     expect((await client.getPlan(planned.digest)).bytes).toEqual(planned.bytes)
-    await expect(client.nodes()).rejects.toMatchObject({ code: 'TOKEN_MISSING' })
   })
 
   test('keeps its data, its token and its generations over a restart', async () => {
@@ -85,14 +85,42 @@ describe('serve', { timeout: 60_000 }, () => {
     expect(await readFile(server.operatorTokenFile, 'utf8')).toMatch(/^lc_operator_[a-z0-9]+_[\w-]{43}\n$/)
   })
 
-  test('asks for a token even to plan, where it is told to or others can reach it', async () => {
-    const server = await start({ openPlanner: false })
+  test('asks for a token even to plan, unless it is told not to', async () => {
+    const server = await start()
     await expect(createClient({ server: server.url }).snapshotters()).rejects.toMatchObject({ code: 'TOKEN_MISSING' })
     expect((await (await operatorOf(server)).snapshotters()).profiles.length).toBeGreaterThan(5)
     await stop(server)
-    const open = await start({ host: '0.0.0.0' })
-    const here = `http://127.0.0.1:${new URL(open.url).port}`
-    await expect(createClient({ server: here }).snapshotters()).rejects.toMatchObject({ code: 'TOKEN_MISSING' })
+    const open = await start({ openPlanner: true })
+    expect((await createClient({ server: open.url }).snapshotters()).profiles.length).toBeGreaterThan(5)
+    await expect(createClient({ server: open.url }).nodes()).rejects.toMatchObject({ code: 'TOKEN_MISSING' })
+  })
+
+  test('answers from its first moment as it will, because it migrates before it listens', async () => {
+    for (const name of ['one', 'two', 'three']) {
+      const free = createServer()
+      await new Promise<void>((resolve) => free.listen(0, '127.0.0.1', resolve))
+      const { port } = free.address() as AddressInfo
+      await new Promise((resolve) => free.close(resolve))
+      const client = createClient({ server: `http://127.0.0.1:${port}` })
+      const starting = start({ root: path.join(root, name), port, openPlanner: true })
+      const asked = (async () => {
+        for (;;) {
+          const failure: unknown = await client.getPlan(`sha256:${'0'.repeat(64)}`).catch((error: unknown) => error)
+          if (!hasCode(failure, 'SERVER_UNREACHABLE')) return failure
+        }
+      })()
+      expect(await asked).toMatchObject({ code: 'PLAN_NOT_FOUND' })
+      await starting
+    }
+  })
+
+  test('does not listen where the database cannot be migrated', async () => {
+    const directory = path.join(root, 'state', 'd1', 'miniflare-D1DatabaseObject')
+    await mkdir(directory, { recursive: true })
+    const file = 'c09840485fb3c71d17ca255a75847315fc8cf70204820273a6a284a12f9460d8.sqlite'
+    await writeFile(path.join(directory, file), 'no database '.repeat(1000))
+    await expect(serve({ root, log: () => undefined })).rejects.toMatchObject({ code: 'SERVER_FAILED' })
+    expect(await readFile(path.join(directory, file), 'utf8')).toContain('no database')
   })
 
   test('says that a port is taken', async () => {

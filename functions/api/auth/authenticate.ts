@@ -51,7 +51,8 @@ function callerOf(row: TokenWithNode): Caller {
   if (row.scope === 'operator') return { scope: 'operator' }
   if (row.scope === 'join') return { scope: 'join', tokenId: row.id }
   if (row.node_id === null || row.generation === null) throw invalid()
-  return { scope: 'node', nodeId: row.node_id, generation: row.generation, seenAt: row.seen_at ?? 0 }
+  const plans = JSON.parse(row.plans) as string[]
+  return { scope: 'node', nodeId: row.node_id, generation: row.generation, seenAt: row.seen_at ?? 0, plans }
 }
 
 function invalid(): LayercastError {

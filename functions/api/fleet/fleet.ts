@@ -41,7 +41,11 @@ export class Fleet extends DurableObject<Env> {
    */
   #inTurn<T>(fleet: string, decide: (generation: number) => Promise<T>): Promise<T> {
     const mine = this.#turn.then(async () => {
-      const kept = (await this.ctx.storage.get<number>('generation')) ?? (await latestGeneration(this.env.DB, fleet))
+      // The higher of the two: either may come from a backup that is older than the other.
+      const kept = Math.max(
+        (await this.ctx.storage.get<number>('generation')) ?? 0,
+        await latestGeneration(this.env.DB, fleet),
+      )
       await this.ctx.storage.put('generation', kept + 1)
       return await decide(kept + 1)
     })

@@ -3,16 +3,18 @@ import { readAtMost } from '../../contract/body.ts'
 import { LayercastError } from '../../image/errors.ts'
 
 /**
- * Reads the body, but no more of it than the limit, and puts it in the body's place for whoever parses it.
+ * Reads the body, but no more of it than the limit, and puts it in the body's place for whoever parses it. Gives
+ * the bytes.
  * REQUEST_TOO_LARGE: at once where its length is stated, else as soon as it is passed.
  */
-export async function limitBody(c: Context, limit: number): Promise<void> {
+export async function limitBody(c: Context, limit: number): Promise<Uint8Array> {
   const stated = Number(c.req.header('content-length') ?? 0)
   if (stated > limit) throw tooLarge(limit, stated)
   const { url, method, headers, body } = c.req.raw
   const bytes = await readAtMost(body, limit)
   if (bytes === undefined) throw tooLarge(limit)
   c.req.raw = new Request(url, { method, headers, ...(bytes.byteLength === 0 ? {} : { body: bytes }) })
+  return bytes
 }
 
 function tooLarge(limit: number, stated?: number): LayercastError {

@@ -6,6 +6,7 @@ import type { AppEnv } from '../env.ts'
 import { noteSeen } from '../store/nodes.ts'
 import { limitBody } from './body-limit.ts'
 import { refuseCrossSite } from './cross-site.ts'
+import { checkBody } from './json-body.ts'
 
 /** What comes before every route, by what its definition says: who calls, and how much of a body is read. */
 export function guard(route: Route): MiddlewareHandler<AppEnv> {
@@ -20,7 +21,7 @@ export function guard(route: Route): MiddlewareHandler<AppEnv> {
       })
     }
     const limit = route['x-body-limit']
-    if (limit !== undefined) await limitBody(c, limit)
+    if (limit !== undefined) checkBody(c, route, await limitBody(c, limit))
     await next()
   }
 }

@@ -12,6 +12,8 @@ export function answerProblem(c: Context, error: unknown): Response {
   const known = knownError(error)
   const headers: Record<string, string> = { 'content-type': PROBLEM_TYPE }
   if (known.status === 401) headers['www-authenticate'] = 'Bearer realm="layercast"'
+  const { allow } = known.detail
+  if (known.code === 'METHOD_NOT_ALLOWED' && Array.isArray(allow)) headers['allow'] = allow.join(', ')
   return new Response(JSON.stringify(toProblem(known, c.req.path)), { status: known.status, headers })
 }
 

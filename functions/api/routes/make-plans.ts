@@ -1,7 +1,9 @@
 import type { z } from '@hono/zod-openapi'
+import { MAX_PLANNED_LAYERS } from '../../contract/plans.ts'
 import type { planByDigest } from '../../contract/plans.ts'
 import { verifyBytes } from '../../image/digest.ts'
 import { LayercastError } from '../../image/errors.ts'
+import { parseManifest } from '../../image/manifest.ts'
 import { isIndex } from '../../image/media-type.ts'
 import { parsePlatform } from '../../image/platform.ts'
 import type { Platform } from '../../image/platform.ts'
@@ -14,9 +16,18 @@ import type { StoredImage } from '../store/images.ts'
 type Options = Omit<z.output<typeof planByDigest>, 'manifest' | 'config'>
 type Documents = Pick<PlanInput, 'manifest' | 'config' | 'mediaType'>
 
-/** One plan for each snapshotter asked for, in their order. */
+/** One plan for each snapshotter asked for, in their order. REQUEST_TOO_LARGE for more than MAX_PLANNED_LAYERS in all. */
 export function makePlans(documents: Documents, options: Options): Planned[] {
-  return [options.snapshotter].flat().map((snapshotter) => plan({ ...options, ...documents, snapshotter }))
+  const snapshotters = [options.snapshotter].flat()
+  const { layers } = parseManifest(documents.manifest, documents.mediaType)
+  if (layers.length * snapshotters.length > MAX_PLANNED_LAYERS) {
+    const counted = `${layers.length} layers for ${snapshotters.length} snapshotters`
+    throw new LayercastError('REQUEST_TOO_LARGE', `${counted} are more than the ${MAX_PLANNED_LAYERS} of one call`, {
+      fix: 'Ask for fewer snapshotters at once.',
+      detail: { limit: MAX_PLANNED_LAYERS, layers: layers.length, snapshotters: snapshotters.length },
+    })
+  }
+  return snapshotters.map((snapshotter) => plan({ ...options, ...documents, snapshotter }))
 }
 
 /** Taken where the image is no index, where the platform chooses nothing. */

@@ -2,6 +2,7 @@ import { ROUTES } from '../../contract/routes.ts'
 import { LayercastError } from '../../image/errors.ts'
 import type { App } from '../app.ts'
 import type { Caller, NodeCaller } from '../auth/caller.ts'
+import { sha256Hex } from '../auth/hash.ts'
 import { matchesETag } from '../http/etag.ts'
 import { ownAssignment } from '../store/node-plans.ts'
 import { recordReport } from '../store/reports.ts'
@@ -9,13 +10,12 @@ import { recordReport } from '../store/reports.ts'
 export function mountOwnNode(app: App): void {
   app.openapi(ROUTES.getOwnAssignment, async (c) => {
     const node = nodeOf(c.get('caller'))
-    // The generation came along with the token, so that "is it still this one?" reads the database once in all.
-    const held = c.req.header('if-none-match')
-    if (matchesETag(held, etagOf(node.nodeId, node.generation))) {
-      return c.body(null, 304, headersOf(node.nodeId, node.generation))
-    }
+    // The content came along with the token, so that "is it still this one?" reads the database once in all.
+    const current = await etagOf(node.nodeId, node.generation, node.plans)
+    if (matchesETag(c.req.header('if-none-match'), current)) return c.body(null, 304, headersOf(current))
     const assignment = await ownAssignment(c.env.DB, node.nodeId)
-    return c.json(assignment, 200, headersOf(node.nodeId, assignment.generation))
+    const digests = assignment.plans.map(({ digest }) => digest)
+    return c.json(assignment, 200, headersOf(await etagOf(node.nodeId, assignment.generation, digests)))
   })
 
   app.openapi(ROUTES.postReport, async (c) => {
@@ -35,12 +35,16 @@ export function mountOwnNode(app: App): void {
   })
 }
 
-function etagOf(nodeId: string, generation: number): string {
-  return `"${nodeId}.${generation}"`
+/**
+ * Over all that the answer says, since a plan's digest stands for the plan. The generation alone would not do: it comes
+ * round where the database is set back to an older state.
+ */
+async function etagOf(nodeId: string, generation: number, digests: readonly string[]): Promise<string> {
+  return `"${await sha256Hex(JSON.stringify([nodeId, generation, ...digests]))}"`
 }
 
-function headersOf(nodeId: string, generation: number) {
-  return { etag: etagOf(nodeId, generation), 'cache-control': 'private, no-cache', vary: 'authorization' }
+function headersOf(etag: string) {
+  return { etag, 'cache-control': 'private, no-cache', vary: 'authorization' }
 }
 
 function nodeOf(caller: Caller): NodeCaller {

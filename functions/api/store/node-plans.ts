@@ -20,13 +20,16 @@ interface Row {
   reported_at: number | null
 }
 
-/** Each plan once, in the order of the assignments that brought it, for all nodes in the JSON array ?1. */
-const PLANS = `
+/** Each plan once, with its place in the order of the assignments that brought it, for the nodes of an SQL expression. */
+export const PLANS_OF = (nodes: string): string => `
   SELECT assigned.node_id, assignment_plans.plan_digest AS digest,
          min(assigned.assignment_id || printf('%04d', assignment_plans.position)) AS place
   FROM assigned JOIN assignment_plans USING (assignment_id)
-  WHERE assigned.node_id IN (SELECT value FROM json_each(?1))
+  WHERE assigned.node_id IN (${nodes})
   GROUP BY assigned.node_id, assignment_plans.plan_digest`
+
+/** For all nodes in the JSON array ?1. */
+const PLANS = PLANS_OF('SELECT value FROM json_each(?1)')
 
 /** What these nodes should have, with what each reported, by node. */
 export async function plansOfNodes(db: D1Database, nodeIds: readonly string[]): Promise<Map<string, NodePlan[]>> {

@@ -20,7 +20,7 @@ interface NodeRow {
 /** How old `seen_at` may grow before a call of the node writes it again: asking often must stay cheap. */
 const SEEN_EVERY_MS = 60_000
 
-/** The highest generation that D1 knows of, for a Fleet object that remembers none. */
+/** The highest generation that D1 knows of, for a Fleet object that remembers none, or less. */
 export async function latestGeneration(db: D1Database, fleet: string): Promise<number> {
   const select = db.prepare(
     `SELECT max(coalesce((SELECT max(generation) FROM nodes WHERE fleet = ?1), 0),

@@ -1,6 +1,7 @@
 import type { D1Database } from '@cloudflare/workers-types'
 import { afterKey, pageFrom } from './cursor.ts'
 import type { PageQuery } from './cursor.ts'
+import { PLANS_OF } from './node-plans.ts'
 import type { Scope } from '../auth/token.ts'
 
 export interface TokenRow {
@@ -21,12 +22,16 @@ export interface TokenRow {
 export interface TokenWithNode extends TokenRow {
   generation: number | null
   seen_at: number | null
+  /** The digests of the plans that the node should have, as a JSON array, in order. */
+  plans: string
 }
 
-/** A token by its id, with its node's generation. */
+/** A token by its id, with its node's generation and plans. */
 export async function findToken(db: D1Database, id: string): Promise<TokenWithNode | null> {
   const select = db.prepare(
-    `SELECT tokens.*, nodes.generation, nodes.seen_at FROM tokens
+    `SELECT tokens.*, nodes.generation, nodes.seen_at,
+       (SELECT json_group_array(digest) FROM (${PLANS_OF('tokens.node_id')} ORDER BY place)) AS plans
+     FROM tokens
      LEFT JOIN nodes ON nodes.id = tokens.node_id WHERE tokens.id = ?`,
   )
   return await select.bind(id).first<TokenWithNode>()

@@ -19,13 +19,21 @@ export const serveVerb = verb({
     data: { value: 'DIR', summary: `where the database and the operator token are kept (default: ${DEFAULT_ROOT})` },
     host: { value: 'ADDRESS', summary: 'the address to listen on (default: 127.0.0.1)' },
     port: { value: 'PORT', summary: `the port to listen on; 0 for any that is free (default: ${DEFAULT_PORT})` },
+    allowHost: {
+      value: 'NAME',
+      many: true,
+      summary: "a name that it answers to besides the loopback's and --host: that of a proxy before it",
+    },
     openPlanner: {
-      summary: 'let whoever reaches the port plan, also where other machines can; the fleet stays closed',
+      summary: 'let whoever reaches the port plan without a token; the fleet stays closed',
     },
   },
   examples: [
     { command: 'serve --data ./server', summary: 'for this machine' },
-    { command: 'serve --host 0.0.0.0 --port 8787', summary: 'for a network; put TLS in front of it' },
+    {
+      command: 'serve --data ./server --allow-host plans.example.com',
+      summary: 'behind a proxy that does TLS and hands the name on',
+    },
   ],
   async run(context, { options }) {
     const { serve } = await import('../../serve/index.ts')
@@ -35,6 +43,7 @@ export const serveVerb = verb({
         port: options.port === undefined ? DEFAULT_PORT : port('--port', options.port),
         log: (line) => context.note(line),
         ...(options.host !== undefined && { host: options.host }),
+        allowHosts: options.allowHost,
         ...(options.openPlanner && { openPlanner: true }),
       }),
     )
@@ -47,6 +56,6 @@ export const serveVerb = verb({
       ]),
     )
     context.note(`Ctrl-C stops it. For operators: export LAYERCAST_SERVER=${url} LAYERCAST_TOKEN=@${operatorTokenFile}`)
-    if (!context.signal.aborted) await once(context.signal, 'abort')
+    if (!context.signal.aborted) await Promise.race([once(context.signal, 'abort'), served.ended])
   },
 })

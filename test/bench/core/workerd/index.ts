@@ -17,6 +17,7 @@ export async function benchWorkerd(inputs: readonly Input[], rounds: number): Pr
   try {
     await bundleWorker(directory, 'test/bench/core/workerd/worker.ts')
     miniflare = new Miniflare({
+      enableDevRegistry: false,
       host: '127.0.0.1',
       port: 0,
       cf: false,

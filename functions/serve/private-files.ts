@@ -1,0 +1,50 @@
+/** What the server keeps is for its owner alone: a directory of 0700, files of 0600, also those that were there before. */
+import { chmodSync, lstatSync, readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { LayercastError } from '../image/errors.ts'
+import { makeDirectory } from '../runner/system/make-directory.ts'
+
+/** What a server's directory holds of its own. Nothing else in it is touched. */
+const OWN = ['operator-token', 'lock', 'lock-journal', 'state']
+
+/**
+ * Makes the directory, or closes one that is there to others. FAILED_PRECONDITION where that would take a directory from
+ * others: it is another user's, shared (sticky), or open and full of what is no server's.
+ */
+export function closeDirectory(root: string): void {
+  makeDirectory(root, 0o700)
+  const { mode, uid } = statSync(root)
+  const names = readdirSync(root)
+  const foreign = (mode & 0o077) !== 0 && names.length > 0 && !names.some((name) => OWN.includes(name))
+  if (uid !== process.getuid?.() || (mode & 0o1000) !== 0 || foreign) {
+    throw new LayercastError('FAILED_PRECONDITION', `${root} is not for a server alone: others use it too`, {
+      fix: 'Name an empty directory of this user with --data.',
+      detail: { root },
+    })
+  }
+  chmodSync(root, 0o700)
+  for (const name of OWN) closeTree(join(root, name))
+}
+
+/** Runs what makes files so that they are made for their owner alone. It must make them, or start the process that does, at once. */
+export function withPrivateUmask<T>(make: () => T): T {
+  const before = process.umask(0o077)
+  try {
+    return make()
+  } finally {
+    process.umask(before)
+  }
+}
+
+/** Links are left alone: what they lead to is somebody's who said so. */
+function closeTree(path: string): void {
+  const found = lstatSync(path, { throwIfNoEntry: false })
+  if (found === undefined || found.isSymbolicLink()) return
+  if (found.uid !== process.getuid?.()) {
+    throw new LayercastError('FAILED_PRECONDITION', `${path} is another user's, who may know or change what is in it`, {
+      fix: 'Remove it, or name another directory with --data.',
+    })
+  }
+  chmodSync(path, found.isDirectory() ? 0o700 : 0o600)
+  if (found.isDirectory()) for (const name of readdirSync(path)) closeTree(join(path, name))
+}
