@@ -6,7 +6,7 @@ import { candidates, parseIndex, platformNotFound } from './image-index.ts'
 import type { IndexEntry } from './image-index.ts'
 import { MAX_DOCUMENT_BYTES } from './json.ts'
 import { parseManifest } from './manifest.ts'
-import { isConfig, isIndex } from './media-type.ts'
+import { isConfig, isIndex, isUntypedConfig } from './media-type.ts'
 import { matchPlatform, normalizePlatform } from './platform.ts'
 import type { Platform } from './platform.ts'
 
@@ -60,8 +60,8 @@ export async function resolveImage(
     const { config: wanted } = parseManifest(manifest, descriptor.mediaType)
     const config = await document('config', wanted)
     if (check && descriptor.platform === undefined) {
-      if (!isConfig(wanted.mediaType)) return undefined
-      const actual = normalizePlatform(parseConfig(config).platform)
+      const actual = platformOf(wanted, config)
+      if (actual === undefined) return undefined
       seen.push(actual)
       if (!matchPlatform(platform, actual)) return undefined
     }
@@ -76,6 +76,18 @@ export async function resolveImage(
     const bytes = await read(descriptor)
     verifyBytes(bytes, descriptor.digest, what)
     return bytes
+  }
+}
+
+/** The platform that a config says; undefined where it is no image's. */
+function platformOf({ mediaType }: Descriptor, config: Uint8Array): Platform | undefined {
+  if (isConfig(mediaType)) return normalizePlatform(parseConfig(config).platform)
+  if (!isUntypedConfig(mediaType)) return undefined
+  try {
+    return normalizePlatform(parseConfig(config).platform)
+  } catch (error) {
+    if (error instanceof LayercastError) return undefined
+    throw error
   }
 }
 

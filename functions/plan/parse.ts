@@ -36,6 +36,9 @@ export function parsePlan(bytes: Uint8Array): Planned {
   if (schema.string() !== PLAN_SCHEMA)
     schema.fail(JSON.stringify(PLAN_SCHEMA), 'Use the layercast that made this plan.')
   document.only(...PLAN_FIELDS)
+  for (const list of ['layers', 'requires', 'warnings']) {
+    if (!document.get(list).present) document.get(list).fail('an array')
+  }
   const layers = document.get('layers').items()
   if (layers.length > MAX_LAYERS) document.get('layers').fail(`an array of ${MAX_LAYERS} layers at most`)
   const plan: Plan = {

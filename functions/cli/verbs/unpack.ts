@@ -110,7 +110,9 @@ async function unpackRepairing(
   }
   const snapshotter = await oneSnapshotter(context, { ...options, runtimeHandler: options.runtimeHandler[0] })
   const { isSpec } = await import('../../runner/image/index.ts')
-  const planned = await planHere(inputOf(await lookUp(context, image, options), { ...options, snapshotter }))
-  if (isSpec(image) && !options.dryRun) await importImage(context, image, options)
+  const planned = await planHere(
+    inputOf(await lookUp(context, image, { ...options, snapshotter }), { ...options, snapshotter }),
+  )
+  if (isSpec(image) && !options.dryRun) await importImage(context, image, { ...options, snapshotter })
   await repairPlan(context, planned, { ...options, deep: false, contents: false })
 }
