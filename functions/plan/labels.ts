@@ -68,7 +68,7 @@ export function criLabels({ reference, manifest, children }: ImageLabels): Recor
 }
 
 /** The labels that say where a layer stands in its chain. */
-export function chainLabels({ diffID, chainID, parent }: ChainLabels): Record<string, string> {
+function chainLabels({ diffID, chainID, parent }: ChainLabels): Record<string, string> {
   return {
     [LABEL.snapshotRef]: chainID,
     [LABEL.diffID]: diffID,
