@@ -30,11 +30,13 @@ const MAX_READS = 64
  * DOCUMENT_TOO_LARGE, those of the parsers, and whatever `read` throws.
  * @param read gives the bytes of one small document
  * @param platform needed where the target is an index
+ * @param options.anySize whether what a descriptor states as a size does not count; `read` then sees to the bounds
  */
 export async function resolveImage(
   target: Descriptor,
   read: (descriptor: Descriptor) => Promise<Uint8Array>,
   platform: Platform,
+  { anySize = false }: { anySize?: boolean } = {},
 ): Promise<ResolvedImage> {
   const seen: Platform[] = []
   let reads = 0
@@ -70,7 +72,7 @@ export async function resolveImage(
 
   async function document(what: string, descriptor: Descriptor): Promise<Uint8Array> {
     if (++reads > MAX_READS) throw tooMuch(target, `leads to more than ${MAX_READS} documents`)
-    if (descriptor.size > MAX_DOCUMENT_BYTES) {
+    if (!anySize && descriptor.size > MAX_DOCUMENT_BYTES) {
       throw tooMuch(descriptor, `(${what}) has ${descriptor.size} bytes, more than the ${MAX_DOCUMENT_BYTES} allowed`)
     }
     const bytes = await read(descriptor)

@@ -56,7 +56,7 @@ export async function readDocuments(
     seen.set(descriptor.digest, { descriptor, bytes })
     return bytes
   }
-  const resolved = await resolveImage(target, readOne, platform)
+  const resolved = await resolveImage(target, readOne, platform, { anySize: limit !== undefined })
   const manifest = documentOf(seen, resolved.manifest)
   const config = documentOf(seen, resolved.config)
   const indexes = pathTo(target, manifest.descriptor.digest, seen)
@@ -79,7 +79,7 @@ export async function collect(
         'DOCUMENT_TOO_LARGE',
         `document ${digest} has more than the ${limit} bytes it may have`,
         {
-          fix: 'Fetch it again: this copy is not what its descriptor names.',
+          fix: 'Fetch it again, if its descriptor says less: this copy is not what it names.',
           detail: { digest, limit },
         },
       )

@@ -43,7 +43,7 @@ const planOf = async (image: BuiltImage, target = image.manifest) => {
 const codes = ({ plan: { warnings } }: ReturnType<typeof plan>) => warnings.map(({ code }) => code)
 
 describe('an image that the node holds is planned, with a warning,', () => {
-  test.each([1, 1_000_000])('where its manifest says that the config has %d bytes', async (size) => {
+  test.each([1, 1_000_000, 2 ** 40])('where its manifest says that the config has %d bytes', async (size) => {
     const planned = await planOf(withDocuments(smallImage(), { configDescriptor: { size } }))
     expect(planned.plan.layers).toHaveLength(3)
     expect(codes(planned)).toEqual(['CONFIG_SIZE_WRONG'])
