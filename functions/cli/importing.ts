@@ -15,7 +15,7 @@ export async function importImage(
   try {
     return await resolve(await context.backend(), source, {
       signal: context.signal,
-      features: await preferredFeatures(context, source, options),
+      features: await preferredFeatures(context, source, { ...options, onNode: true }),
       ...(options.platform !== undefined && { platform: options.platform }),
       ...(options.reference !== undefined && { reference: options.reference }),
       onEvent: (event) => {

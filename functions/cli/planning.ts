@@ -75,7 +75,7 @@ export function inputOf(image: NodeImage, options: PlanningOptions): PlanInput {
 export async function lookUp(
   context: Context,
   image: string,
-  options: Pick<PlanningOptions, 'platform' | 'reference'> & { snapshotter?: string | undefined },
+  options: Pick<PlanningOptions, 'platform' | 'reference'> & Preference,
 ): Promise<NodeImage> {
   const { inspect, isSpec, resolve } = await import('../runner/image/index.ts')
   const where = {
@@ -89,19 +89,27 @@ export async function lookUp(
   return resolve(await context.backend(), image, where)
 }
 
+/** What decides which of an image's manifests is preferred. */
+export interface Preference {
+  platform?: string | undefined
+  snapshotter?: string | undefined
+  /** Whether it is for this node also where the image is in a source, which can be planned without a node. */
+  onNode?: boolean
+}
+
 /**
- * The OS features for which an image is preferred under a snapshotter: those that the node's own advertises, and, for a
- * source, which is looked at without a node, what today's containerd advertises. None where a platform is asked for.
+ * The OS features for which an image is preferred under a snapshotter: those that the node's own advertises, and, where there
+ * is no node in it, what today's containerd advertises. None where a platform is asked for.
  */
 export async function preferredFeatures(
   context: Context,
   image: string,
-  { platform, snapshotter }: { platform?: string | undefined; snapshotter?: string | undefined },
+  { platform, snapshotter, onNode = false }: Preference,
 ): Promise<readonly string[]> {
   // erofs is the only one that has any, and nobody else shall pay for the question.
   if (platform !== undefined || snapshotter !== 'erofs') return []
   const { isSpec } = await import('../runner/image/index.ts')
-  if (isSpec(image)) return ['erofs']
+  if (isSpec(image) && !onNode) return ['erofs']
   const backend = await context.backend()
   return (await backend.snapshotters()).find(({ name }) => name === snapshotter)?.osFeatures ?? []
 }

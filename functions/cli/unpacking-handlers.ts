@@ -41,7 +41,7 @@ export async function unpackForHandlers(
   const where = { signal: context.signal, ...(options.platform !== undefined && { platform: options.platform }) }
   const sandbox = handlers === 'all' ? await findSandboxImage(backend, running.config, where) : undefined
   const fromSource = isSpec(image)
-  const lookedUp = (snapshotter: string) => lookUp(context, image, { ...options, snapshotter })
+  const lookedUp = (snapshotter: string) => lookUp(context, image, { ...options, snapshotter, onNode: true })
   const entries = await planAll(targets, { lookedUp, sandbox, fromSource }, options)
 
   if (fromSource && !options.dryRun) {

@@ -43,8 +43,8 @@ await describeContainerd('images for the OS feature erofs', (version) => {
     const hex = native.diffIDs[0]?.slice('sha256:'.length) ?? ''
     await mkdir(join(cache, 'sha256', hex.slice(0, 2)), { recursive: true })
     await copyFile(join(directory, 'layer.erofs'), join(cache, 'sha256', hex.slice(0, 2), `${hex}.erofs`))
-    const config = `[plugins."io.containerd.snapshotter.v1.erofs"]\n  layer_content_caches = [${JSON.stringify(cache)}]`
-    containerd = await startContainerd({ version, namespace: 'features', config })
+    const settings = `[plugins."io.containerd.snapshotter.v1.erofs"]\n  layer_content_caches = [${JSON.stringify(cache)}]`
+    containerd = await startContainerd({ version, namespace: 'features', config: settings })
     backend = await containerd.connect()
     const index = buildIndex([
       { image: plain, platform: { os: 'linux', architecture: 'amd64' } },

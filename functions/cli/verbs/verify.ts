@@ -71,7 +71,7 @@ async function verifyOne(
   options: PlanningOptions & { deep: boolean; contents: boolean },
 ): Promise<void> {
   const { verifyChain } = await import('../../runner/verify/index.ts')
-  const planned = await planHere(inputOf(await lookUp(context, image, options), options))
+  const planned = await planHere(inputOf(await lookUp(context, image, { ...options, onNode: true }), options))
   const backend = await context.backend()
   const { plan } = planned
   const report = await verifyChain({ backend, plan })

@@ -27,7 +27,9 @@ export async function findRecord(backend: Backend, text: string, platform: Platf
   const named = normalized === undefined || normalized === text ? undefined : await recordOrNone(backend, normalized)
   if (named) return named
   const found = ID.test(text) ? await findByDigest(backend, text, platform) : undefined
-  if (found) return found
+  // A record by the ID of an image that cannot be read for this platform is still one of that name.
+  const record = found ?? (WHOLE.test(text) ? await recordOrNone(backend, text) : undefined)
+  if (record) return record
   const { namespace } = backend
   const where = namespace === undefined ? `the ${backend.kind} store` : `containerd's namespace ${namespace}`
   const other =

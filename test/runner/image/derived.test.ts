@@ -115,6 +115,21 @@ test('a plan of an odd name follows from its documents too', async () => {
   expect(await checkDerived(backend, odd.plan)).toBe(true)
 })
 
+test('with the manifest alone, its layers and what it says of the config are compared', async () => {
+  const partly = buildImage({ layers: [[file('partly')], [file('held')]] })
+  const { plan: document } = planOf(partly, { snapshotter: 'overlayfs' })
+  await store(backend, partly, 'example.com/partly:1')
+  await backend.content.remove(partly.config.digest)
+  expect(await checkDerived(backend, document)).toBe(false)
+  const resized = { ...document, config: { ...document.config, size: 1 } }
+  const fewer = { ...document, layers: document.layers.slice(0, 1) }
+  const other = { ...document, config: { ...document.config, digest: image.config.digest } }
+  for (const altered of [resized, fewer, other])
+    expect(await failure(checkDerived(backend, altered))).toMatchObject({
+      code: expect.stringMatching(/^PLAN_NOT_DERIVED$/),
+    })
+})
+
 test('where the node does not hold the documents, there is nothing to compare with', async () => {
   expect(await checkDerived(backend, planOf(smallImage('elsewhere')).plan)).toBe(false)
 })
