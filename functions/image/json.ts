@@ -1,5 +1,6 @@
 import { LayercastError } from './errors.ts'
 import type { Code } from './errors.ts'
+import { JsonDecimal, type JsonObject, type JsonValue } from './json-value.ts'
 import { quote } from './quote.ts'
 
 /**
@@ -7,28 +8,6 @@ import { quote } from './quote.ts'
  * documents live: a key given twice, bytes that are not UTF-8, half a surrogate pair, or bytes after the end are errors
  * here, so that what layercast reads is what every other reader reads.
  */
-
-export type JsonValue = null | boolean | number | JsonDecimal | string | JsonValue[] | JsonObject
-interface JsonObject {
-  [key: string]: JsonValue
-}
-
-/**
- * A number that is written with a fraction or an exponent, be it a whole one. Go's decoder takes none such for a whole
- * number, so `1038.0` is a size to JavaScript and an error to containerd.
- */
-export class JsonDecimal {
-  readonly lexeme: string
-
-  constructor(lexeme: string) {
-    this.lexeme = lexeme
-  }
-
-  /** The number, for whoever writes the value down again. */
-  toJSON(): number {
-    return Number(this.lexeme)
-  }
-}
 
 export type JsonPath = readonly (string | number)[]
 

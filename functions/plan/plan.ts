@@ -10,13 +10,14 @@ import { isConfig, isLayer, isUntypedConfig } from '../image/media-type.ts'
 import { formatPlatform, matchPlatform, normalizePlatform, parsePlatform } from '../image/platform.ts'
 import type { Platform } from '../image/platform.ts'
 import { quote, quoteSome } from '../image/quote.ts'
-import { checkStoredName, isNormalReference, normalizeReference } from '../image/reference.ts'
+import { checkStoredName, normalizeReference } from '../image/reference.ts'
 import { chainOf } from './chain.ts'
 import { PLAN_SCHEMA, seal } from './document.ts'
 import type { Planned, PlanLayer, PlanWarning } from './document.ts'
 import { layerLabels } from './labels.ts'
 import { blobNeed, checkSnapshotterName, inferProfile, profileNamed } from './profiles.ts'
 import type { Profile } from './profiles.ts'
+import { documentWarnings, platformWarnings } from './document-warnings.ts'
 import { layerWarnings, profileWarnings, requireAnnotations, requireLabels } from './requirements.ts'
 
 export interface PlanInput {
@@ -245,40 +246,6 @@ function checkPlatform(platform: string | Platform, actual: Platform): void {
       detail: { wanted: formatPlatform(wanted), actual: formatPlatform(actual) },
     },
   )
-}
-
-/** Warnings of what containerd takes as it is, or does otherwise, and a registry or another tool may refuse. */
-function documentWarnings(
-  reference: string,
-  manifest: Manifest,
-  configSize: number,
-  config: ImageConfig | undefined,
-): PlanWarning[] {
-  const { descriptor, ownMediaType, config: stated } = manifest
-  const warnings: PlanWarning[] = []
-  if (!isNormalReference(reference)) {
-    const detail = `${quote(reference)} is no name by which an image is pulled: a snapshotter that fetches layers under it will not find them`
-    warnings.push({ code: 'REFERENCE_NOT_NORMAL', detail })
-  }
-  if (ownMediaType !== undefined) {
-    const detail = `the manifest calls itself ${quote(ownMediaType)} and came under ${quote(descriptor.mediaType)}, which counts`
-    warnings.push({ code: 'MANIFEST_TYPE_DIFFERS', detail })
-  }
-  if (config !== undefined && !isConfig(stated.mediaType)) {
-    const detail = `the config is of type ${quote(stated.mediaType)} and reads as an image's: the layers are unpacked, which containerd itself would not do`
-    warnings.push({ code: 'CONFIG_UNTYPED', detail })
-  }
-  if (stated.size !== configSize) {
-    const detail = `the manifest says that its config has ${stated.size} bytes, and it has ${configSize}: a registry's client will refuse it`
-    warnings.push({ code: 'CONFIG_SIZE_WRONG', detail })
-  }
-  return warnings
-}
-
-function platformWarnings(config: ImageConfig | undefined): PlanWarning[] {
-  if (config === undefined || (config.platform.os !== '' && config.platform.architecture !== '')) return []
-  const missing = (['os', 'architecture'] as const).filter((key) => config.platform[key] === '')
-  return [{ code: 'PLATFORM_INCOMPLETE', detail: `the config does not say its ${missing.join(' and ')}` }]
 }
 
 function withoutAnnotations({ mediaType, digest, size }: Descriptor): Descriptor {

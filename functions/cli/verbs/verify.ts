@@ -8,7 +8,7 @@ import type { Context } from '../context.ts'
 import { notCompared } from '../not-compared.ts'
 import { errorData } from '../output/failure.ts'
 import { table } from '../output/table.ts'
-import { count } from '../output/text.ts'
+import { count, shellWord } from '../output/text.ts'
 import { treeFields, verifyText } from '../output/verify.ts'
 import { oneSnapshotter } from '../handlers.ts'
 import { inputOf, lookUp, planHere, type PlanningOptions } from '../planning.ts'
@@ -85,7 +85,7 @@ async function verifyOne(
     return
   }
   throw new LayercastError('VERIFICATION_FAILED', `${what(report, tree)} not as planned under ${report.snapshotter}`, {
-    fix: `Run 'layercast repair ${image} --snapshotter ${report.snapshotter}${namespaceFlag(context, backend)}${tree?.ok === false ? ' --deep' : ''}'.`,
+    fix: `Run 'layercast repair ${shellWord(image)} --snapshotter ${report.snapshotter}${namespaceFlag(context, backend)}${tree?.ok === false ? ' --deep' : ''}'.`,
     detail: {
       plan: planned.digest,
       state: report.state,
