@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { errorOf, layercast, type Ran, type RunOptions } from '../cli/run.ts'
 import { smallImage } from '../runner/unpack/support/images.ts'
+import { removeChain } from '../runner/unpack/support/stores.ts'
 import { all, describeContainerd, startContainerd, type TestContainerd } from '../support/containerd/index.ts'
 import { writeOciArchive } from '../support/images/index.ts'
 
@@ -47,10 +48,8 @@ await describeContainerd("names of containerd's store", (version) => {
     const found = await all(backend.snapshotter(snapshotter).list())
     return found.map(({ labels }) => labels[IMAGE_REF])
   }
-  const removeChain = async (name: string) => {
-    const backend = await containerd.connect()
-    await backend.content.label(image.config.digest, { 'containerd.io/gc.ref.snapshot.native': '' })
-    for (const chainID of image.chainIDs.toReversed()) await backend.snapshotter('native').remove(chainID)
+  const forget = async (name: string) => {
+    await removeChain(await containerd.connect(), image, 'native')
     expect([name, await labelsUnder('native')]).toEqual([name, []])
   }
 
@@ -72,7 +71,7 @@ await describeContainerd("names of containerd's store", (version) => {
     expect([repaired.status, repaired.stderr]).toEqual([0, ''])
     expect(await labelsUnder('native')).toEqual([name, name, name])
     expect((await run(['verify', '--all'])).status).toBe(0)
-    await removeChain(name)
+    await forget(name)
   })
 
   test('what plan prints of an odd name is carried out by apply', async () => {
@@ -80,7 +79,7 @@ await describeContainerd("names of containerd's store", (version) => {
     const applied = await run(['apply', '-'], { stdin: stdout })
     expect([applied.status, applied.stderr]).toEqual([0, ''])
     expect(await labelsUnder('native')).toEqual(['Foo/BAR:x', 'Foo/BAR:x', 'Foo/BAR:x'])
-    await removeChain('Foo/BAR:x')
+    await forget('Foo/BAR:x')
   })
 
   test('an altered plan is refused by apply and its dry run, with status 2, and nothing is made', async () => {
