@@ -1,5 +1,6 @@
 import type { NodeImage } from '../runner/image/index.ts'
 import type { Context } from './context.ts'
+import { preferredFeatures } from './planning.ts'
 import { createProgress } from './output/progress.ts'
 import { shortDigest } from './output/text.ts'
 
@@ -7,13 +8,14 @@ import { shortDigest } from './output/text.ts'
 export async function importImage(
   context: Context,
   source: string,
-  options: { platform?: string | undefined; reference?: string | undefined },
+  options: { platform?: string | undefined; reference?: string | undefined; snapshotter?: string | undefined },
 ): Promise<NodeImage> {
   const { resolve } = await import('../runner/image/index.ts')
   const progress = createProgress(context.streams)
   try {
     return await resolve(await context.backend(), source, {
       signal: context.signal,
+      features: await preferredFeatures(context, source, { ...options, onNode: true }),
       ...(options.platform !== undefined && { platform: options.platform }),
       ...(options.reference !== undefined && { reference: options.reference }),
       onEvent: (event) => {

@@ -1,6 +1,7 @@
 /** From an image as the user names it to its plan: what `plan`, `unpack`, `verify` and `assign` share. */
 import type { Client } from '../contract/client.ts'
 import { LayercastError } from '../image/errors.ts'
+import { isNormalReference } from '../image/reference.ts'
 import type { Planned } from '../plan/document.ts'
 import type { PlanInput } from '../plan/plan.ts'
 import type { NodeImage } from '../runner/image/index.ts'
@@ -61,27 +62,56 @@ export async function planInput(context: Context, from: ImageFrom, options: Plan
 
 /** The input of the plan of an image that was found. */
 export function inputOf(image: NodeImage, options: PlanningOptions): PlanInput {
-  return {
-    reference: options.reference ?? image.reference,
-    manifest: image.manifest,
-    mediaType: image.mediaType,
-    config: image.config,
-    ...shape(options),
-  }
+  const { manifest, mediaType, config, reference } = image
+  const named =
+    options.reference === undefined
+      ? // A name out of the node's store that is not normal is what containerd labels with.
+        { reference, ...(isNormalReference(reference) ? {} : { referenceForm: 'store' as const }) }
+      : { reference: options.reference }
+  return { ...named, manifest, mediaType, config, ...shape(options) }
 }
 
 /** An image by its name on the node, or in a source; neither node nor source is changed. */
 export async function lookUp(
   context: Context,
   image: string,
-  options: Pick<PlanningOptions, 'platform' | 'reference'>,
+  options: Pick<PlanningOptions, 'platform' | 'reference'> & Preference,
 ): Promise<NodeImage> {
   const { inspect, isSpec, resolve } = await import('../runner/image/index.ts')
-  const where = { ...(options.platform !== undefined && { platform: options.platform }), signal: context.signal }
+  const where = {
+    ...(options.platform !== undefined && { platform: options.platform }),
+    features: await preferredFeatures(context, image, options),
+    signal: context.signal,
+  }
   if (isSpec(image)) {
     return inspect(image, { ...where, ...(options.reference !== undefined && { reference: options.reference }) })
   }
   return resolve(await context.backend(), image, where)
+}
+
+/** What decides which of an image's manifests is preferred. */
+export interface Preference {
+  platform?: string | undefined
+  snapshotter?: string | undefined
+  /** Whether it is for this node also where the image is in a source, which can be planned without a node. */
+  onNode?: boolean
+}
+
+/**
+ * The OS features for which an image is preferred under a snapshotter: those that the node's own advertises, and, where there
+ * is no node in it, what today's containerd advertises. None where a platform is asked for.
+ */
+export async function preferredFeatures(
+  context: Context,
+  image: string,
+  { platform, snapshotter, onNode = false }: Preference,
+): Promise<readonly string[]> {
+  // erofs is the only one that has any, and nobody else shall pay for the question.
+  if (platform !== undefined || snapshotter !== 'erofs') return []
+  const { isSpec } = await import('../runner/image/index.ts')
+  if (isSpec(image) && !onNode) return ['erofs']
+  const backend = await context.backend()
+  return (await backend.snapshotters()).find(({ name }) => name === snapshotter)?.osFeatures ?? []
 }
 
 /** The plan, made here. */
@@ -92,13 +122,14 @@ export async function planHere(input: PlanInput): Promise<Planned> {
 
 /** The same input as a server takes it: a platform goes as text, and what is not given is not sent. */
 export function planRequest(input: PlanInput): Parameters<Client['plan']>[0] {
-  const { platform, profile, labels, mediaType, ...needed } = input
+  const { platform, profile, labels, mediaType, referenceForm, ...needed } = input
   return {
     ...needed,
     ...(typeof platform === 'string' && { platform }),
     ...(profile !== undefined && { profile }),
     ...(labels !== undefined && { labels }),
     ...(mediaType !== undefined && { mediaType }),
+    ...(referenceForm !== undefined && { referenceForm }),
   }
 }
 

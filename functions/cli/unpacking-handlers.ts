@@ -38,14 +38,21 @@ export async function unpackForHandlers(
       fix: 'Leave it away, or name handlers of one snapshotter.',
     })
   }
-  const found = await lookUp(context, image, options)
   const where = { signal: context.signal, ...(options.platform !== undefined && { platform: options.platform }) }
   const sandbox = handlers === 'all' ? await findSandboxImage(backend, running.config, where) : undefined
   const fromSource = isSpec(image)
-  const entries = await planAll(targets, { found, sandbox, fromSource }, options)
+  const lookedUp = (snapshotter: string) => lookUp(context, image, { ...options, snapshotter, onNode: true })
+  const entries = await planAll(targets, { lookedUp, sandbox, fromSource }, options)
 
-  if (fromSource && !options.dryRun && entries.some(({ error }) => error === undefined)) {
-    await importImage(context, image, options)
+  if (fromSource && !options.dryRun) {
+    const manifests = new Set<string>()
+    for (const { target, role, planned, error } of entries) {
+      // Snapshotters take the same manifest, but for one that prefers its own.
+      if (role !== 'image' || planned === undefined || error !== undefined) continue
+      if (manifests.has(planned.plan.manifest.digest)) continue
+      manifests.add(planned.plan.manifest.digest)
+      await importImage(context, image, { ...options, snapshotter: target.snapshotter })
+    }
   }
   for (const entry of entries) await carryOut(context, entry, options)
   await context.show(handlersReport(entries), () => handlersReportText(entries))
@@ -55,15 +62,20 @@ export async function unpackForHandlers(
 
 async function planAll(
   targets: readonly HandlerTarget[],
-  images: { found: NodeImage; sandbox: SandboxImage | undefined; fromSource: boolean },
+  images: {
+    lookedUp: (snapshotter: string) => Promise<NodeImage>
+    sandbox: SandboxImage | undefined
+    fromSource: boolean
+  },
   options: Options,
 ): Promise<HandlerEntry[]> {
-  const { found, sandbox, fromSource } = images
-  const reference = options.reference ?? found.reference
-  const pause = sandbox?.image?.reference === reference ? undefined : sandbox?.image
+  const { lookedUp, sandbox, fromSource } = images
   const entries: HandlerEntry[] = []
   for (const target of targets) {
     const { snapshotter, error } = target
+    const found = await lookedUp(snapshotter)
+    const reference = options.reference ?? found.reference
+    const pause = sandbox?.image?.reference === reference ? undefined : sandbox?.image
     const missing = sandbox !== undefined && sandbox.image === undefined ? [sandboxMissing(sandbox, target)] : []
     const plan = async (of: NodeImage, shape: Omit<PlanningOptions, 'snapshotter'>): Promise<Planned | undefined> =>
       error === undefined ? await planHere(inputOf(of, { ...shape, snapshotter })) : undefined

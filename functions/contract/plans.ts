@@ -66,6 +66,9 @@ const planDocument = z
 /** Everything about a plan but the image. `snapshotter` may be several: one plan is made for each. */
 const planOptions = {
   reference: z.string().min(1).max(4096).openapi({ example: 'docker.io/library/nginx:1.29' }),
+  referenceForm: z.enum(['cri', 'store']).optional().openapi({
+    description: "Whether CRI's normal form of the reference counts (if absent), or a store's name to the letter",
+  }),
   snapshotter: z
     .union([snapshotterName, z.array(snapshotterName).min(1).max(16)], {
       error: "due is a snapshotter's name, or 1 to 16 of them",

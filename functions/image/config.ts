@@ -20,7 +20,7 @@ export interface ImageConfig {
  * DOCUMENT_FIELD_INVALID with the path of the field.
  */
 export function parseConfig(bytes: Uint8Array): ImageConfig {
-  const document = new Field(parseJSON(bytes, { what: 'config' }), 'config')
+  const document = new Field(parseJSON(bytes, { what: 'config', decimals: true }), 'config')
   document.exactly('rootfs')
   if (document.has('layers') || document.has('manifests')) {
     document

@@ -5,7 +5,7 @@ import { quote } from './quote.ts'
 
 /**
  * What a document is: an image manifest or an index. Told by its bytes and by the media type it came under, both of
- * which must say the same, because a document that is read in two ways is an attack (CVE-2021-41190).
+ * which must say the same of that, because a document that is read in two ways is an attack (CVE-2021-41190).
  */
 export type DocumentKind = 'manifest' | 'index'
 
@@ -16,7 +16,8 @@ const DUE = {
 
 /**
  * The media type of a document that must be of this kind. Errors: MANIFEST_SCHEMA1, MANIFEST_IS_INDEX,
- * INDEX_IS_MANIFEST, MEDIA_TYPE_UNSUPPORTED, DOCUMENT_FIELD_INVALID where the two media types differ.
+ * INDEX_IS_MANIFEST, MEDIA_TYPE_UNSUPPORTED. Of two types of one kind, docker's and OCI's, the one that it came under counts,
+ * as with containerd: both say the same of its fields.
  * @param given the media type that it came under; without one the document's own counts, and then OCI's
  */
 export function documentType(document: Field, kind: DocumentKind, given?: string): string {
@@ -24,7 +25,7 @@ export function documentType(document: Field, kind: DocumentKind, given?: string
   const version = document.get('schemaVersion')
   const own = document.get('mediaType').optionalString()
   const claimed = [given, own].filter((type) => type !== undefined)
-  if (document.has('fsLayers') || claimed.some(isSchema1) || (version.present && version.number() === 1)) {
+  if (document.has('fsLayers') || claimed.some(isSchema1) || (version.present && version.integer() === 1)) {
     throw new LayercastError(
       'MANIFEST_SCHEMA1',
       `this ${kind} is a docker schema 1 manifest, which containerd refuses`,
@@ -54,11 +55,6 @@ export function documentType(document: Field, kind: DocumentKind, given?: string
       },
     )
   }
-  if (given !== undefined && own !== undefined && given !== own) {
-    document
-      .get('mediaType')
-      .fail(`${quote(given)}, the media type it was given under`, 'Give the media type of the document itself.')
-  }
-  if (version.present && version.number() !== 2) version.fail('2')
+  if (version.present && version.integer() !== 2) version.fail('2')
   return given ?? own ?? DUE[kind].fallback
 }

@@ -47,6 +47,7 @@ export const CODES = {
   PROFILE_UNKNOWN: 'notFound',
   PLAN_INVALID: 'invalid',
   PLAN_LABEL_REQUIRED: 'invalid',
+  PLAN_NOT_DERIVED: 'invalid',
   // layers
   LAYER_CORRUPT: 'verification',
   LAYER_TOO_LARGE: 'verification',
@@ -58,6 +59,7 @@ export const CODES = {
   FAILED_PRECONDITION: 'conflict',
   NOT_FOUND: 'notFound',
   IMAGE_NOT_FOUND: 'notFound',
+  IMAGE_AMBIGUOUS: 'invalid',
   BLOB_NOT_FOUND: 'notFound',
   SNAPSHOT_NOT_FOUND: 'notFound',
   SNAPSHOTTER_NOT_FOUND: 'notFound',

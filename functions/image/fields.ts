@@ -3,11 +3,14 @@ import type { Digest } from './digest.ts'
 import { LayercastError } from './errors.ts'
 import type { Code } from './errors.ts'
 import { formatPath } from './json.ts'
-import type { JsonPath, JsonValue } from './json.ts'
+import type { JsonPath } from './json.ts'
+import { JsonDecimal, type JsonValue } from './json-value.ts'
 import { quote } from './quote.ts'
 
 /** The most bytes that the annotations of one descriptor may have. */
 const MAX_ANNOTATION_BYTES = 64 * 1024
+/** How many characters of a number a message shows. */
+const MAX_SHOWN = 80
 
 /**
  * A value within a JSON document, together with the path that leads to it, so that every wrong type is named by where it
@@ -70,13 +73,20 @@ export class Field {
   size(): number {
     const value = this.#value
     if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
-      this.fail(`a whole number of bytes from 0 to ${Number.MAX_SAFE_INTEGER}`)
+      this.fail(`a whole number of bytes from 0 to ${Number.MAX_SAFE_INTEGER}, without a fraction or an exponent`)
     }
     return value === 0 ? 0 : value
   }
 
   number(): number {
+    if (this.#value instanceof JsonDecimal) return this.#value.toJSON()
     if (typeof this.#value !== 'number') this.fail('a number')
+    return this.#value
+  }
+
+  /** A whole number, written as one. */
+  integer(): number {
+    if (typeof this.#value !== 'number') this.fail('a whole number, without a fraction or an exponent')
     return this.#value
   }
 
@@ -124,7 +134,9 @@ export class Field {
 
   /** Throws: the value is not what it must be. */
   fail(due: string, fix?: string): never {
-    const found = this.#value === undefined ? 'it is missing' : `it is ${quote(this.#value)}`
+    const value = this.#value
+    const shown = value instanceof JsonDecimal ? value.lexeme.slice(0, MAX_SHOWN) : quote(value)
+    const found = value === undefined ? 'it is missing' : `it is ${shown}`
     throw new LayercastError(this.#code, `${this.place} must be ${due}, but ${found}`, {
       fix: fix ?? `Give the ${this.#what} unchanged, as the registry or the tool that made it served it.`,
       detail: { path: formatPath(this.#path) },
@@ -133,7 +145,8 @@ export class Field {
 
   #object(): Record<string, JsonValue> {
     const value = this.#value
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) this.fail('an object')
+    if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof JsonDecimal)
+      this.fail('an object')
     return value
   }
 

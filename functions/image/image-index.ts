@@ -27,7 +27,7 @@ const MAX_ENTRIES = 4096
  * @param mediaType what the index was served as; without it, what the document says of itself, or else OCI's
  */
 export function parseIndex(bytes: Uint8Array, mediaType?: string): ImageIndex {
-  const document = new Field(parseJSON(bytes, { what: 'index' }), 'index')
+  const document = new Field(parseJSON(bytes, { what: 'index', decimals: true }), 'index')
   const type = documentType(document, 'index', mediaType)
   const entries = document.get('manifests').items()
   if (entries.length > MAX_ENTRIES) {
@@ -48,7 +48,7 @@ export function parseIndex(bytes: Uint8Array, mediaType?: string): ImageIndex {
 
 /**
  * The entries of an index that may run on a platform, in the order in which containerd would try them: best match
- * first, as they stand where they are equal, and those that name no platform last, because their config decides. Empty
+ * first, among equals the one that makes use of more OS features, as they stand where that is equal too, and those that name no platform last, because their config decides. Empty
  * when there is none.
  */
 export function candidates(index: ImageIndex, wanted: Platform): IndexEntry[] {
@@ -56,7 +56,11 @@ export function candidates(index: ImageIndex, wanted: Platform): IndexEntry[] {
     const rank = entry.platform === undefined ? Number.MAX_VALUE : platformRank(wanted, entry.platform)
     return rank === undefined ? [] : [{ entry, rank }]
   })
-  return ranked.sort((a, b) => a.rank - b.rank).map(({ entry }) => entry)
+  return ranked.sort((a, b) => a.rank - b.rank || featuresOf(b.entry) - featuresOf(a.entry)).map(({ entry }) => entry)
+}
+
+function featuresOf({ platform }: IndexEntry): number {
+  return platform?.['os.features']?.length ?? 0
 }
 
 /** The error that says which platform was wanted and which are there. */

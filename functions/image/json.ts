@@ -1,5 +1,6 @@
 import { LayercastError } from './errors.ts'
 import type { Code } from './errors.ts'
+import { JsonDecimal, type JsonObject, type JsonValue } from './json-value.ts'
 import { quote } from './quote.ts'
 
 /**
@@ -7,11 +8,6 @@ import { quote } from './quote.ts'
  * documents live: a key given twice, bytes that are not UTF-8, half a surrogate pair, or bytes after the end are errors
  * here, so that what layercast reads is what every other reader reads.
  */
-
-export type JsonValue = null | boolean | number | string | JsonValue[] | JsonObject
-interface JsonObject {
-  [key: string]: JsonValue
-}
 
 export type JsonPath = readonly (string | number)[]
 
@@ -22,6 +18,8 @@ export interface JsonLimits {
   maxBytes?: number
   /** How many arrays and objects may lie in each other; JSON_TOO_DEEP beyond. */
   maxDepth?: number
+  /** Whether numbers with a fraction or an exponent come as JsonDecimal: for documents that Go programs read as well. */
+  decimals?: boolean
 }
 
 /** The most bytes that a manifest, an index or a config may have: what registries take. */
@@ -33,7 +31,7 @@ const MAX_DEPTH = 64
  * DOCUMENT_TOO_LARGE, each with the byte offset where it is.
  */
 export function parseJSON(bytes: Uint8Array, limits: JsonLimits = {}): JsonValue {
-  const { what = 'document', maxBytes = MAX_DOCUMENT_BYTES, maxDepth = MAX_DEPTH } = limits
+  const { what = 'document', maxBytes = MAX_DOCUMENT_BYTES, maxDepth = MAX_DEPTH, decimals = false } = limits
   if (bytes.length > maxBytes) {
     throw new LayercastError(
       'DOCUMENT_TOO_LARGE',
@@ -44,7 +42,7 @@ export function parseJSON(bytes: Uint8Array, limits: JsonLimits = {}): JsonValue
       },
     )
   }
-  return new Parser(decode(bytes, what), what, maxDepth).document()
+  return new Parser(decode(bytes, what), what, maxDepth, decimals).document()
 }
 
 /** A place in a document as people write it: `layers[2].annotations["a.b"]`. */
@@ -111,14 +109,16 @@ class Parser {
   readonly #text: string
   readonly #what: string
   readonly #maxDepth: number
+  readonly #decimals: boolean
   readonly #path: (string | number)[] = []
   #at = 0
   #depth = 0
 
-  constructor(text: string, what: string, maxDepth: number) {
+  constructor(text: string, what: string, maxDepth: number, decimals: boolean) {
     this.#text = text
     this.#what = what
     this.#maxDepth = maxDepth
+    this.#decimals = decimals
   }
 
   document(): JsonValue {
@@ -239,14 +239,14 @@ class Parser {
     return char
   }
 
-  #number(): number {
+  #number(): number | JsonDecimal {
     NUMBER.lastIndex = this.#at
     const lexeme = NUMBER.exec(this.#text)?.[0]
     if (lexeme === undefined) this.#unexpected('a value')
     const value = Number(lexeme)
     if (!Number.isFinite(value)) this.#fail('JSON_INVALID', `has the number ${quote(lexeme)}, too large to hold`)
     this.#at += lexeme.length
-    return value
+    return this.#decimals && /[.eE]/.test(lexeme) ? new JsonDecimal(lexeme) : value
   }
 
   #word<T>(word: string, value: T): T {

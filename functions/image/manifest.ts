@@ -10,6 +10,8 @@ import { parseJSON } from './json.ts'
 export interface Manifest {
   /** The manifest's own: its digest is that of the bytes as they were given. */
   descriptor: Descriptor
+  /** The media type that the document gives itself, where it came under another. */
+  ownMediaType?: string
   config: Descriptor
   /** All children, in order, those that are no layers too. */
   layers: Descriptor[]
@@ -26,13 +28,14 @@ export const MAX_LAYERS = 1024
  * @param mediaType what the manifest was served as; without it, what the document says of itself, or else OCI's
  */
 export function parseManifest(bytes: Uint8Array, mediaType?: string): Manifest {
-  const document = new Field(parseJSON(bytes, { what: 'manifest' }), 'manifest')
+  const document = new Field(parseJSON(bytes, { what: 'manifest', decimals: true }), 'manifest')
   const type = documentType(document, 'manifest', mediaType)
   if (document.has('rootfs')) {
     document
       .get('config')
       .fail('a descriptor', 'This is an image config: give it as the config, and the manifest that names it.')
   }
+  const own = document.get('mediaType').optionalString()
   const layers = document.get('layers').items()
   if (layers.length > MAX_LAYERS) {
     throw new LayercastError(
@@ -46,6 +49,7 @@ export function parseManifest(bytes: Uint8Array, mediaType?: string): Manifest {
   }
   return {
     descriptor: { mediaType: type, digest: digestBytes(bytes), size: bytes.length },
+    ...(own !== undefined && own !== type && { ownMediaType: own }),
     config: readDescriptor(document.get('config')),
     layers: layers.map(readDescriptor),
   }

@@ -45,14 +45,31 @@ export function isConfig(mediaType: string): boolean {
   return mediaType === MEDIA_TYPE.dockerConfig || mediaType === MEDIA_TYPE.ociConfig
 }
 
+/**
+ * Whether a config of this type may be an image's all the same: docker of 2015 pushed configs without a type of their own.
+ * The content decides. containerd's unpack passes such an image over.
+ */
+export function isUntypedConfig(mediaType: string): boolean {
+  return mediaType === 'application/octet-stream'
+}
+
 /** Whether this is a docker schema 1 manifest, signed or not. */
 export function isSchema1(mediaType: string): boolean {
   return SCHEMA1.includes(mediaType)
 }
 
-/** Whether containerd's unpacker takes a child of this type for a layer; the others are passed over. */
+/**
+ * Whether containerd's unpacker takes a child of this type for a layer; the others are passed over. Types that are not
+ * OCI's are compared without what follows a `+`, as containerd compares them.
+ */
 export function isLayer(mediaType: string): boolean {
-  return mediaType.startsWith(OCI_LAYER_PREFIX) || mediaType === EROFS_LAYER || isDockerLayer(mediaType)
+  const base = baseOf(mediaType)
+  return mediaType.startsWith(OCI_LAYER_PREFIX) || base === EROFS_LAYER || isDockerLayer(base)
+}
+
+/** Whether the layer is an EROFS image as it lies, and no archive. */
+export function isErofsLayer(mediaType: string): boolean {
+  return baseOf(mediaType) === EROFS_LAYER
 }
 
 /** Whether the layer is encrypted (ocicrypt's `+encrypted` suffix). */
@@ -65,7 +82,7 @@ export function isEncrypted(mediaType: string): boolean {
  * without a suffix are found over compressed data too.
  */
 export function layerCompression(mediaType: string): Compression {
-  const [base = ''] = mediaType.split('+', 1)
+  const base = baseOf(mediaType)
   if (base === DOCKER_LAYER || base === DOCKER_FOREIGN_LAYER) return 'unknown'
   if (base.endsWith('.gzip') && isDockerLayer(base)) return 'gzip'
   if (base.endsWith('.zstd') && isDockerLayer(base)) return 'zstd'
@@ -73,6 +90,10 @@ export function layerCompression(mediaType: string): Compression {
   const found = suffixes(mediaType)
   if (found.includes('gzip')) return 'gzip'
   return found.includes('zstd') ? 'zstd' : 'none'
+}
+
+function baseOf(mediaType: string): string {
+  return mediaType.split('+', 1)[0] ?? ''
 }
 
 function isDockerLayer(mediaType: string): boolean {

@@ -34,29 +34,62 @@ export function normalizePlatform(platform: Platform): Platform {
   }
 }
 
+/** An operating system as containerd/platforms spells it: `os`, `os(version)`, `os(+feature+feature)`, or both. */
+const OS = /^([A-Za-z0-9_-]+)(?:\(([A-Za-z0-9_.%-]*)((?:\+[A-Za-z0-9_.%-]+)*)\))?$/
+
 /**
- * Parses `os/architecture[/variant]`, or an architecture alone, which is linux's. Unlike containerd it knows no default
- * architecture, because the same text must mean the same on every machine. PLATFORM_INVALID says what is wrong.
+ * Parses `os[(version+feature…)]/architecture[/variant]`, or an architecture alone, which is linux's: `linux/arm/v7`,
+ * `linux(+erofs)/amd64`, `windows(10.0.17763)/amd64`. Unlike containerd it knows no default architecture, because the same
+ * text must mean the same on every machine. PLATFORM_INVALID says what is wrong.
  */
 export function parsePlatform(text: string): Platform {
   const parts = text.split('/')
   if (parts.length > 3) refuse(text, 'it has more than three parts')
-  const bad = parts.find((part) => !/^[A-Za-z0-9_.-]+$/.test(part))
+  const [first = '', ...rest] = parts.length === 1 ? ['linux', ...parts] : parts
+  const [, os, version = '', features = ''] = OS.exec(first) ?? []
+  if (os === undefined) refuse(text, `${quote(first)} is no operating system`)
+  const bad = rest.find((part) => !/^[A-Za-z0-9_.-]+$/.test(part))
   if (bad !== undefined) refuse(text, `${quote(bad)} is no name`)
-  const [os = '', architecture = '', variant = ''] = parts.length === 1 ? ['linux', ...parts] : parts
-  const platform = normalizePlatform({ os, architecture, variant })
+  const [architecture = '', variant = ''] = rest
+  const platform = normalizePlatform({
+    os,
+    architecture,
+    variant,
+    'os.version': decode(text, version),
+    'os.features': features
+      .split('+')
+      .map((feature) => decode(text, feature))
+      .filter((feature) => feature !== ''),
+  })
   if (parts.length === 1 && !ARCHITECTURES.includes(platform.architecture)) {
     refuse(text, `${quote(text)} is not an architecture`)
   }
   return platform
 }
 
-/** The platform as people write it: `linux/arm/v7`. */
+/** The platform as people write it and `parsePlatform` reads it: `linux/arm/v7`, `linux(+erofs)/amd64`. */
 export function formatPlatform(platform: Platform): string {
-  const { os, architecture, variant } = platform
-  return [os === '' ? 'unknown' : os, architecture === '' ? 'unknown' : architecture, variant ?? '']
+  const { architecture, variant } = platform
+  const version = encode(platform['os.version'] ?? '')
+  const features = (platform['os.features'] ?? []).map((feature) => `+${encode(feature)}`).join('')
+  const os = platform.os === '' ? 'unknown' : platform.os
+  return [
+    version + features === '' ? os : `${os}(${version}${features})`,
+    architecture === '' ? 'unknown' : architecture,
+    variant ?? '',
+  ]
     .filter((part) => part !== '')
     .join('/')
+}
+
+/**
+ * The platform that a snapshotter of this profile is best served by: containerd's erofs snapshotter takes what is made
+ * for the OS feature `erofs` before anything else. A platform that names features stays as it is.
+ */
+export function preferFeatures(platform: Platform, features: readonly string[]): Platform {
+  return platform['os.features'] === undefined && features.length > 0
+    ? normalizePlatform({ ...platform, 'os.features': [...features] })
+    : platform
 }
 
 /** Whether what is made for `offered` runs where `wanted` is, by containerd's rules. */
@@ -103,7 +136,8 @@ function normalizeArchitecture(architecture: string, variant: string): [architec
       return ['amd64', lower === 'v1' ? '' : lower]
     case 'aarch64':
     case 'arm64':
-      return ['arm64', lower === '8' || lower === 'v8' ? '' : lower]
+      if (['8', 'v8', 'v8.0'].includes(lower)) return ['arm64', '']
+      return ['arm64', ['9', '9.0', 'v9.0'].includes(lower) ? 'v9' : lower]
     case 'armhf':
       return ['arm', 'v7']
     case 'armel':
@@ -167,7 +201,10 @@ function variantNumber(variant: string): number {
 }
 
 function featuresWithin(offered: Platform, wanted: Platform): boolean {
-  return (offered['os.features'] ?? []).every((feature) => wanted['os.features']?.includes(feature))
+  return (offered['os.features'] ?? []).every(
+    // As containerd has it, which did not look at Windows' only feature for long.
+    (feature) => wanted['os.features']?.includes(feature) || (offered.os === 'windows' && feature === 'win32k'),
+  )
 }
 
 /** Windows runs containers of its own build only; nowhere else does the version count. */
@@ -178,9 +215,22 @@ function versionFits(offered: Platform, wanted: Platform): boolean {
   return due.split('.').slice(0, 3).join('.') === found.split('.').slice(0, 3).join('.')
 }
 
+/** What a version or feature is written as between the parentheses, where these characters have a meaning. */
+function encode(text: string): string {
+  return text.replace(/[%+()/]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
+}
+
+function decode(text: string, option: string): string {
+  try {
+    return decodeURIComponent(option)
+  } catch {
+    return refuse(text, `${quote(option)} has a "%" that no two hexadecimal digits of UTF-8 follow`)
+  }
+}
+
 function refuse(text: string, problem: string): never {
   throw new LayercastError('PLATFORM_INVALID', `the platform ${quote(text)} cannot be read: ${problem}`, {
-    fix: 'Write it as os/architecture[/variant], such as linux/amd64 or linux/arm/v7.',
+    fix: 'Write it as os[(version+feature)]/architecture[/variant], such as linux/amd64, linux/arm/v7 or linux(+erofs)/amd64.',
     detail: { platform: text.slice(0, 256) },
   })
 }

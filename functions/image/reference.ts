@@ -1,6 +1,7 @@
 import { parseDigest } from './digest.ts'
 import type { Digest } from './digest.ts'
-import { LayercastError } from './errors.ts'
+import { hasCode, LayercastError } from './errors.ts'
+import { byteLength } from './fields.ts'
 import { quote } from './quote.ts'
 
 /**
@@ -59,6 +60,31 @@ export function normalizeReference(text: string): string {
   const { domain, path, tag, digest } = parseReference(text)
   const name = domain === '' ? path : `${domain}/${path}`
   return digest === undefined ? `${name}:${tag ?? 'latest'}` : `${name}@${digest}`
+}
+
+/**
+ * Takes a name as a node's store has it, which need not follow any grammar, since containerd labels snapshots with it to
+ * the letter. REFERENCE_INVALID where it could be no label's value, or hides characters from whoever reads it.
+ */
+export function checkStoredName(name: string): string {
+  if (name === '') refuse(name, 'is empty')
+  if (!name.isWellFormed()) refuse(name, 'has half a surrogate pair')
+  // Control characters are what is looked for.
+  // eslint-disable-next-line no-control-regex
+  if (/[\u0000-\u001F\u007F-\u009F]/.test(name)) refuse(name, 'has control characters')
+  const length = byteLength(name)
+  if (length > MAX_REFERENCE) refuse(name, `has ${length} bytes, more than ${MAX_REFERENCE}`)
+  return name
+}
+
+/** Whether a name is what CRI would make of it. */
+export function isNormalReference(name: string): boolean {
+  try {
+    return normalizeReference(name) === name
+  } catch (error) {
+    if (hasCode(error, 'REFERENCE_INVALID', 'DIGEST_INVALID')) return false
+    throw error
+  }
 }
 
 function splitDomain(text: string): [domain: string, remainder: string] {

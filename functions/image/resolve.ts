@@ -6,7 +6,7 @@ import { candidates, parseIndex, platformNotFound } from './image-index.ts'
 import type { IndexEntry } from './image-index.ts'
 import { MAX_DOCUMENT_BYTES } from './json.ts'
 import { parseManifest } from './manifest.ts'
-import { isConfig, isIndex } from './media-type.ts'
+import { isConfig, isIndex, isUntypedConfig } from './media-type.ts'
 import { matchPlatform, normalizePlatform } from './platform.ts'
 import type { Platform } from './platform.ts'
 
@@ -30,11 +30,13 @@ const MAX_READS = 64
  * DOCUMENT_TOO_LARGE, those of the parsers, and whatever `read` throws.
  * @param read gives the bytes of one small document
  * @param platform needed where the target is an index
+ * @param options.anySize whether what a descriptor states as a size does not count; `read` then sees to the bounds
  */
 export async function resolveImage(
   target: Descriptor,
   read: (descriptor: Descriptor) => Promise<Uint8Array>,
   platform: Platform,
+  { anySize = false }: { anySize?: boolean } = {},
 ): Promise<ResolvedImage> {
   const seen: Platform[] = []
   let reads = 0
@@ -60,8 +62,8 @@ export async function resolveImage(
     const { config: wanted } = parseManifest(manifest, descriptor.mediaType)
     const config = await document('config', wanted)
     if (check && descriptor.platform === undefined) {
-      if (!isConfig(wanted.mediaType)) return undefined
-      const actual = normalizePlatform(parseConfig(config).platform)
+      const actual = platformOf(wanted, config)
+      if (actual === undefined) return undefined
       seen.push(actual)
       if (!matchPlatform(platform, actual)) return undefined
     }
@@ -70,12 +72,24 @@ export async function resolveImage(
 
   async function document(what: string, descriptor: Descriptor): Promise<Uint8Array> {
     if (++reads > MAX_READS) throw tooMuch(target, `leads to more than ${MAX_READS} documents`)
-    if (descriptor.size > MAX_DOCUMENT_BYTES) {
+    if (!anySize && descriptor.size > MAX_DOCUMENT_BYTES) {
       throw tooMuch(descriptor, `(${what}) has ${descriptor.size} bytes, more than the ${MAX_DOCUMENT_BYTES} allowed`)
     }
     const bytes = await read(descriptor)
     verifyBytes(bytes, descriptor.digest, what)
     return bytes
+  }
+}
+
+/** The platform that a config says; undefined where it is no image's. */
+function platformOf({ mediaType }: Descriptor, config: Uint8Array): Platform | undefined {
+  if (isConfig(mediaType)) return normalizePlatform(parseConfig(config).platform)
+  if (!isUntypedConfig(mediaType)) return undefined
+  try {
+    return normalizePlatform(parseConfig(config).platform)
+  } catch (error) {
+    if (error instanceof LayercastError) return undefined
+    throw error
   }
 }
 

@@ -36,9 +36,20 @@ export interface ChainLabels {
   parent: Digest | ''
 }
 
-/** Whether a key is one that containerd hands on from a layer's annotations to its snapshot. */
+/**
+ * What makes a snapshotter shift owners, which is the container's to say and not the image's: containerd hands them on no
+ * more from 2.3.7 and 2.4.1 on, and before, the unpack of a first layer fails with them.
+ */
+const MAPPINGS: readonly string[] = [`${SNAPSHOT_PREFIX}uidmapping`, `${SNAPSHOT_PREFIX}gidmapping`]
+
+/** Whether a key asks for a mapping of owners. */
+export function isMapping(key: string): boolean {
+  return MAPPINGS.includes(key)
+}
+
+/** Whether a key is one that goes from a layer's annotations to its snapshot. */
 export function isSnapshotLabel(key: string): boolean {
-  return key.startsWith(SNAPSHOT_PREFIX) || key === LABEL.snapshotRef
+  return (key.startsWith(SNAPSHOT_PREFIX) || key === LABEL.snapshotRef) && !isMapping(key)
 }
 
 /**
@@ -57,7 +68,7 @@ export function criLabels({ reference, manifest, children }: ImageLabels): Recor
 }
 
 /** The labels that say where a layer stands in its chain. */
-export function chainLabels({ diffID, chainID, parent }: ChainLabels): Record<string, string> {
+function chainLabels({ diffID, chainID, parent }: ChainLabels): Record<string, string> {
   return {
     [LABEL.snapshotRef]: chainID,
     [LABEL.diffID]: diffID,

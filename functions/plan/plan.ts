@@ -6,22 +6,28 @@ import type { Digest } from '../image/digest.ts'
 import { LayercastError } from '../image/errors.ts'
 import { parseManifest } from '../image/manifest.ts'
 import type { Manifest } from '../image/manifest.ts'
-import { isConfig, isLayer } from '../image/media-type.ts'
+import { isConfig, isLayer, isUntypedConfig } from '../image/media-type.ts'
 import { formatPlatform, matchPlatform, normalizePlatform, parsePlatform } from '../image/platform.ts'
 import type { Platform } from '../image/platform.ts'
 import { quote, quoteSome } from '../image/quote.ts'
-import { normalizeReference } from '../image/reference.ts'
+import { checkStoredName, normalizeReference } from '../image/reference.ts'
 import { chainOf } from './chain.ts'
 import { PLAN_SCHEMA, seal } from './document.ts'
 import type { Planned, PlanLayer, PlanWarning } from './document.ts'
 import { layerLabels } from './labels.ts'
 import { blobNeed, checkSnapshotterName, inferProfile, profileNamed } from './profiles.ts'
 import type { Profile } from './profiles.ts'
+import { documentWarnings, platformWarnings } from './document-warnings.ts'
 import { layerWarnings, profileWarnings, requireAnnotations, requireLabels } from './requirements.ts'
 
 export interface PlanInput {
-  /** The image's name. It is normalised as CRI does it, since that is what the label cri.image-ref carries. */
+  /** The image's name. It is normalised as CRI does it, since that is what the label cri.image-ref carries of a pull. */
   reference: string
+  /**
+   * `store` where the reference is a name out of a node's store, which is taken to the letter, because containerd labels
+   * with it; `cri` by default.
+   */
+  referenceForm?: 'cri' | 'store' | undefined
   /** The manifest of one platform, as the very bytes that its digest names. */
   manifest: Uint8Array
   /** What the manifest was served as; without it, what the document says of itself, or else OCI's. */
@@ -51,11 +57,12 @@ export interface PlanInput {
  */
 export function plan(input: PlanInput): Planned {
   checkTypes(input)
-  const reference = normalizeImageName(input.reference)
+  const stored = input.referenceForm === 'store'
+  const reference = stored ? checkStoredName(input.reference) : normalizeImageName(input.reference)
   const snapshotter = checkSnapshotterName(input.snapshotter)
   const manifest = parseManifest(input.manifest, input.mediaType)
-  checkConfigBytes(input.config, manifest.config)
-  const config = isConfig(manifest.config.mediaType) ? parseConfig(input.config) : undefined
+  verifyBytes(input.config, manifest.config.digest, 'the config')
+  const config = readConfig(input.config, manifest)
   const actual = config === undefined ? UNKNOWN_PLATFORM : platformOf(config)
   if (config !== undefined && input.platform !== undefined) checkPlatform(input.platform, actual)
 
@@ -78,6 +85,7 @@ export function plan(input: PlanInput): Planned {
     requires: [...profile.requires],
     warnings: [
       ...warnings,
+      ...documentWarnings(reference, manifest, input.config.length, config),
       ...platformWarnings(config),
       ...(planned.length === 0 ? [] : profileWarnings(profile, snapshotter, layers, input.labels === 'off')),
       ...layerWarnings(layers),
@@ -180,6 +188,9 @@ function typeProblem(input: PlanInput): string | undefined {
   if (typeof platform === 'object' && (typeof platform?.os !== 'string' || typeof platform.architecture !== 'string')) {
     return 'platform must be a string or an object with os and architecture'
   }
+  if (input.referenceForm !== undefined && !['cri', 'store'].includes(input.referenceForm)) {
+    return `referenceForm must be "cri" or "store", not ${quote(input.referenceForm)}`
+  }
   if (input.labels !== undefined && !['cri', 'off'].includes(input.labels)) {
     return `labels must be "cri" or "off", not ${quote(input.labels)}`
   }
@@ -206,14 +217,17 @@ function normalizeImageName(reference: string): string {
   return normalizeReference(reference)
 }
 
-function checkConfigBytes(bytes: Uint8Array, expected: Descriptor): void {
-  verifyBytes(bytes, expected.digest, 'the config')
-  if (bytes.length === expected.size) return
-  throw new LayercastError(
-    'DOCUMENT_FIELD_INVALID',
-    `manifest: config.size must be ${bytes.length}, the size of the config, but it is ${expected.size}`,
-    { fix: 'Push the image again: no registry client will fetch this config.', detail: { path: 'config.size' } },
-  )
+/** The config, where it is an image's. What has no type of its own is one if it reads as one and has diff IDs. */
+function readConfig(bytes: Uint8Array, { config: { mediaType } }: Manifest): ImageConfig | undefined {
+  if (isConfig(mediaType)) return parseConfig(bytes)
+  if (!isUntypedConfig(mediaType)) return undefined
+  try {
+    const config = parseConfig(bytes)
+    return config.rootfs.diffIDs.length > 0 ? config : undefined
+  } catch (error) {
+    if (error instanceof LayercastError) return undefined
+    throw error
+  }
 }
 
 function platformOf({ platform }: ImageConfig): Platform {
@@ -232,12 +246,6 @@ function checkPlatform(platform: string | Platform, actual: Platform): void {
       detail: { wanted: formatPlatform(wanted), actual: formatPlatform(actual) },
     },
   )
-}
-
-function platformWarnings(config: ImageConfig | undefined): PlanWarning[] {
-  if (config === undefined || (config.platform.os !== '' && config.platform.architecture !== '')) return []
-  const missing = (['os', 'architecture'] as const).filter((key) => config.platform[key] === '')
-  return [{ code: 'PLATFORM_INCOMPLETE', detail: `the config does not say its ${missing.join(' and ')}` }]
 }
 
 function withoutAnnotations({ mediaType, digest, size }: Descriptor): Descriptor {

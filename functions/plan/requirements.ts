@@ -3,7 +3,7 @@ import { LayercastError } from '../image/errors.ts'
 import { isEncrypted } from '../image/media-type.ts'
 import { quote, quoteSome } from '../image/quote.ts'
 import type { PlanLayer, PlanWarning } from './document.ts'
-import { isSnapshotLabel, LABEL, SNAPSHOT_PREFIX } from './labels.ts'
+import { isMapping, isSnapshotLabel, LABEL, SNAPSHOT_PREFIX } from './labels.ts'
 import { lacking } from './profiles.ts'
 import type { AnnotationNeed, Profile } from './profiles.ts'
 
@@ -68,6 +68,7 @@ export function layerWarnings(layers: readonly Descriptor[]): PlanWarning[] {
     const inherited = Object.entries(layer.annotations ?? {}).filter(([key]) => isSnapshotLabel(key))
     const empty = inherited.flatMap(([key, value]) => (value === '' ? [key] : []))
     const reserved = inherited.flatMap(([key, value]) => (value !== '' && isReserved(key) ? [key] : []))
+    const mappings = Object.keys(layer.annotations ?? {}).filter(isMapping)
     const warnings: PlanWarning[] = []
     if (isEncrypted(layer.mediaType)) {
       const detail = `layer ${index} is encrypted: the node needs containerd's decryption and the key`
@@ -76,6 +77,10 @@ export function layerWarnings(layers: readonly Descriptor[]): PlanWarning[] {
     if (empty.length > 0) {
       const detail = `layer ${index}: empty annotations make no label, because containerd stores none: ${quoteSome(empty)}`
       warnings.push({ code: 'LABEL_EMPTY', detail })
+    }
+    if (mappings.length > 0) {
+      const detail = `layer ${index}: the image asks for owners to be mapped, which is not an image's to ask; no label is made of ${quoteSome(mappings)}`
+      warnings.push({ code: 'MAPPING_DROPPED', detail })
     }
     if (reserved.length > 0) {
       const detail = `layer ${index}: the image itself brings annotations that are the unpacker's to set: ${quoteSome(reserved)}`

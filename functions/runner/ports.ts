@@ -139,6 +139,8 @@ export interface SnapshotterPlugin {
   name: string
   /** Capabilities that the plugin advertises. */
   capabilities: readonly string[]
+  /** OS features of the platforms that it advertises beside the node's own: it takes images made for them first. */
+  osFeatures?: readonly string[]
   /** The directory in which it keeps its snapshots; absent where it does not say. */
   root?: string
   /** Why it is not ready; absent when it is. */

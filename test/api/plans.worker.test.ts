@@ -70,6 +70,20 @@ describe('POST /v1/plans', () => {
     expect(planned.plan.reference).toBe('docker.io/library/busybox:latest')
   })
 
+  test("a store's name goes to the plan to the letter, and over the wire as in the library", async () => {
+    const { manifest, config } = testImage(7)
+    const request = {
+      reference: 'Foo/BAR:x',
+      referenceForm: 'store',
+      snapshotter: 'overlayfs',
+      manifest,
+      config,
+    } as const
+    const planned = await api.client().plan(request)
+    expect(planned.plan.reference).toBe('Foo/BAR:x')
+    expect(planned.digest).toBe(plan(request).digest)
+  })
+
   test('documents kept before and named by digest give the same plan as the same documents uploaded', async () => {
     const image = testImage(4)
     await keep(image)

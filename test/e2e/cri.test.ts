@@ -153,6 +153,35 @@ describe.skipIf(missing.length > 0)(`pods of several runtime handlers on the new
     await cri.removePod(again.pod)
   })
 
+  test('of several names of one image, an ID leads to the one that containerd itself labels with', async () => {
+    const image = layeredImage('several')
+    const name = await bring(image, 'example.com/several')
+    const id = image.config.digest
+    const both = `example.com/z:2@${image.manifest.digest}`
+    const last = 'example.com/a:2'
+    for (const other of ['Foo/BAR:x', 'aaa', both, `example.com/a@${image.manifest.digest}`, last])
+      await backend.images.put(other, image.manifest)
+    // CRI learns of them in their order.
+    await vi.waitUntil(() => cri.hasImage(last), { timeout: 20_000 })
+    const { pod } = await start(id, 'erofs')
+    const { labels } = await backend.snapshotter('erofs').stat(image.chainIDs[0] ?? '')
+    expect(labels['containerd.io/snapshot/cri.image-ref']).toBe(both)
+    for (const text of [id, id.slice('sha256:'.length, 20), image.manifest.digest]) {
+      const verified = await run('verify', text, '-s', 'erofs', '-o', 'json')
+      expect([verified.status, JSON.parse(verified.stdout.toString())]).toEqual([
+        0,
+        expect.objectContaining({ reference: both, ok: true }),
+      ])
+    }
+    // By another name it is the same chain, which is another name's.
+    const verified = await run('verify', name, '-s', 'erofs', '-o', 'json')
+    expect(JSON.parse(verified.stdout.toString())).toMatchObject({
+      ok: true,
+      layers: [{ labelledFor: both }, {}, {}, {}],
+    })
+    await cri.removePod(pod)
+  })
+
   test.skipIf(noNydus !== '')(
     `an image is made ready for the handler kata under nydus, up to where its guest would start${noNydus}`,
     async () => {

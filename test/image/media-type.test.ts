@@ -9,6 +9,8 @@ import {
   layerCompression,
 } from '../../functions/image/media-type.ts'
 
+import layerTypes from './fixtures/layer-types.json' with { type: 'json' }
+
 const OCI = 'application/vnd.oci.image'
 const DOCKER = 'application/vnd.docker'
 
@@ -38,12 +40,23 @@ describe('layers', () => {
     `${OCI}.layerx.v1.tar`,
     `${DOCKER}.image.rootfs.foreign.diff.tar.zstd`,
     `${DOCKER}.image.rootfs.diff.tar.xz`,
-    `${DOCKER}.image.rootfs.diff.tar.gzip+encrypted`,
     'application/vnd.erofs.layer.v2',
     'application/vnd.in-toto+json',
     'application/vnd.cncf.helm.chart.content.v1.tar+gzip',
     `${OCI.toUpperCase()}.LAYER.V1.TAR`,
   ])('%j is passed over', (mediaType) => expect(isLayer(mediaType)).toBe(false))
+
+  // The table is what images.IsLayerType and images.DiffCompression of containerd 2.4.2 say, run over it.
+  test("are those that containerd's own function takes", () => {
+    const table = Object.entries(layerTypes as unknown as Record<string, [boolean, string]>)
+    expect(table.length).toBeGreaterThan(200)
+    expect(table.map(([mediaType]) => [mediaType, isLayer(mediaType)])).toEqual(
+      table.map(([mediaType, [layer]]) => [mediaType, layer]),
+    )
+    // Under other types containerd's differs go by what the layer's bytes are, or by who unwraps it.
+    const compressed = table.filter(([, [, compression]]) => compression === 'gzip' || compression === 'zstd')
+    expect(compressed.map(([mediaType]) => layerCompression(mediaType))).toEqual(compressed.map(([, [, how]]) => how))
+  })
 
   test('encryption shows', () => {
     expect(isEncrypted(`${OCI}.layer.v1.tar+gzip+encrypted`)).toBe(true)

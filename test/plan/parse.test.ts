@@ -42,6 +42,13 @@ describe('accepts', () => {
   })
 })
 
+test.each(['', 'x'.repeat(4096), 'app\u001B[2J', 'é'.repeat(2040)])(
+  'refuses the reference %j, no label',
+  (reference) => {
+    expect(thrown(() => parsePlan(json({ ...copy(), reference }))).code).toBe('REFERENCE_INVALID')
+  },
+)
+
 describe('refuses, by the path of what is wrong,', () => {
   const other = sampleDigest('other')
   test.each<[string, string, (value: ReturnType<typeof copy>) => void]>([
@@ -51,7 +58,7 @@ describe('refuses, by the path of what is wrong,', () => {
     ['an unknown field of a layer', 'layers[1].extra', (p) => (p.layers[1].extra = 1)],
     ['an unknown field of a descriptor', 'layers[1].descriptor.urls', (p) => (p.layers[1].descriptor.urls = [])],
     ['a missing layer list', 'layers', (p) => (p.layers = {})],
-    ['a reference that is not normal', 'reference', (p) => (p.reference = 'app')],
+    ['a reference that the labels do not carry', `layers[0].labels["${LABEL.imageRef}"]`, (p) => (p.reference = 'app')],
     ['a snapshotter with a path in it', 'snapshotter', (p) => (p.snapshotter = '../x')],
     ['a profile that is no name', 'profile', (p) => (p.profile = 'a b')],
     ['a platform that is not normal', 'platform', (p) => (p.platform = { os: 'linux', architecture: 'x86_64' })],

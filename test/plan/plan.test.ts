@@ -305,6 +305,60 @@ describe('odd layers are warned of', () => {
   })
 })
 
+describe('warns of', () => {
+  const mapped = { [`${S}uidmapping`]: '0:100000:65536', [`${S}gidmapping`]: '0:100000:65536', [`${S}kept`]: 'yes' }
+
+  test('mappings of owners that an image asks for, and hands none on', () => {
+    const { plan: document } = planned({ layers: [sampleLayer('a', { annotations: mapped }), sampleLayer('b')] })
+    expect(Object.keys(document.layers[0]?.labels ?? {}).filter((key) => key.includes('mapping'))).toEqual([])
+    expect(document.layers[0]?.labels).toHaveProperty([`${S}kept`], 'yes')
+    expect(document.layers[0]?.descriptor.annotations).toEqual(mapped)
+    expect(document.warnings.map(({ code }) => code)).toEqual(['MAPPING_DROPPED'])
+  })
+
+  test('a stated config size that is wrong, and carries it on as it is stated', () => {
+    const { plan: document } = planned({ configDescriptor: { size: 1 } })
+    expect(document.layers).toHaveLength(3)
+    expect(document.config.size).toBe(1)
+    expect(document.warnings.map(({ code }) => code)).toEqual(['CONFIG_SIZE_WRONG'])
+  })
+
+  test("docker's manifest under OCI's type, which counts", () => {
+    const docker = 'application/vnd.docker.distribution.manifest.v2+json'
+    const oci = 'application/vnd.oci.image.manifest.v1+json'
+    const { plan: document } = planned({ manifest: { mediaType: docker } }, { mediaType: oci })
+    expect(document.manifest.mediaType).toBe(oci)
+    expect(document.warnings).toEqual([{ code: 'MANIFEST_TYPE_DIFFERS', detail: expect.stringContaining(docker) }])
+  })
+
+  test("a config without a type of its own that reads as an image's, whose layers are planned", () => {
+    const configDescriptor = { mediaType: 'application/octet-stream' }
+    const { plan: document, bytes } = planned({ configDescriptor })
+    expect(document.layers).toHaveLength(3)
+    expect(document.warnings.map(({ code }) => code)).toEqual(['CONFIG_UNTYPED'])
+    expect(parsePlan(bytes).plan).toEqual(document)
+    for (const config of [{ rootfs: null }, { rootfs: 7 }, { os: 7 }]) {
+      expect(codes({ configDescriptor, config })).toEqual(['CONFIG_NOT_IMAGE'])
+    }
+  })
+
+  test.each(['foo', 'Foo/BAR:x', `x:t@${sampleDigest('x')}`, sampleDigest('id'), 'Not A Reference'])(
+    "a store's name that is not normal, %s, which the labels carry to the letter",
+    (reference) => {
+      const { plan: document, bytes } = planned({}, { reference, referenceForm: 'store' })
+      expect(document.reference).toBe(reference)
+      expect(document.layers.map(({ labels }) => labels[LABEL.imageRef])).toEqual([reference, reference, reference])
+      expect(document.warnings.map(({ code }) => code)).toEqual(['REFERENCE_NOT_NORMAL'])
+      expect(parsePlan(bytes).plan).toEqual(document)
+    },
+  )
+
+  test("nothing where a store's name is normal, and gives the plan of that name", () => {
+    const reference = 'docker.io/library/app:latest'
+    expect(planned({}, { reference, referenceForm: 'store' })).toEqual(planned({}, { reference: 'app' }))
+  })
+})
+
 describe('refuses', () => {
   test('a config that is not the one the manifest names', () => {
     const { config } = sampleImage({ config: { os: 'windows' } })
@@ -320,16 +374,16 @@ describe('refuses', () => {
     )
   })
 
-  test('a config size that no registry client would accept', () => {
-    const error = thrown(() => planned({ configDescriptor: { size: 1 } }))
-    expect(error.code).toBe('DOCUMENT_FIELD_INVALID')
-    expect(error.detail['path']).toBe('config.size')
-  })
-
   test.each<[string, object, string]>([
     ['an upper-case reference', { reference: 'App' }, 'REFERENCE_INVALID'],
     ["CRI's name for an image by its id", { reference: sampleDigest('x') }, 'REFERENCE_INVALID'],
     ['a reference that is no text', { reference: 7 }, 'REQUEST_INVALID'],
+    ['a form of references that is none', { referenceForm: 'any' }, 'REQUEST_INVALID'],
+    [
+      "a store's name that could be no label",
+      { reference: 'x'.repeat(4096), referenceForm: 'store' },
+      'REFERENCE_INVALID',
+    ],
     ['a manifest as text', { manifest: '{}' }, 'REQUEST_INVALID'],
     ['a config as an array of numbers', { config: [1] }, 'REQUEST_INVALID'],
     ['no snapshotter', { snapshotter: undefined }, 'REQUEST_INVALID'],

@@ -1,4 +1,5 @@
 /** A plan as a person reads it. */
+import { formatPlatform } from '../../image/platform.ts'
 import type { PlanLayer, PlanWarning, Planned } from '../../plan/document.ts'
 import { fields, table, type Column } from './table.ts'
 import { bytes, count, shortDigest, shortLabel } from './text.ts'
@@ -11,10 +12,9 @@ export const LAYER_COLUMNS: readonly Column<PlanLayer>[] = [
 
 /** What the plan is of, its layers with their labels, and its warnings. */
 export function planText({ plan, digest }: Planned): string {
-  const { os, architecture, variant } = plan.platform
   const head = fields([
     ['reference', plan.reference],
-    ['platform', [os, architecture, variant].filter(Boolean).join('/')],
+    ['platform', formatPlatform(plan.platform)],
     [
       'snapshotter',
       plan.profile === plan.snapshotter ? plan.snapshotter : `${plan.snapshotter} (profile ${plan.profile})`,

@@ -55,3 +55,8 @@ export function printable(text: string): string {
     return `\\u${code.toString(16).padStart(4, '0')}`
   })
 }
+
+/** A word of a command that is to be copied: in double quotes where a shell would take it apart. */
+export function shellWord(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `"${word.replace(/["$`\\]/g, '\\$&')}"`
+}

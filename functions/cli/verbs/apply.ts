@@ -7,7 +7,9 @@ export const applyVerb = verb({
   path: ['apply'],
   group: 'Make images ready',
   summary: 'carry out a plan that was made elsewhere',
-  description: 'The plan is checked before anything is touched: its chain is computed again from its diff IDs.',
+  description:
+    'The plan is checked before anything is touched: its chain and labels are computed again, and where the node holds the ' +
+    'manifest and the config, the whole plan is.',
   arguments: [{ name: 'PLAN', summary: "the plan document, as 'layercast plan -o json' prints it; - for stdin" }],
   options: {
     source: SOURCE,
@@ -22,7 +24,9 @@ export const applyVerb = verb({
   ],
   async run(context, { args, options }) {
     const { parsePlan } = await import('../../plan/index.ts')
+    const { checkDerived } = await import('../../runner/image/derived.ts')
     const planned = parsePlan(await readInput(context, args.PLAN))
+    await checkDerived(await context.backend(), planned.plan)
     if (options.dryRun) return dryRunPlan(context, planned, { ...options, fromSource: false })
     await unpackPlan(context, planned, options)
   },

@@ -37,7 +37,8 @@ export const ALL_HANDLERS = {
 
 export const PLATFORM = {
   value: 'OS/ARCH',
-  summary: "which of the image's platforms (default: this machine's)",
+  summary:
+    "which of the image's platforms, such as linux/arm64 or linux(+erofs)/amd64 (default: this machine's, and under erofs first what is made for it)",
 } as const satisfies OptionSpec
 
 export const PROFILE = {
@@ -99,7 +100,7 @@ export const TOKEN = {
 
 export const IMAGE = {
   name: 'IMAGE',
-  summary: 'a name on the node, or oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE, docker://NAME',
+  summary: 'a name, ID or digest on the node, or oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE, docker://NAME',
 } as const
 
 export const CONTAINERD_CONFIG = {

@@ -51,7 +51,7 @@ export const repairVerb = verb({
       throw new LayercastError('USAGE', '--contents is given without --deep', { fix: 'Give --deep too.' })
     }
     const snapshotter = await oneSnapshotter(context, options)
-    const image = await lookUp(context, args.IMAGE, options)
+    const image = await lookUp(context, args.IMAGE, { ...options, snapshotter, onNode: true })
     const planned = await planHere(inputOf(image, { ...options, snapshotter }))
     await repairPlan(context, planned, options)
   },

@@ -80,7 +80,7 @@ async function unpackOne(
   const { isSpec } = await import('../../runner/image/index.ts')
   const fromSource = isSpec(image)
   // The plan comes first and alone, so that an image that cannot be planned changes nothing on the node.
-  const planned = await planHere(inputOf(await lookUp(context, image, options), options))
+  const planned = await planHere(inputOf(await lookUp(context, image, { ...options, onNode: true }), options))
   if (options.dryRun) return dryRunPlan(context, planned, { ...options, fromSource })
   if (fromSource) {
     // Before the first blob comes in: a snapshotter that is not there is a reason to bring none.
@@ -110,7 +110,9 @@ async function unpackRepairing(
   }
   const snapshotter = await oneSnapshotter(context, { ...options, runtimeHandler: options.runtimeHandler[0] })
   const { isSpec } = await import('../../runner/image/index.ts')
-  const planned = await planHere(inputOf(await lookUp(context, image, options), { ...options, snapshotter }))
-  if (isSpec(image) && !options.dryRun) await importImage(context, image, options)
+  const planned = await planHere(
+    inputOf(await lookUp(context, image, { ...options, snapshotter, onNode: true }), { ...options, snapshotter }),
+  )
+  if (isSpec(image) && !options.dryRun) await importImage(context, image, { ...options, snapshotter })
   await repairPlan(context, planned, { ...options, deep: false, contents: false })
 }

@@ -8,7 +8,7 @@ import type { Context } from '../context.ts'
 import { notCompared } from '../not-compared.ts'
 import { errorData } from '../output/failure.ts'
 import { table } from '../output/table.ts'
-import { count } from '../output/text.ts'
+import { count, shellWord } from '../output/text.ts'
 import { treeFields, verifyText } from '../output/verify.ts'
 import { oneSnapshotter } from '../handlers.ts'
 import { inputOf, lookUp, planHere, type PlanningOptions } from '../planning.ts'
@@ -71,7 +71,7 @@ async function verifyOne(
   options: PlanningOptions & { deep: boolean; contents: boolean },
 ): Promise<void> {
   const { verifyChain } = await import('../../runner/verify/index.ts')
-  const planned = await planHere(inputOf(await lookUp(context, image, options), options))
+  const planned = await planHere(inputOf(await lookUp(context, image, { ...options, onNode: true }), options))
   const backend = await context.backend()
   const { plan } = planned
   const report = await verifyChain({ backend, plan })
@@ -85,7 +85,7 @@ async function verifyOne(
     return
   }
   throw new LayercastError('VERIFICATION_FAILED', `${what(report, tree)} not as planned under ${report.snapshotter}`, {
-    fix: `Run 'layercast repair ${image} --snapshotter ${report.snapshotter}${namespaceFlag(context, backend)}${tree?.ok === false ? ' --deep' : ''}'.`,
+    fix: `Run 'layercast repair ${shellWord(image)} --snapshotter ${report.snapshotter}${namespaceFlag(context, backend)}${tree?.ok === false ? ' --deep' : ''}'.`,
     detail: {
       plan: planned.digest,
       state: report.state,

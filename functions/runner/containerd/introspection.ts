@@ -9,6 +9,8 @@ export interface Plugin {
   /** What it says of itself; a snapshotter's `root` for one. */
   exports: Record<string, string>
   capabilities: readonly string[]
+  /** OS features of the platforms that it advertises. */
+  osFeatures?: readonly string[]
   /** Why it is not ready; absent when it is. */
   error?: string
 }
@@ -28,8 +30,10 @@ export async function plugins(connection: Connection, type?: string): Promise<Pl
   const answer = await connection.call('list the plugins of containerd', () =>
     client.plugins({ filters: type === undefined ? [] : [`type==${type}`] }),
   )
-  return answer.plugins.map(({ type: kind, id, exports, capabilities, initErr }) => {
+  return answer.plugins.map(({ type: kind, id, exports, capabilities, platforms, initErr }) => {
+    const osFeatures = [...new Set(platforms.flatMap((platform) => platform.osFeatures))]
     const plugin: Plugin = { type: kind, id, exports, capabilities }
+    if (osFeatures.length > 0) plugin.osFeatures = osFeatures
     if (initErr !== undefined) plugin.error = initErr.message || `status ${initErr.code}`
     return plugin
   })
@@ -38,8 +42,9 @@ export async function plugins(connection: Connection, type?: string): Promise<Pl
 /** The snapshotters, proxy plugins included, ready or not. */
 export async function snapshotters(connection: Connection): Promise<SnapshotterPlugin[]> {
   const found = await plugins(connection, SNAPSHOTTER)
-  return found.map(({ id, exports, capabilities, error }) => {
+  return found.map(({ id, exports, capabilities, osFeatures, error }) => {
     const snapshotter: SnapshotterPlugin = { name: id, capabilities }
+    if (osFeatures !== undefined) snapshotter.osFeatures = osFeatures
     if (exports['root'] !== undefined) snapshotter.root = exports['root']
     if (error !== undefined) snapshotter.error = error
     return snapshotter

@@ -6,6 +6,7 @@ import { MAX_DOCUMENT_BYTES } from '../../image/json.ts'
 import { isIndex } from '../../image/media-type.ts'
 import type { Platform } from '../../image/platform.ts'
 import { resolveImage } from '../../image/resolve.ts'
+import type { Backend } from '../ports.ts'
 
 /** A manifest, index or config as it was read, its digest checked. */
 interface Document {
@@ -29,17 +30,33 @@ export function bare({ mediaType, digest, size }: Descriptor): Descriptor {
 /** Gives a blob's bytes in order. */
 export type ReadBlob = (descriptor: Descriptor) => AsyncIterable<Uint8Array>
 
-/** Reads the image of one platform, all digests checked. Errors as `resolveImage`, and what `read` throws. */
-export async function readDocuments(target: Descriptor, read: ReadBlob, platform: Platform): Promise<Documents> {
+/**
+ * The documents of an image that the node holds. What a descriptor states as their size does not count, as with containerd:
+ * it is the digest that says what they are. Errors as `readDocuments`.
+ */
+export async function readHeldDocuments(backend: Backend, target: Descriptor, platform: Platform): Promise<Documents> {
+  return await readDocuments(target, ({ digest }) => backend.content.read(digest), platform, MAX_DOCUMENT_BYTES)
+}
+
+/**
+ * Reads the image of one platform, all digests checked. Errors as `resolveImage`, and what `read` throws.
+ * @param limit how many bytes a document may have; what its descriptor states where absent
+ */
+export async function readDocuments(
+  target: Descriptor,
+  read: ReadBlob,
+  platform: Platform,
+  limit?: number,
+): Promise<Documents> {
   const seen = new Map<Digest, Document>()
   const readOne = async (descriptor: Descriptor): Promise<Uint8Array> => {
     const known = seen.get(descriptor.digest)
     if (known) return known.bytes
-    const bytes = await collect(read(descriptor), descriptor)
+    const bytes = await collect(read(descriptor), descriptor, limit)
     seen.set(descriptor.digest, { descriptor, bytes })
     return bytes
   }
-  const resolved = await resolveImage(target, readOne, platform)
+  const resolved = await resolveImage(target, readOne, platform, { anySize: limit !== undefined })
   const manifest = documentOf(seen, resolved.manifest)
   const config = documentOf(seen, resolved.config)
   const indexes = pathTo(target, manifest.descriptor.digest, seen)
@@ -47,9 +64,12 @@ export async function readDocuments(target: Descriptor, read: ReadBlob, platform
   return { indexes, manifest, config }
 }
 
-/** The bytes of a small document. DOCUMENT_TOO_LARGE once they are more than its descriptor says. */
-async function collect(chunks: AsyncIterable<Uint8Array>, { digest, size }: Descriptor): Promise<Uint8Array> {
-  const limit = Math.min(size, MAX_DOCUMENT_BYTES)
+/** The bytes of a small document. DOCUMENT_TOO_LARGE once they are more than they may be. */
+export async function collect(
+  chunks: AsyncIterable<Uint8Array>,
+  { digest, size }: Pick<Descriptor, 'digest' | 'size'>,
+  limit = Math.min(size, MAX_DOCUMENT_BYTES),
+): Promise<Uint8Array> {
   const parts: Uint8Array[] = []
   let length = 0
   for await (const chunk of chunks) {
@@ -59,7 +79,7 @@ async function collect(chunks: AsyncIterable<Uint8Array>, { digest, size }: Desc
         'DOCUMENT_TOO_LARGE',
         `document ${digest} has more than the ${limit} bytes it may have`,
         {
-          fix: 'Fetch it again: this copy is not what its descriptor names.',
+          fix: 'Fetch it again, if its descriptor says less: this copy is not what it names.',
           detail: { digest, limit },
         },
       )

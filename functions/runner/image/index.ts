@@ -1,17 +1,19 @@
 /** Images as a user names them: a name in the node's store, or a source beside it, down to what a planner needs. */
 import type { Descriptor } from '../../image/descriptor.ts'
-import { hasCode, LayercastError } from '../../image/errors.ts'
-import { parsePlatform, type Platform } from '../../image/platform.ts'
-import { normalizeReference } from '../../image/reference.ts'
-import { CRI_NAMESPACE } from '../cri-namespace.ts'
-import type { Backend, ImageRecord } from '../ports.ts'
+import { hasCode } from '../../image/errors.ts'
+import { parsePlatform, preferFeatures, type Platform } from '../../image/platform.ts'
+import { isNormalReference } from '../../image/reference.ts'
+import type { PlanInput } from '../../plan/plan.ts'
+import type { Backend } from '../ports.ts'
 import type { ImageSource } from '../sources/index.ts'
-import { bare, readDocuments, type Documents } from './documents.ts'
+import { bare, readDocuments, readHeldDocuments, type Documents } from './documents.ts'
+import { findRecord } from './find.ts'
 import { hostPlatform } from './host-platform.ts'
 import { importImage, type ImportEvent } from './import.ts'
 import { isSpec, isRegistrySpec, referenceOf } from './spec.ts'
 
 export { hostPlatform } from './host-platform.ts'
+export { byPreference } from './find.ts'
 export { isSpec } from './spec.ts'
 export type { ImportEvent } from './import.ts'
 
@@ -31,6 +33,11 @@ export interface NodeImage {
 export interface ResolveOptions {
   /** The machine's own where absent. */
   platform?: Platform | string
+  /**
+   * OS features whose images are preferred where the platform is the machine's own: what the snapshotter takes best, such as
+   * `erofs`. An image that is not there for them is taken without.
+   */
+  features?: readonly string[]
   /** What to call an image that comes from a source; what the source calls it where absent. */
   reference?: string
   signal?: AbortSignal
@@ -38,17 +45,17 @@ export interface ResolveOptions {
 }
 
 /**
- * The image that a user names. A name is looked up in the backend's store, as it is and then normalised; a source
+ * The image that a user names. A name is looked up in the backend's store, as it is and then normalised, and then as an
+ * image's ID or digest; a source
  * (`oci:`, `oci-archive:`, `docker-archive:`, `docker://`) is imported into the backend first, blobs and name.
- * IMAGE_NOT_FOUND, REFERENCE_INVALID, PLATFORM_*, BLOB_NOT_FOUND, DIGEST_MISMATCH, SOURCE_INVALID, REGISTRY_*, and
+ * IMAGE_NOT_FOUND, IMAGE_AMBIGUOUS, REFERENCE_INVALID, PLATFORM_*, BLOB_NOT_FOUND, DIGEST_MISMATCH, SOURCE_INVALID, REGISTRY_*, and
  * those of the document parsers.
  */
 export async function resolve(backend: Backend, image: string, options: ResolveOptions = {}): Promise<NodeImage> {
-  const platform = platformOf(options)
   if (isSpec(image)) {
     const { signal = new AbortController().signal, onEvent } = options
     return await withSource(image, async (source) => {
-      const documents = await readDocuments(source.target, (blob) => source.read(blob), platform)
+      const documents = await preferred(options, (on) => readDocuments(source.target, (blob) => source.read(blob), on))
       const name = referenceOf(source, options.reference)
       const registry = isRegistrySpec(image) ? { registry: source.reference ?? name } : {}
       const events = onEvent === undefined ? {} : { onEvent }
@@ -56,20 +63,27 @@ export async function resolve(backend: Backend, image: string, options: ResolveO
       return imageOf(name, documents)
     })
   }
-  const record = await findRecord(backend, image)
-  return imageOf(
-    record.name,
-    await readDocuments(record.target, ({ digest }) => backend.content.read(digest), platform),
-  )
+  const { name, target } = await findRecord(backend, image, platformOf(options))
+  return imageOf(name, await preferred(options, (on) => readHeldDocuments(backend, target, on)))
+}
+
+/** What the planner needs of an image: its documents, and its name, which is taken to the letter where it is not normal. */
+export function documentsOf({
+  reference,
+  manifest,
+  mediaType,
+  config,
+}: NodeImage): Pick<PlanInput, 'reference' | 'referenceForm' | 'manifest' | 'mediaType' | 'config'> {
+  const form = isNormalReference(reference) ? {} : { referenceForm: 'store' as const }
+  return { reference, ...form, manifest, mediaType, config }
 }
 
 /** The image in a source, with no node and nothing imported. Errors as `resolve`. */
 export async function inspect(spec: string, options: ResolveOptions = {}): Promise<NodeImage> {
-  const platform = platformOf(options)
   return await withSource(spec, async (source) =>
     imageOf(
       referenceOf(source, options.reference),
-      await readDocuments(source.target, (blob) => source.read(blob), platform),
+      await preferred(options, (on) => readDocuments(source.target, (blob) => source.read(blob), on)),
     ),
   )
 }
@@ -90,6 +104,23 @@ function platformOf({ platform }: ResolveOptions): Platform {
   return typeof platform === 'string' ? parsePlatform(platform) : platform
 }
 
+/** Reads for the platform with the preferred features; without them where that image is not here. */
+async function preferred(
+  options: ResolveOptions,
+  read: (platform: Platform) => Promise<Documents>,
+): Promise<Documents> {
+  const platform = platformOf(options)
+  const first = options.platform === undefined ? preferFeatures(platform, options.features ?? []) : platform
+  if (first === platform) return await read(platform)
+  try {
+    return await read(first)
+  } catch (error) {
+    // A pull brings the one manifest that it chose, and the index names the other all the same.
+    if (!hasCode(error, 'BLOB_NOT_FOUND')) throw error
+    return await read(platform)
+  }
+}
+
 async function withSource<T>(spec: string, work: (source: ImageSource) => Promise<T>): Promise<T> {
   // Loaded when asked for: archives and registries are of no use to whoever names what is on the node.
   const { openSource } = await import('../sources/index.ts')
@@ -98,30 +129,5 @@ async function withSource<T>(spec: string, work: (source: ImageSource) => Promis
     return await work(source)
   } finally {
     await source.close()
-  }
-}
-
-async function findRecord(backend: Backend, name: string): Promise<ImageRecord> {
-  const exact = await recordOrNone(backend, name)
-  if (exact) return exact
-  const normalized = normalizeReference(name)
-  const found = normalized === name ? undefined : await recordOrNone(backend, normalized)
-  if (found) return found
-  const { namespace } = backend
-  const where = namespace === undefined ? `the ${backend.kind} store` : `containerd's namespace ${namespace}`
-  const other =
-    namespace === undefined || namespace === CRI_NAMESPACE ? '' : `; the kubelet's are in -n ${CRI_NAMESPACE}`
-  throw new LayercastError('IMAGE_NOT_FOUND', `there is no image ${normalized} in ${where}`, {
-    fix: `See what is there with \`layercast image ls\`${other}; or name a source: oci:DIR, docker-archive:FILE, docker://NAME.`,
-    detail: { image: name, normalized, ...(namespace === undefined ? {} : { namespace }) },
-  })
-}
-
-async function recordOrNone(backend: Backend, name: string): Promise<ImageRecord | undefined> {
-  try {
-    return await backend.images.get(name)
-  } catch (error) {
-    if (hasCode(error, 'IMAGE_NOT_FOUND')) return undefined
-    throw error
   }
 }

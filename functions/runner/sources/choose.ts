@@ -10,6 +10,12 @@ export interface Candidate<T> {
   names: readonly string[]
 }
 
+/** The candidate that a spec means, and the name by which it was asked for, if by one. */
+export interface Chosen<T> extends Candidate<T> {
+  /** As the source spells it. */
+  asked: string | undefined
+}
+
 /**
  * The image that a spec means: the one of that name or number, or the only one. IMAGE_NOT_FOUND when there is none such,
  * SOURCE_INVALID when several could be meant; both say what there is.
@@ -19,7 +25,7 @@ export function choose<T>(
   candidates: readonly Candidate<T>[],
   choice: Choice,
   same: (candidate: string, wanted: string) => boolean = (candidate, wanted) => candidate === wanted,
-): Candidate<T> {
+): Chosen<T> {
   const matching = candidates.filter(({ names }, n) => {
     if (choice === undefined) return true
     return 'index' in choice ? n === choice.index : names.some((name) => same(name, choice.name))
@@ -40,7 +46,11 @@ export function choose<T>(
       detail: { source: what },
     })
   }
-  return found
+  const wanted = choice !== undefined && 'name' in choice ? choice.name : undefined
+  const asked =
+    found.names.find((name) => wanted === name) ??
+    found.names.find((name) => wanted !== undefined && same(name, wanted))
+  return { ...found, asked }
 }
 
 function inventory(candidates: readonly Candidate<unknown>[]): string {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { parseConfig } from '../../image/config.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import { digestBytes, isDigest, type Digest } from '../../image/digest.ts'
-import { LayercastError } from '../../image/errors.ts'
+import { hasCode, LayercastError } from '../../image/errors.ts'
 import { Field } from '../../image/fields.ts'
 import { MAX_DOCUMENT_BYTES, parseJSON } from '../../image/json.ts'
 import { MEDIA_TYPE } from '../../image/media-type.ts'
@@ -29,7 +29,7 @@ interface Saved {
  * described as they lie there, mostly uncompressed. Errors: SOURCE_INVALID, IMAGE_NOT_FOUND, and the config parser's.
  */
 export async function openDockerArchive(spec: string, files: Files, choice: Choice): Promise<ImageSource> {
-  const { image, names } = choose(files.what, await readManifestJSON(files), choice, sameReference)
+  const { image, names, asked } = choose(files.what, await readManifestJSON(files), choice, sameReference)
   const configBytes = await readSmall(files, image.config, limited(files, image.config))
   if (configBytes === undefined) throw invalid(files.what, `has no ${image.config}, which its manifest.json names`)
   const config = { mediaType: MEDIA_TYPE.dockerConfig, size: configBytes.length, digest: digestBytes(configBytes) }
@@ -61,12 +61,17 @@ export async function openDockerArchive(spec: string, files: Files, choice: Choi
   }
   return {
     spec,
-    reference: names[0] === undefined ? undefined : normalizeReference(names[0]),
+    reference: referenceOf(asked ?? names[0]),
     target,
     read,
     has: async (digest) => digest === target.digest || paths.has(digest),
     close: () => files.close(),
   }
+}
+
+/** The name that was asked for, or else the first; an image without names has none. */
+function referenceOf(name: string | undefined): string | undefined {
+  return name === undefined ? undefined : normalizeReference(name)
 }
 
 async function readManifestJSON(files: Files): Promise<{ image: Saved; names: string[] }[]> {
@@ -137,5 +142,12 @@ function limited(files: Files, path: string): (size: number) => void {
 }
 
 function sameReference(candidate: string, wanted: string): boolean {
-  return candidate === wanted || normalizeReference(candidate) === normalizeReference(wanted)
+  if (candidate === wanted) return true
+  try {
+    return normalizeReference(candidate) === normalizeReference(wanted)
+  } catch (error) {
+    // What is no reference is no other spelling of one.
+    if (hasCode(error, 'REFERENCE_INVALID', 'DIGEST_INVALID')) return false
+    throw error
+  }
 }

@@ -23,11 +23,11 @@ export async function openLayout(spec: string, files: Files, choice: Choice): Pr
   await checkVersion(files)
   const bytes = await readDocument(files, 'index.json')
   const candidates = parseIndex(bytes).manifests.map((image) => ({ image, names: namesOf(image) }))
-  const { image } = choose(files.what, candidates, choice)
+  const { image, asked } = choose(files.what, candidates, choice)
   const { mediaType, digest, size, annotations } = image
   return {
     spec,
-    reference: referenceOf(image),
+    reference: referenceOf(image, asked),
     target: { mediaType, digest, size, ...(annotations === undefined ? {} : { annotations }) },
     read: (descriptor, range) => readBlob(files, descriptor, range),
     has: async (wanted) => (await files.size(blobPath(wanted))) !== undefined,
@@ -64,9 +64,12 @@ function namesOf({ annotations = {} }: IndexEntry): string[] {
   return [...new Set(names)]
 }
 
-/** A name that says which registry: a bare tag, which most layouts have, is no name of an image. */
-function referenceOf({ annotations = {} }: IndexEntry): string | undefined {
-  return [annotations[CONTAINERD_NAME], annotations[REF_NAME]].find((name) =>
+/**
+ * A name that says which registry, first the one that was asked for: a bare tag, which most layouts have, is no name of an
+ * image.
+ */
+function referenceOf({ annotations = {} }: IndexEntry, asked: string | undefined): string | undefined {
+  return [asked, annotations[CONTAINERD_NAME], annotations[REF_NAME]].find((name) =>
     /^(localhost|[^/]*[.:][^/]*)\//.test(name ?? ''),
   )
 }

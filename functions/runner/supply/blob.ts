@@ -1,6 +1,6 @@
 /** What all ways to a blob share. */
 import type { Descriptor } from '../../image/descriptor.ts'
-import { isLayer } from '../../image/media-type.ts'
+import { isErofsLayer, isLayer } from '../../image/media-type.ts'
 
 /** Tells what a blob uncompresses to. */
 export const UNCOMPRESSED_LABEL = 'containerd.io/uncompressed'
@@ -15,5 +15,5 @@ export function sniffed({ digest, size }: Pick<Descriptor, 'digest' | 'size'>): 
 
 /** Whether the layer is an archive, so that another blob of the same diff ID does for it. */
 export function isArchive({ mediaType }: Descriptor): boolean {
-  return isLayer(mediaType) && !mediaType.startsWith('application/vnd.erofs.')
+  return isLayer(mediaType) && !isErofsLayer(mediaType)
 }

@@ -21,10 +21,20 @@ export async function registrySources(backend: Backend, plan: Plan): Promise<str
 
 /** The label's key has no port; the image's own name says which, where it is of that host. */
 function withPort(host: string, reference: string): string {
-  const { domain } = parseReference(reference)
-  if (hostOf(domain) === host) return domain
+  const domain = domainOf(reference)
+  if (domain !== undefined && hostOf(domain) === host) return domain
   const isAddress = host.split(':').length > 2
   return isAddress ? `[${host}]` : host
+}
+
+/** The registry of a name; none where the name is the store's own and follows no grammar. */
+function domainOf(reference: string): string | undefined {
+  try {
+    return parseReference(reference).domain
+  } catch (error) {
+    if (hasCode(error, 'REFERENCE_INVALID', 'DIGEST_INVALID')) return undefined
+    throw error
+  }
 }
 
 async function labelsOf(backend: Backend, digest: Plan['manifest']['digest']): Promise<Labels> {

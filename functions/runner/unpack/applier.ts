@@ -1,4 +1,5 @@
 import { LayercastError } from '../../image/errors.ts'
+import { isErofsLayer } from '../../image/media-type.ts'
 import type { Plan } from '../../plan/document.ts'
 import type { Applier, Backend } from '../ports.ts'
 import type { ApplierChoice } from './types.ts'
@@ -33,6 +34,8 @@ export async function chooseApplier(
  */
 async function isUnfit(backend: Backend, plan: Plan): Promise<boolean> {
   if (backend.kind !== 'containerd' || plan.profile !== 'erofs') return false
+  // An EROFS image as it lies is no archive for us to write: containerd's differ puts it in its place.
+  if (plan.layers.some(({ descriptor }) => isErofsLayer(descriptor.mediaType))) return false
   const [major, minor] = minorOf(await backend.version()) ?? []
   if (major === 2 && minor === 2) return true
   const root = (await backend.snapshotters()).find(({ name }) => name === plan.snapshotter)?.root

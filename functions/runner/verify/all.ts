@@ -1,10 +1,10 @@
 /** Every image of a node against its plans. */
-import { LayercastError } from '../../image/errors.ts'
+import { hasCode, LayercastError } from '../../image/errors.ts'
 import { parseManifest } from '../../image/manifest.ts'
 import type { Platform } from '../../image/platform.ts'
 import type { Plan, Planned } from '../../plan/document.ts'
 import { plan as planImage } from '../../plan/plan.ts'
-import { hostPlatform, resolve, type NodeImage } from '../image/index.ts'
+import { byPreference, documentsOf, resolve, type NodeImage } from '../image/index.ts'
 import type { Backend } from '../ports.ts'
 import { compareTree, whyNoTree, type TreeReport } from '../tree/chain.ts'
 import { checkAborted } from '../unpack/abort.ts'
@@ -51,38 +51,29 @@ export async function* verifyAll(options: VerifyAllOptions): AsyncGenerator<Veri
   }
 }
 
-/** The names of the images, those of one target together. A name with a tag comes first. */
+/** The names of the images, those of one target together. The one that CRI labels with comes first. */
 async function imagesOf(backend: Backend): Promise<string[][]> {
   const byTarget = new Map<string, string[]>()
   for await (const { name, target } of backend.images.list()) {
     byTarget.set(target.digest, [...(byTarget.get(target.digest) ?? []), name])
   }
-  const sorted = [...byTarget.values()].map((names) =>
-    names.toSorted((one, other) => rank(one) - rank(other) || (one < other ? -1 : 1)),
-  )
+  const sorted = [...byTarget.values()].map((names) => names.toSorted(byPreference))
   return sorted.toSorted(([one = ''], [other = '']) => (one < other ? -1 : 1))
 }
 
-// CRI keeps every image under its tag, its digest and its ID.
-function rank(name: string): number {
-  return name.startsWith('sha256:') ? 2 : name.includes('@') ? 1 : 0
-}
-
 async function* verifyImage(options: VerifyAllOptions, names: string[]): AsyncGenerator<VerifiedImage> {
-  const { backend, platform = hostPlatform() } = options
-  let image: NodeImage
-  let snapshotters: string[]
+  let unpacked: Unpacked[]
   try {
-    image = await resolve(backend, names[0] ?? '', { platform })
-    snapshotters = options.snapshotter === undefined ? await unpackedUnder(backend, image) : [options.snapshotter]
+    unpacked = await unpackedOf(options, names[0] ?? '')
   } catch (error) {
     const known = expected(error)
     const other = known.code === 'PLATFORM_NOT_FOUND' || known.code === 'PLATFORM_MISMATCH'
     yield { names, snapshotter: options.snapshotter, error: known, ...(other ? { otherPlatform: true } : {}) }
     return
   }
-  if (snapshotters.length === 0) yield { names, snapshotter: undefined }
-  for (const snapshotter of snapshotters) {
+  const { backend } = options
+  if (unpacked.length === 0) yield { names, snapshotter: undefined }
+  for (const { image, snapshotter } of unpacked) {
     try {
       const planned = planOf(options, image, snapshotter)
       const report = await verifyChain({ backend, plan: planned.plan })
@@ -92,6 +83,50 @@ async function* verifyImage(options: VerifyAllOptions, names: string[]): AsyncGe
       yield { names, snapshotter, error: expected(error) }
     }
   }
+}
+
+/** The manifest of an image that is, or should be, unpacked under a snapshotter. */
+interface Unpacked {
+  image: NodeImage
+  snapshotter: string
+}
+
+/**
+ * Where an image is unpacked, or the one snapshotter that was asked for. A snapshotter that takes what is made for its own OS
+ * features first has that manifest, where the image has one for it.
+ */
+async function unpackedOf({ backend, platform, snapshotter }: VerifyAllOptions, name: string): Promise<Unpacked[]> {
+  const where = platform === undefined ? {} : { platform }
+  const own = await featuresBySnapshotter(backend)
+  const first = await resolve(backend, name, {
+    ...where,
+    features: [...(snapshotter === undefined ? own.values() : [own.get(snapshotter) ?? []])].flat(),
+  })
+  if (snapshotter !== undefined) return [{ image: first, snapshotter }]
+  const plain = own.size === 0 ? first : await resolveOrNone(backend, name, where)
+  const found = (await unpackedUnder(backend, first)).map((under) => ({ image: first, snapshotter: under }))
+  if (plain === undefined || plain.descriptor.digest === first.descriptor.digest) return found
+  const known = new Set(found.map(({ snapshotter: under }) => under))
+  const others = (await unpackedUnder(backend, plain)).filter((under) => !known.has(under))
+  return [...found, ...others.map((under) => ({ image: plain, snapshotter: under }))]
+}
+
+async function resolveOrNone(
+  backend: Backend,
+  name: string,
+  where: Pick<VerifyAllOptions, 'platform'>,
+): Promise<NodeImage | undefined> {
+  try {
+    return await resolve(backend, name, where)
+  } catch (error) {
+    if (hasCode(error, 'PLATFORM_NOT_FOUND')) return undefined
+    throw error
+  }
+}
+
+async function featuresBySnapshotter(backend: Backend): Promise<ReadonlyMap<string, readonly string[]>> {
+  const plugins = await backend.snapshotters()
+  return new Map(plugins.flatMap(({ name, osFeatures }) => (osFeatures === undefined ? [] : [[name, osFeatures]])))
 }
 
 /** The snapshotters whose gc label the image's config carries. */
@@ -104,12 +139,8 @@ async function unpackedUnder(backend: Backend, image: NodeImage): Promise<string
 }
 
 function planOf({ profile, labels }: VerifyAllOptions, image: NodeImage, snapshotter: string): Planned {
-  const { reference, manifest, mediaType, config } = image
   return planImage({
-    reference,
-    manifest,
-    mediaType,
-    config,
+    ...documentsOf(image),
     snapshotter,
     ...(profile === undefined ? {} : { profile }),
     ...(labels === undefined ? {} : { labels }),

@@ -2,7 +2,7 @@
 import { LayercastError } from '../../image/errors.ts'
 import type { Plan } from '../../plan/document.ts'
 import { plan as planImage } from '../../plan/plan.ts'
-import { resolve } from '../image/index.ts'
+import { documentsOf, resolve } from '../image/index.ts'
 import type { Backend, Labels } from '../ports.ts'
 
 /** The labels that other images of the node give to a snapshot, by chain ID. */
@@ -29,8 +29,7 @@ export async function othersLabels(backend: Backend, plan: Plan): Promise<Others
 async function planOrNone(backend: Backend, name: string, { platform, snapshotter, profile }: Plan) {
   try {
     const image = await resolve(backend, name, { platform })
-    const { reference, manifest, mediaType, config } = image
-    return planImage({ reference, manifest, mediaType, config, snapshotter, profile }).plan
+    return planImage({ ...documentsOf(image), snapshotter, profile }).plan
   } catch (error) {
     if (error instanceof LayercastError && error.kind !== 'unreachable') return undefined
     throw error

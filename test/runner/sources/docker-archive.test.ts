@@ -76,14 +76,47 @@ describe('a docker archive', () => {
     expect(digests.size).toBe(1)
   })
 
-  test('has the name of its first tag, and is found by any', async () => {
+  test('has the name that it was asked for by, or that of its first tag', async () => {
     await writeDockerArchive(image, join(at, 'saved.tar'), { tags: ['busybox:1', 'example.com/busybox:1'] })
-    for (const name of ['', ':busybox:1', ':docker.io/library/busybox:1', ':example.com/busybox:1', ':@0']) {
-      await withSource(`docker-archive:${at}/saved.tar${name}`, async (source) => {
-        expect(source.reference).toBe('docker.io/library/busybox:1')
-      })
+    for (const [name, due] of [
+      ['', 'docker.io/library/busybox:1'],
+      [':busybox:1', 'docker.io/library/busybox:1'],
+      [':docker.io/library/busybox:1', 'docker.io/library/busybox:1'],
+      [':example.com/busybox:1', 'example.com/busybox:1'],
+      [':@0', 'docker.io/library/busybox:1'],
+    ] as const) {
+      await withSource(`docker-archive:${at}/saved.tar${name}`, async (source) => expect(source.reference).toBe(due))
     }
     expect(await openFailure(`docker-archive:${at}/saved.tar:busybox:2`)).toMatchObject({ code: 'IMAGE_NOT_FOUND' })
+  })
+
+  test('of several images gives the one that is named, under that name, or the Nth', async () => {
+    const layers = ['a', 'b'].map((name) => writeTar([file(name)]))
+    const [a, b] = layers.map((layer) => digestOf(layer))
+    const spec = write(
+      [
+        file('a.json', JSON.stringify({ rootfs: { type: 'layers', diff_ids: [a] } })),
+        file('b.json', JSON.stringify({ rootfs: { type: 'layers', diff_ids: [b] } })),
+        ...layers.map((layer, n) => file(`${n}.tar`, layer)),
+      ],
+      [
+        { Config: 'a.json', RepoTags: ['alpine:latest', 'localhost:5000/alpine:3', 'No Name'], Layers: ['0.tar'] },
+        { Config: 'b.json', RepoTags: ['busybox:latest'], Layers: ['1.tar'] },
+      ],
+    )
+    for (const [choice, reference, layer] of [
+      [':localhost:5000/alpine:3', 'localhost:5000/alpine:3', a],
+      [':alpine', 'docker.io/library/alpine:latest', a],
+      [':@0', 'docker.io/library/alpine:latest', a],
+      [':@1', 'docker.io/library/busybox:latest', b],
+      [':busybox:latest', 'docker.io/library/busybox:latest', b],
+    ] as const) {
+      const found = await withSource(`${spec}${choice}`, async (source) => source.reference)
+      const { manifest } = await readManifest(`${spec}${choice}`)
+      expect([choice, found, manifest.layers.map(({ digest }) => digest)]).toEqual([choice, reference, [layer]])
+    }
+    expect(await openFailure(spec)).toMatchObject({ code: 'SOURCE_INVALID' })
+    expect(await openFailure(`${spec}:@2`)).toMatchObject({ code: 'IMAGE_NOT_FOUND' })
   })
 
   test('without tags has no name', async () => {

@@ -16,7 +16,7 @@ export interface ImageOptions {
   /** 'oci' by default. */
   mediaTypes?: 'oci' | 'docker'
   /** linux/amd64 by default. */
-  platform?: { os: string; architecture: string; variant?: string }
+  platform?: { os: string; architecture: string; variant?: string; 'os.features'?: string[] }
   /** Annotations of the manifest. */
   annotations?: Record<string, string>
   /** Annotations of the layers' descriptors, by their place. */
@@ -138,7 +138,10 @@ export function buildImage(options: ImageOptions): BuiltImage {
 
 /** An index over several images, one for each platform, with all their blobs. */
 export function buildIndex(
-  images: readonly { image: BuiltImage; platform?: { os: string; architecture: string; variant?: string } }[],
+  images: readonly {
+    image: BuiltImage
+    platform?: { os: string; architecture: string; variant?: string; 'os.features'?: string[] }
+  }[],
   mediaTypes: 'oci' | 'docker' = 'oci',
 ): { index: Descriptor; indexBytes: Uint8Array; blobs: Map<Digest, Uint8Array> } {
   const indexBytes = json({
@@ -150,4 +153,25 @@ export function buildIndex(
   const blobs = new Map<Digest, Uint8Array>([[index.digest, indexBytes]])
   for (const { image } of images) for (const [digest, data] of image.blobs) blobs.set(digest, data)
   return { index, indexBytes, blobs }
+}
+
+/**
+ * The image with other documents over the same layers: its config and manifest changed, and all digests above made to fit.
+ * @param change.config merged into the config
+ * @param change.configDescriptor merged into the manifest's descriptor of the config, after its digest and size
+ * @param change.manifest merged into the manifest
+ */
+export function withDocuments(
+  image: BuiltImage,
+  change: { config?: object; configDescriptor?: object; manifest?: object },
+): BuiltImage {
+  const parse = (bytes: Uint8Array) => JSON.parse(new TextDecoder().decode(bytes)) as object
+  const configBytes = json({ ...parse(image.configBytes), ...change.config })
+  const config = { ...describe(configBytes, image.config.mediaType), ...change.configDescriptor }
+  const manifestBytes = json({ ...parse(image.manifestBytes), config, ...change.manifest })
+  const manifest = describe(manifestBytes, image.manifest.mediaType)
+  const blobs = new Map(image.blobs)
+  blobs.set(config.digest, configBytes)
+  blobs.set(manifest.digest, manifestBytes)
+  return { ...image, config, configBytes, manifest, manifestBytes, blobs }
 }
