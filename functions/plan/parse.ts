@@ -13,7 +13,7 @@ import { chainOf } from './chain.ts'
 import { MAX_PLAN_BYTES, PLAN_SCHEMA, seal } from './document.ts'
 import type { BlobNeed, Plan, Planned, PlanLayer } from './document.ts'
 import { chainLabels, criLabels, isSnapshotLabel, LABEL, MAX_LABEL_BYTES } from './labels.ts'
-import { isIdentifier } from './profiles.ts'
+import { isIdentifier, isOneOf, profileOf } from './profiles.ts'
 
 const BLOB_NEEDS: readonly string[] = ['required', 'fallback', 'none'] satisfies BlobNeed[]
 /** All labels of one layer together, in bytes: what the annotations and the unpacker's own can come to. */
@@ -152,6 +152,7 @@ function checkChain(plan: Plan, document: Field): void {
 }
 
 function checkLabels(plan: Plan, document: Field): void {
+  const { writes } = profileOf(plan)
   const fields = document.get('layers').items()
   for (const [index, layer] of plan.layers.entries()) {
     const labels = fields[index]?.get('labels')
@@ -163,6 +164,8 @@ function checkLabels(plan: Plan, document: Field): void {
       // Without CRI's labels, what the image itself brings under their names stays, as with containerd.
       if (value !== undefined && value !== layer.descriptor.annotations?.[key]) expect(labels?.get(key), value, due)
     }
+    const written = Object.keys(layer.labels).find((key) => isOneOf(writes, key))
+    if (written !== undefined) labels?.get(written).fail('left out: the snapshotter alone sets it')
     if (index === 0) expect(labels?.get(LABEL.parentChainID), layer.labels[LABEL.parentChainID], inheritedParent(layer))
     const missing = plan.requires.find((key) => layer.labels[key] === undefined)
     if (missing !== undefined) labels?.get(missing).fail('there: the plan requires it')

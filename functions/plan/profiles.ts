@@ -290,6 +290,11 @@ export function profileNamed(name: string): Profile {
   })
 }
 
+/** The profile of a plan; the generic one where the plan names one that this version does not know. */
+export function profileOf(plan: { profile: string }): Profile {
+  return PROFILES.find(({ name }) => name === plan.profile) ?? profileNamed(GENERIC)
+}
+
 /**
  * The profile that goes with a snapshotter's name and, for nydus, with the layers: a RAFS image is told by its
  * bootstrap layer. Unknown names get the generic profile.
@@ -298,6 +303,15 @@ export function inferProfile(snapshotter: string, layers: readonly Descriptor[])
   const profile = PROFILES.find((candidate) => candidate.snapshotters.includes(snapshotter)) ?? profileNamed(GENERIC)
   const isRafs = profile.name === 'nydus' && layers.some((layer) => hasAnnotation(layer, NYDUS_BOOTSTRAP))
   return isRafs ? profileNamed('nydus-rafs') : profile
+}
+
+/**
+ * The layer without annotations of labels that the snapshotter itself writes. containerd hands them on, and the snapshotter
+ * then takes its own word from the image: one with `remote` on it leaves stargz and soci unable to start again.
+ */
+export function withoutWritten({ writes }: Profile, layer: Descriptor): Descriptor {
+  const kept = Object.entries(layer.annotations ?? {}).filter(([key]) => !isOneOf(writes, key))
+  return { ...layer, annotations: Object.fromEntries(kept) }
 }
 
 /** Whether the node needs this layer's blob. */

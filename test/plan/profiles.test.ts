@@ -7,6 +7,7 @@ import {
   isOneOf,
   lacking,
   profileNamed,
+  profileOf,
   PROFILES,
 } from '../../functions/plan/profiles.ts'
 import { sampleLayer } from '../image/samples.ts'
@@ -123,6 +124,11 @@ test('names are unique, no snapshotter is claimed twice, and all of it is plain 
   expect(new Set(names).size).toBe(names.length)
   expect(new Set(snapshotters).size).toBe(snapshotters.length)
   expect(JSON.parse(JSON.stringify(PROFILES))).toEqual(PROFILES)
+})
+
+test('a plan of a profile that a later version has goes as one of an unknown snapshotter', () => {
+  expect(profileOf({ profile: 'stargz' }).name).toBe('stargz')
+  expect(profileOf({ profile: 'of-2030' }).name).toBe('generic')
 })
 
 test('an unknown profile is refused with those there are', () => {

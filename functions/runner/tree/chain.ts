@@ -4,7 +4,7 @@ import { LayercastError } from '../../image/errors.ts'
 import type { Digest } from '../../image/digest.ts'
 import { isEncrypted } from '../../image/media-type.ts'
 import type { Plan, PlanLayer } from '../../plan/document.ts'
-import { profileNamed } from '../../plan/profiles.ts'
+import { profileOf } from '../../plan/profiles.ts'
 import type { Backend } from '../ports.ts'
 import { walk } from '../system/walk.ts'
 import { checkAborted } from '../unpack/abort.ts'
@@ -55,7 +55,7 @@ const ENTRIES_AT_ONCE = 1000
 
 /** Why a plan's tree cannot be compared on this node; undefined where it can. */
 export function whyNoTree(plan: Plan): string | undefined {
-  if (profileNamed(plan.profile).content !== 'guest') return undefined
+  if (profileOf(plan).content !== 'guest') return undefined
   return `${plan.snapshotter} (profile ${plan.profile}) keeps no tree on the node: the guest pulls the image`
 }
 
@@ -148,7 +148,7 @@ async function foldOne(
   lazy: Reach['lazy'],
 ): Promise<void> {
   const source = backend.content.read(layer.descriptor.digest)
-  const hides = lazy.has(layer) ? profileNamed(plan.profile).hides : []
+  const hides = lazy.has(layer) ? profileOf(plan).hides : []
   await foldLayer(fold, layer, { source, hides, ...(signal === undefined ? {} : { signal }) })
 }
 

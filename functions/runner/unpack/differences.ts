@@ -1,5 +1,5 @@
 import type { Plan, PlanLayer } from '../../plan/document.ts'
-import { profileNamed } from '../../plan/profiles.ts'
+import { profileOf } from '../../plan/profiles.ts'
 import type { Backend, SnapshotInfo } from '../ports.ts'
 import { compareLabels, isSame } from '../verify/labels.ts'
 import { othersLabels } from '../verify/shared.ts'
@@ -33,7 +33,7 @@ export async function warnOfDifferences(
   const suspects = plan.layers.filter((layer, index) => differs(plan, layer, infos[index]))
   if (suspects.length === 0) return
   const others = await othersLabels(backend, plan)
-  const { writes } = profileNamed(plan.profile)
+  const { writes } = profileOf(plan)
   const differing = suspects.filter((layer) => {
     const found = infos[plan.layers.indexOf(layer)]?.labels ?? {}
     return !others.get(layer.chainID)?.some(({ labels }) => isSame(compareLabels(labels, found, writes)))
@@ -44,6 +44,6 @@ export async function warnOfDifferences(
   emit({ type: 'warning', code: 'LABELS_DIFFER', detail })
 }
 
-function differs({ profile }: Plan, layer: PlanLayer, info: SnapshotInfo | undefined): boolean {
-  return info !== undefined && !isSame(compareLabels(layer.labels, info.labels, profileNamed(profile).writes))
+function differs(plan: Plan, layer: PlanLayer, info: SnapshotInfo | undefined): boolean {
+  return info !== undefined && !isSame(compareLabels(layer.labels, info.labels, profileOf(plan).writes))
 }

@@ -1,5 +1,5 @@
 import type { Plan } from '../../plan/document.ts'
-import { profileNamed } from '../../plan/profiles.ts'
+import { profileOf } from '../../plan/profiles.ts'
 import type { Backend, SnapshotInfo } from '../ports.ts'
 import { countLazy, warnNothingLazy, type Lazy } from '../verify/lazy.ts'
 import { statOrNone } from './snapshots.ts'
@@ -13,7 +13,7 @@ export function tellLazy(plan: Plan, infos: readonly (SnapshotInfo | undefined)[
 
 /** As `tellLazy`, of a chain that was not looked at. No call under snapshotters that unpack every layer. */
 export async function lookWhatIsLazy(backend: Backend, plan: Plan, emit: Emit): Promise<Lazy | undefined> {
-  if (profileNamed(plan.profile).lazyLabels.length === 0) return undefined
+  if (profileOf(plan).lazyLabels.length === 0) return undefined
   const snapshotter = backend.snapshotter(plan.snapshotter)
   return tellLazy(plan, await Promise.all(plan.layers.map(({ chainID }) => statOrNone(snapshotter, chainID))), emit)
 }

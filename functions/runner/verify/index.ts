@@ -1,6 +1,6 @@
 import type { Digest } from '../../image/digest.ts'
 import type { Plan, PlanLayer, PlanWarning } from '../../plan/document.ts'
-import { profileNamed } from '../../plan/profiles.ts'
+import { profileOf } from '../../plan/profiles.ts'
 import type { Backend, SnapshotInfo, SnapshotKind } from '../ports.ts'
 import { hasCode } from '../../image/errors.ts'
 import { gcLabel } from './gc-label.ts'
@@ -64,7 +64,7 @@ export interface VerifyReport {
  */
 export async function verifyChain({ backend, plan }: { backend: Backend; plan: Plan }): Promise<VerifyReport> {
   const snapshotter = backend.snapshotter(plan.snapshotter)
-  const { writes } = profileNamed(plan.profile)
+  const { writes } = profileOf(plan)
   const layers: VerifiedLayer[] = []
   const infos: (SnapshotInfo | undefined)[] = []
   let others: OthersLabels | undefined

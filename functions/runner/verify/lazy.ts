@@ -1,6 +1,6 @@
 /** How many layers a remote snapshotter keeps lazy, rather than having them unpacked on the node. */
 import type { Plan, PlanWarning } from '../../plan/document.ts'
-import { profileNamed } from '../../plan/profiles.ts'
+import { profileOf } from '../../plan/profiles.ts'
 import type { SnapshotInfo } from '../ports.ts'
 
 /** Layers of a chain that are not unpacked on the node, of all. */
@@ -10,8 +10,8 @@ export interface Lazy {
 }
 
 /** Whether the snapshotter took the layer without its content, by the label that it put on the snapshot. */
-export function isLazy({ profile }: Pick<Plan, 'profile'>, info: SnapshotInfo | undefined): boolean {
-  return profileNamed(profile).lazyLabels.some((key) => Boolean(info?.labels[key]))
+export function isLazy(plan: Pick<Plan, 'profile'>, info: SnapshotInfo | undefined): boolean {
+  return profileOf(plan).lazyLabels.some((key) => Boolean(info?.labels[key]))
 }
 
 /**
@@ -19,7 +19,7 @@ export function isLazy({ profile }: Pick<Plan, 'profile'>, info: SnapshotInfo | 
  * any, which may be as local as others.
  */
 export function countLazy(plan: Plan, infos: readonly (SnapshotInfo | undefined)[]): Lazy | undefined {
-  const { lazyLabels, content } = profileNamed(plan.profile)
+  const { lazyLabels, content } = profileOf(plan)
   if (lazyLabels.length === 0 || plan.layers.length === 0) return undefined
   const layers = infos.filter((info) => isLazy(plan, info)).length
   return layers === 0 && content === 'unknown' ? undefined : { layers, of: plan.layers.length }
@@ -29,7 +29,7 @@ export function countLazy(plan: Plan, infos: readonly (SnapshotInfo | undefined)
 export function warnNothingLazy(plan: Plan, infos: readonly (SnapshotInfo | undefined)[]): PlanWarning[] {
   const lazy = countLazy(plan, infos)
   if (lazy === undefined || lazy.layers > 0 || infos.includes(undefined)) return []
-  const { whenNotLazy } = profileNamed(plan.profile)
+  const { whenNotLazy } = profileOf(plan)
   const detail = `${plan.snapshotter} took none of the ${lazy.of} layers: all are unpacked on this node, as under a local snapshotter. ${whenNotLazy}`
   return [{ code: 'NOTHING_LAZY', detail }]
 }

@@ -8,6 +8,7 @@ import { layercast, type Ran } from '../../cli/run.ts'
 import { pushTree, registryProgram, startRegistry, type Peer } from '../../runner/sources/registry-peer.ts'
 import {
   all,
+  isAtLeast,
   matrix,
   programs,
   remoteProgram,
@@ -40,6 +41,8 @@ export interface RemoteSubject {
   convertPartly: (directory: string, image: BuiltImage) => Promise<Pushable>
   /** Labels that its daemon writes on a layer that it took, besides `remote`. */
   writes: string[]
+  /** The first containerd that it works with, and why not before. */
+  least?: { version: ContainerdVersion; why: string }
 }
 
 interface Report {
@@ -66,6 +69,10 @@ const plainImage = (seed: string): BuiltImage =>
     ],
   })
 
+/** The image with annotations that only the snapshotter may set, on every layer. */
+const forged = ({ tars }: BuiltImage): BuiltImage =>
+  buildImage({ layers: tars, layerAnnotations: tars.map(() => ({ [`${S}remote`]: 'remote snapshot' })) })
+
 const plain = (image: BuiltImage): Pushable => ({ target: image.manifest, blobs: image.blobs })
 
 /** Await it at the top of a test file: it builds what is not there. */
@@ -74,7 +81,9 @@ export async function remoteSuite(subject: RemoteSubject): Promise<void> {
   if (registryProgram === undefined) lacking.push('docker-registry is not installed')
   for (const version of matrix()) {
     const containerd = await programs(version)
-    const missing = 'missing' in containerd ? [...lacking, containerd.missing] : lacking
+    const missing = [...lacking]
+    if ('missing' in containerd) missing.push(containerd.missing)
+    if (subject.least !== undefined && !isAtLeast(version, subject.least.version)) missing.push(subject.least.why)
     const reason = missing.length === 0 ? '' : ` (skipped: ${missing.join('; ')})`
     describe.skipIf(missing.length > 0)(`${subject.name}'s daemon, containerd ${version}${reason}`, () => {
       suite(subject, version)
@@ -219,6 +228,14 @@ function suite({ name: snapshotter, convert, convertPartly, writes }: RemoteSubj
     const report = JSON.parse(local.stdout.toString()) as Report
     expect(report.lazy).toBeUndefined()
     expect(codes(report)).toEqual([])
+  })
+
+  test('takes no layer of an image that says it was taken: that is left out, and the daemon starts again', async () => {
+    const name = await present(plain(forged(plainImage(seed))))
+    await notTaken(name)
+    expect(codes((await ask('unpack', name)).report)).toContain('ANNOTATION_RESERVED')
+    await restart()
+    expect((await ask('verify', name, '--deep', '--contents')).status).toBe(0)
   })
 
   test('takes no layer under a name that the registry does not have: a warning, and the chain is right', async () => {
