@@ -30,6 +30,8 @@ export function warnNothingLazy(plan: Plan, infos: readonly (SnapshotInfo | unde
   const lazy = countLazy(plan, infos)
   if (lazy === undefined || lazy.layers > 0 || infos.includes(undefined)) return []
   const { whenNotLazy } = profileOf(plan)
-  const detail = `${plan.snapshotter} took none of the ${lazy.of} layers: all are unpacked on this node, as under a local snapshotter. ${whenNotLazy}`
+  const detail =
+    `${plan.snapshotter} took none of the ${lazy.of} layers: all are unpacked on this node, as under a local snapshotter. ` +
+    `${whenNotLazy} To have it take them then: 'layercast snapshot rm -s ${plan.snapshotter} ${plan.chainID}', and unpack again.`
   return [{ code: 'NOTHING_LAZY', detail }]
 }

@@ -20,6 +20,9 @@ const HTPASSWD = 'someone:$2b$04$iEAmQZOXJCY73Yn7WU2cGOIzB4XAKoq36tMiwvT6.7zPZO3
 export interface Peer {
   /** `127.0.0.1:PORT` */
   host: string
+  /** Ends it; `start` brings it up again with what it has. */
+  stop(): Promise<void>
+  start(): Promise<void>
   close(): Promise<void>
 }
 
@@ -35,25 +38,36 @@ export async function startRegistry(options: { account?: boolean } = {}): Promis
     `version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: ${root}/data}, delete: {enabled: true}}\n` +
       `http: {addr: '${host}', secret: test}\n${auth}`,
   )
-  const child = spawn(registryProgram, ['serve', join(root, 'config.yml')], { stdio: 'ignore' })
-  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  const program = registryProgram
+  let stop = async (): Promise<void> => {}
+  const start = async (): Promise<void> => {
+    const child = spawn(program, ['serve', join(root, 'config.yml')], { stdio: 'ignore' })
+    const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+    stop = async () => {
+      child.kill('SIGKILL')
+      await exited
+    }
+    for (let tries = 0; !(await answers(host)); tries++) {
+      if (tries > 100 || child.exitCode !== null) throw new Error('docker-registry does not start')
+      await sleep(50)
+    }
+  }
   const close = async (): Promise<void> => {
-    child.kill('SIGKILL')
-    await exited
+    await stop()
     rmSync(root, { recursive: true, force: true })
   }
-  for (let tries = 0; ; tries++) {
-    const answered = await fetch(`http://${host}/v2/`).then(
-      () => true,
-      () => false,
-    )
-    if (answered) return { host, close }
-    if (tries > 100 || child.exitCode !== null) {
-      await close()
-      throw new Error('docker-registry does not start')
-    }
-    await sleep(50)
-  }
+  await start().catch(async (error: unknown) => {
+    await close()
+    throw error
+  })
+  return { host, stop: () => stop(), start, close }
+}
+
+async function answers(host: string): Promise<boolean> {
+  return await fetch(`http://${host}/v2/`).then(
+    () => true,
+    () => false,
+  )
 }
 
 /** Pushes an image, blobs first. */
