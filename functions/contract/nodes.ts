@@ -34,6 +34,10 @@ const reportState = z.enum(['pending', 'applied', 'failed'])
 
 const reportError = z.strictObject({ code: z.string().max(64), message: z.string().max(2048) })
 
+const lazy = z
+  .strictObject({ layers: z.number().int().min(0), of: z.number().int().min(0) })
+  .openapi('LazyLayers', { description: 'How many layers are not unpacked on the node, of all' })
+
 /** What a node says about one plan. */
 export const planReport = z
   .strictObject({
@@ -42,6 +46,7 @@ export const planReport = z
     error: reportError.optional(),
     chainID: z.union([digest, z.literal('')]).optional(),
     durationMs: z.number().int().min(0).optional(),
+    lazy: lazy.optional(),
   })
   .openapi('PlanReport')
 
@@ -55,6 +60,7 @@ const nodePlan = z
     error: reportError.optional(),
     chainID: z.string().optional(),
     durationMs: z.number().int().optional(),
+    lazy: lazy.optional(),
     generation: z.number().int().optional().openapi({ description: 'Of the assignment that the report is about' }),
     reportedAt: timestamp.optional(),
   })

@@ -33,7 +33,13 @@ const profile = z
     blob: blob.openapi({ description: "Whether the node needs a layer's blob" }),
     blobByAnnotation: z.array(z.object({ annotation: z.string(), blob })).readonly(),
     requires: z.array(z.string()).readonly().openapi({ description: 'The labels that every layer must carry' }),
-    reads: z.array(z.string()).readonly(),
+    reads: z.array(z.string()).readonly().openapi({ description: 'Labels it reads; * at the end: all that begin so' }),
+    writes: z.array(z.string()).readonly().openapi({ description: 'Labels that the snapshotter itself writes' }),
+    lazyLabels: z
+      .array(z.string())
+      .readonly()
+      .openapi({ description: 'Any of them on a layer: it is not unpacked on the node' }),
+    hides: z.array(z.string()).readonly().openapi({ description: "Files that a lazy layer's tree does not show" }),
     annotations: z
       .array(
         z.object({
@@ -44,6 +50,7 @@ const profile = z
       )
       .readonly(),
     whenMissing: z.string(),
+    whenNotLazy: z.string(),
   })
   .openapi('Profile')
 

@@ -14,7 +14,7 @@ import { MAX_PLAN_BYTES, PLAN_SCHEMA, seal } from './document.ts'
 import type { BlobNeed, Plan, Planned, PlanLayer } from './document.ts'
 import { diffLabels } from './diff.ts'
 import { isSnapshotLabel, layerLabels, MAX_LABEL_BYTES } from './labels.ts'
-import { isIdentifier } from './profiles.ts'
+import { isIdentifier, profileOf, withoutWritten } from './profiles.ts'
 
 const BLOB_NEEDS: readonly string[] = ['required', 'fallback', 'none'] satisfies BlobNeed[]
 /** All labels of one layer together, in bytes: what the annotations and the unpacker's own can come to. */
@@ -159,12 +159,13 @@ function checkChain(plan: Plan, document: Field): void {
  * none. The first that is not is told by the way of the two that fits better.
  */
 function checkLabels(plan: Plan, document: Field): void {
+  const profile = profileOf(plan)
   const fields = document.get('layers').items()
   const due = (cri: boolean) =>
     plan.layers.map((layer, index) => {
       const children = plan.layers.slice(index).map(({ descriptor }) => descriptor)
       const image = cri ? { reference: plan.reference, manifest: plan.manifest, children } : undefined
-      return layerLabels(layer.descriptor, layer, image)
+      return layerLabels(withoutWritten(profile, layer.descriptor), layer, image)
     })
   const wrong = (labels: readonly Record<string, string>[]) =>
     labels.flatMap((of, index) => diffLabels(index, plan.layers[index]?.labels ?? {}, of))

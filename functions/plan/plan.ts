@@ -15,7 +15,7 @@ import { chainOf } from './chain.ts'
 import { PLAN_SCHEMA, seal } from './document.ts'
 import type { Planned, PlanLayer, PlanWarning } from './document.ts'
 import { layerLabels } from './labels.ts'
-import { blobNeed, checkSnapshotterName, inferProfile, profileNamed } from './profiles.ts'
+import { blobNeed, checkSnapshotterName, inferProfile, profileNamed, withoutWritten } from './profiles.ts'
 import type { Profile } from './profiles.ts'
 import { documentWarnings, platformWarnings } from './document-warnings.ts'
 import { layerWarnings, profileWarnings, requireAnnotations, requireLabels } from './requirements.ts'
@@ -158,7 +158,7 @@ function planLayers({ reference, manifest, layers, config, profile, cri }: Layer
     return {
       descriptor,
       ...chain,
-      labels: layerLabels(descriptor, chain, image),
+      labels: layerLabels(withoutWritten(profile, descriptor), chain, image),
       blob: blobNeed(profile, descriptor),
     }
   })

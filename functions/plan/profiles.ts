@@ -34,19 +34,45 @@ export interface Profile {
   blobByAnnotation: readonly { annotation: string; blob: BlobNeed }[]
   /** The labels that every layer must carry. */
   requires: readonly string[]
-  /** The labels that it reads where they are there, besides. */
+  /** The labels that it reads where they are there, besides. One that ends in `*` stands for all that begin so. */
   reads: readonly string[]
+  /** The labels that the snapshotter itself writes on layers, no plan's affair: it goes by them later. Spelt as `reads`. */
+  writes: readonly string[]
+  /** Any of these labels, on a layer's snapshot, tells that it is not unpacked on the node. None: it always is, or it cannot be told. */
+  lazyLabels: readonly string[]
+  /** Files in the root of a lazy layer that its tree does not show. */
+  hides: readonly string[]
   annotations: readonly AnnotationNeed[]
   /** What happens on the node when a label or annotation is missing, in one sentence. */
   whenMissing: string
+  /** What is to be done where no layer is lazy, in a few sentences; empty where none ever is. */
+  whenNotLazy: string
 }
 
 const CRI_LABELS = [LABEL.imageRef, LABEL.manifestDigest, LABEL.layerDigest, LABEL.imageLayers] as const
 const NYDUS_BOOTSTRAP = `${SNAPSHOT_PREFIX}nydus-bootstrap`
 const NYDUS_BLOB = `${SNAPSHOT_PREFIX}nydus-blob`
 const STARGZ_TOC = `${SNAPSHOT_PREFIX}stargz/toc.digest`
-const OVERLAYBD_DIGEST = `${SNAPSHOT_PREFIX}overlaybd/blob-digest`
-const OVERLAYBD_SIZE = `${SNAPSHOT_PREFIX}overlaybd/blob-size`
+const STARGZ = `${SNAPSHOT_PREFIX}remote/stargz.`
+const SOCI = `${SNAPSHOT_PREFIX}remote/soci.`
+const URLS = [`${SNAPSHOT_PREFIX}remote/urls`, `${SNAPSHOT_PREFIX}remote/urls.*`] as const
+const OVERLAYBD = `${SNAPSHOT_PREFIX}overlaybd/`
+const OVERLAYBD_DIGEST = `${OVERLAYBD}blob-digest`
+const OVERLAYBD_SIZE = `${OVERLAYBD}blob-size`
+/** What stargz's, soci's, overlaybd's and cvmfs's snapshotters write on a layer that they took. */
+const REMOTE = `${SNAPSHOT_PREFIX}remote`
+const NYDUS_PROXY = `${SNAPSHOT_PREFIX}nydus-proxy-mode`
+const named = (...names: string[]): string[] => names.map((name) => `${SNAPSHOT_PREFIX}${name}`)
+/** All that nydus's snapshotter writes, in whatever mode it runs. */
+const NYDUS_WRITES = [
+  REMOTE,
+  NYDUS_PROXY,
+  ...named('nydus-tarfs', 'nydus-image-block', 'nydus-layer-block', 'nydus-index-alternative'),
+  ...named('stargz', 'pullsecret', 'pullusername'),
+]
+// Without the namespace it does not start again: it could not take anew what it took.
+const SOCI_WRITES = [REMOTE, ...named('remote/namespace', 'remote/has.soci.index.digest')]
+const OVERLAYBD_WRITES = [REMOTE, ...named('overlaybd.localcommitpath', 'overlaybd.writable', 'type')]
 
 const LOCAL = {
   content: 'local',
@@ -55,8 +81,12 @@ const LOCAL = {
   blobByAnnotation: [],
   requires: [],
   reads: [],
+  writes: [],
+  lazyLabels: [],
+  hides: [],
   annotations: [],
   whenMissing: 'Nothing: it reads none of these labels.',
+  whenNotLazy: '',
 } as const satisfies Partial<Profile>
 
 const LAZY = {
@@ -65,7 +95,11 @@ const LAZY = {
   blob: 'fallback',
   blobByAnnotation: [],
   requires: [],
+  writes: [REMOTE],
+  lazyLabels: [REMOTE],
+  hides: [],
   annotations: [],
+  whenNotLazy: "The snapshotter's log says why.",
 } as const satisfies Partial<Profile>
 
 /** The name of the profile for snapshotters that layercast does not know. */
@@ -79,7 +113,7 @@ export const PROFILES: readonly Profile[] = [
     name: 'erofs',
     title: 'erofs: layers as EROFS images on the node',
     snapshotters: ['erofs'],
-    reads: [LABEL.snapshotRef, LABEL.diffID],
+    reads: [LABEL.snapshotRef, LABEL.diffID, `${SNAPSHOT_PREFIX}max-size`],
     whenMissing: 'Its layer cache is not used.',
   },
   {
@@ -92,8 +126,12 @@ export const PROFILES: readonly Profile[] = [
     blobByAnnotation: [],
     requires: [LABEL.snapshotRef, LABEL.layerDigest, LABEL.imageRef],
     reads: [],
+    writes: NYDUS_WRITES,
+    lazyLabels: [NYDUS_PROXY],
+    hides: [],
     annotations: [],
     whenMissing: 'Prepare fails: missing CRI reference annotation for snapshot N.',
+    whenNotLazy: "See whether nydus's snapshotter runs in proxy mode (fs_driver in its configuration).",
   },
   {
     ...LAZY,
@@ -106,6 +144,9 @@ export const PROFILES: readonly Profile[] = [
     ],
     requires: [LABEL.snapshotRef, LABEL.imageRef],
     reads: [LABEL.layerDigest, LABEL.manifestDigest],
+    writes: NYDUS_WRITES,
+    // It takes every layer that has this annotation, and marks none besides.
+    lazyLabels: [NYDUS_BLOB],
     annotations: [
       { anyOf: [NYDUS_BOOTSTRAP], on: 'someLayer', missing: 'refuse' },
       { anyOf: [NYDUS_BOOTSTRAP, NYDUS_BLOB], on: 'everyLayer', missing: 'warn' },
@@ -118,6 +159,9 @@ export const PROFILES: readonly Profile[] = [
     title: 'nydus with plain images: tarfs, referrer, index or eStargz',
     snapshotters: ['nydus-tarfs'],
     reads: [LABEL.imageRef, LABEL.manifestDigest, LABEL.layerDigest],
+    writes: NYDUS_WRITES,
+    // A layer that it takes by a referrer has no mark.
+    lazyLabels: [],
     whenMissing: 'It warns, and the layer is unpacked on the node.',
   },
   {
@@ -125,30 +169,59 @@ export const PROFILES: readonly Profile[] = [
     name: 'stargz',
     title: 'stargz: eStargz layers fetched as they are read',
     snapshotters: ['stargz', 'estargz', 'stargz-snapshotter'],
-    reads: [LABEL.imageRef, LABEL.layerDigest, LABEL.imageLayers, STARGZ_TOC],
+    reads: [
+      LABEL.imageRef,
+      LABEL.layerDigest,
+      LABEL.imageLayers,
+      STARGZ_TOC,
+      ...['reference', 'digest', 'layers', 'prefetch', 'skipverify'].map((name) => `${STARGZ}${name}`),
+      ...URLS,
+    ],
+    // Its file system shows neither the table of contents nor the marks of what is fetched first.
+    hides: ['stargz.index.json', '.prefetch.landmark', '.no.prefetch.landmark'],
     annotations: [{ anyOf: [STARGZ_TOC], on: 'everyLayer', missing: 'warn' }],
     whenMissing: 'The layer is silently unpacked on the node.',
+    whenNotLazy:
+      "See whether the snapshotter reaches the image's registry under the very name of the image, and whether the layers are eStargz; its log says why.",
   },
   {
     ...LAZY,
     name: 'soci',
     title: 'soci: layers fetched as they are read, by a separate index',
     snapshotters: ['soci', 'soci-snapshotter'],
-    requires: [LABEL.imageRef, LABEL.layerDigest, LABEL.manifestDigest],
     reads: [
+      LABEL.imageRef,
+      LABEL.layerDigest,
+      LABEL.manifestDigest,
       LABEL.imageLayers,
-      `${SNAPSHOT_PREFIX}remote/soci.size`,
+      `${SOCI}size`,
       `${SNAPSHOT_PREFIX}remote/image.layers.size`,
-      `${SNAPSHOT_PREFIX}remote/soci.index.digest`,
+      `${SOCI}index.digest`,
+      `${SOCI}header.*`,
     ],
-    whenMissing: 'Prepare fails: unable to get image ref from labels.',
+    writes: SOCI_WRITES,
+    whenMissing: 'The layer is unpacked on the node; where soci pulls in parallel, Prepare fails.',
+    whenNotLazy:
+      "See whether the snapshotter reaches the image's registry under the very name of the image, and whether the image has a SOCI index there. soci remembers a failure for the manifest's digest: restart it before the image is unpacked again.",
   },
   {
     ...LAZY,
     name: 'overlaybd',
     title: 'overlaybd: layers as block devices, fetched as they are read',
     snapshotters: ['overlaybd'],
-    reads: [OVERLAYBD_DIGEST, OVERLAYBD_SIZE, `${SNAPSHOT_PREFIX}image-ref`, LABEL.imageRef],
+    // An acceleration layer is kept on the node.
+    blobByAnnotation: [{ annotation: `${OVERLAYBD}acceleration-layer`, blob: 'required' }],
+    reads: [
+      OVERLAYBD_DIGEST,
+      OVERLAYBD_SIZE,
+      `${SNAPSHOT_PREFIX}image-ref`,
+      LABEL.imageRef,
+      `${OVERLAYBD}blob-fs-type`,
+      `${OVERLAYBD}acceleration-layer`,
+      `${OVERLAYBD}download-remote-blob`,
+      `${OVERLAYBD}turbo-oci/*`,
+    ],
+    writes: OVERLAYBD_WRITES,
     annotations: [
       { anyOf: [OVERLAYBD_DIGEST], on: 'everyLayer', missing: 'warn' },
       { anyOf: [OVERLAYBD_SIZE], on: 'everyLayer', missing: 'warn' },
@@ -171,6 +244,9 @@ export const PROFILES: readonly Profile[] = [
     snapshotters: [],
     content: 'unknown',
     reads: [LABEL.snapshotRef, ...CRI_LABELS],
+    // It may be any of these under another name.
+    writes: [...new Set([...NYDUS_WRITES, ...SOCI_WRITES, ...OVERLAYBD_WRITES])],
+    lazyLabels: [REMOTE, NYDUS_PROXY],
     whenMissing: 'Unknown.',
   },
 ]
@@ -178,6 +254,11 @@ export const PROFILES: readonly Profile[] = [
 /** A snapshotter that unpacks every layer on the node and reads no labels of the image. */
 function local(name: string): Profile {
   return { ...LOCAL, name, title: `${name}: layers unpacked on the node`, snapshotters: [name] }
+}
+
+/** Whether a label is one of these, each spelt out or, with `*` at its end, by its beginning. */
+export function isOneOf(patterns: readonly string[], key: string): boolean {
+  return patterns.some((pattern) => (pattern.endsWith('*') ? key.startsWith(pattern.slice(0, -1)) : key === pattern))
 }
 
 /** Names that containerd takes for a plugin and that go into a label's key. */
@@ -209,6 +290,11 @@ export function profileNamed(name: string): Profile {
   })
 }
 
+/** The profile of a plan; the generic one where the plan names one that this version does not know. */
+export function profileOf(plan: { profile: string }): Profile {
+  return PROFILES.find(({ name }) => name === plan.profile) ?? profileNamed(GENERIC)
+}
+
 /**
  * The profile that goes with a snapshotter's name and, for nydus, with the layers: a RAFS image is told by its
  * bootstrap layer. Unknown names get the generic profile.
@@ -217,6 +303,15 @@ export function inferProfile(snapshotter: string, layers: readonly Descriptor[])
   const profile = PROFILES.find((candidate) => candidate.snapshotters.includes(snapshotter)) ?? profileNamed(GENERIC)
   const isRafs = profile.name === 'nydus' && layers.some((layer) => hasAnnotation(layer, NYDUS_BOOTSTRAP))
   return isRafs ? profileNamed('nydus-rafs') : profile
+}
+
+/**
+ * The layer without annotations of labels that the snapshotter itself writes. containerd hands them on, and the snapshotter
+ * then takes its own word from the image: one with `remote` on it leaves stargz and soci unable to start again.
+ */
+export function withoutWritten({ writes }: Profile, layer: Descriptor): Descriptor {
+  const kept = Object.entries(layer.annotations ?? {}).filter(([key]) => !isOneOf(writes, key))
+  return { ...layer, annotations: Object.fromEntries(kept) }
 }
 
 /** Whether the node needs this layer's blob. */

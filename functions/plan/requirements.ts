@@ -4,7 +4,7 @@ import { isEncrypted } from '../image/media-type.ts'
 import { quote, quoteSome } from '../image/quote.ts'
 import type { PlanLayer, PlanWarning } from './document.ts'
 import { isMapping, isSnapshotLabel, LABEL, SNAPSHOT_PREFIX } from './labels.ts'
-import { lacking } from './profiles.ts'
+import { isOneOf, lacking } from './profiles.ts'
 import type { AnnotationNeed, Profile } from './profiles.ts'
 
 /** What a profile asks of a plan: refusals for what could not work, warnings for what works otherwise than one thinks. */
@@ -58,6 +58,13 @@ export function profileWarnings(
   for (const need of profile.annotations) {
     if (need.missing === 'refuse' || lacking(need, layers).length === 0) continue
     warnings.push({ code: 'ANNOTATION_MISSING', detail: `${describe(need, layers)}. ${profile.whenMissing}` })
+  }
+  const written = layers.flatMap((layer) =>
+    Object.keys(layer.annotations ?? {}).filter((key) => isOneOf(profile.writes, key)),
+  )
+  if (written.length > 0) {
+    const detail = `the image itself brings annotations that are the snapshotter's to set, and that are left out: ${quoteSome([...new Set(written)])}`
+    warnings.push({ code: 'ANNOTATION_RESERVED', detail })
   }
   return warnings
 }

@@ -31,7 +31,8 @@ export async function removeSnapshots(
   } catch (error) {
     throw await cleanUp(error, [{ what: `delete lease ${id}`, run: () => backend.leases.delete(id) }])
   }
-  await backend.leases.delete(id)
+  // containerd has the snapshotter remove them later: until then a remote one answers a Prepare with what it had before.
+  await backend.leases.delete(id, { sync: true })
 }
 
 async function remove(snapshotter: Snapshotter, name: string): Promise<void> {

@@ -32,11 +32,12 @@ describe('a report', () => {
   test('is what operators see beside what the node should have; before it the plan is pending', async () => {
     expect(await shown()).toEqual({ plans: [{ digest, state: 'pending' }], reportedGeneration: 0 })
     const chainID = digestBytes(encode('chain'))
-    const report = { generation, plans: [{ digest, state: 'applied' as const, chainID, durationMs: 1234 }] }
+    const lazy = { layers: 0, of: 5 }
+    const report = { generation, plans: [{ digest, state: 'applied' as const, chainID, durationMs: 1234, lazy }] }
     expect(await node.client.report(report)).toEqual({ recorded: 1, ignored: [] })
     const at = expect.stringMatching(/^\d{4}-.*Z$/) as unknown as string
     expect(await shown()).toEqual({
-      plans: [{ digest, state: 'applied', chainID, durationMs: 1234, generation, reportedAt: at }],
+      plans: [{ digest, state: 'applied', chainID, durationMs: 1234, lazy, generation, reportedAt: at }],
       reportedGeneration: generation,
     })
     const [listed] = (await api.operator.nodes()).items

@@ -1,11 +1,14 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { createClient } from '../../functions/contract/client.ts'
+import { runOnce } from '../../functions/runner/agent/index.ts'
 import type { ContainerdBackend } from '../../functions/runner/containerd/index.ts'
 import type { SnapshotInfo } from '../../functions/runner/ports.ts'
 import { unpack } from '../../functions/runner/unpack/index.ts'
 import { verifyChain } from '../../functions/runner/verify/index.ts'
+import { serve } from '../../functions/serve/index.ts'
 import { errorOf, layercast, type Ran } from '../cli/run.ts'
 import { smallImage } from '../runner/unpack/support/images.ts'
 import { intercept } from '../runner/unpack/support/intercept.ts'
@@ -79,6 +82,7 @@ describe.skipIf(missing.length > 0)(`nydus in proxy mode, end to end${reason}`, 
     expect(result.layers.map(({ state, bytes }) => [state, bytes])).toEqual(image.layers.map(() => ['taken', 0]))
     expect(calls.filter((call) => /^applier|content\.(write|read)|snapshotter\.commit/.test(call))).toEqual([])
     expect(result.warnings).toEqual(planned.plan.warnings)
+    expect(result.lazy).toEqual({ layers: image.layers.length, of: image.layers.length })
 
     for (const [index, layer] of image.layers.entries()) {
       expect(await backend.snapshotter('nydus').stat(image.chainIDs[index] ?? '')).toMatchObject({
@@ -101,6 +105,28 @@ describe.skipIf(missing.length > 0)(`nydus in proxy mode, end to end${reason}`, 
     const again = await unpack({ backend, planned })
     expect([again.ready, again.warnings]).toEqual([true, planned.plan.warnings])
     expect(await verifyChain({ backend, plan: planned.plan })).toMatchObject({ ok: true })
+  })
+
+  test('an agent reports how many layers are lazy', async () => {
+    const root = await mkdtemp(join(tmpdir(), 'layercast-nydus-agent-'))
+    const server = await serve({ root: join(root, 'server'), port: 0, log: () => undefined })
+    try {
+      const operator = createClient({
+        server: server.url,
+        token: (await readFile(server.operatorTokenFile, 'utf8')).trim(),
+      })
+      const { manifestBytes: manifest, configBytes: config } = image
+      const { digest } = await operator.plan({ reference: name, manifest, config, snapshotter: 'nydus' })
+      await operator.assign({ selector: '*', plans: [digest] })
+      const { token: joinToken } = await operator.createJoinToken({})
+      const agent = { backend, server: server.url, joinToken, stateDirectory: join(root, 'state'), name: 'node' }
+      const lazy = { layers: image.layers.length, of: image.layers.length }
+      expect((await runOnce(agent)).plans).toMatchObject([{ state: 'applied', lazy }])
+      expect((await operator.nodes()).items).toMatchObject([{ plans: [{ state: 'applied', lazy }] }])
+    } finally {
+      await server.close()
+      await rm(root, { recursive: true, force: true })
+    }
   })
 
   test('through the program, with the blobs gone too', async () => {

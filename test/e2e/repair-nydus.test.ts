@@ -138,6 +138,8 @@ describe.skipIf(missing.length > 0)(`repair under nydus in proxy mode, the newes
     const deep = await run('verify', name, '-s', 'nydus', '--deep', '-o', 'json')
     expect([deep.status, errorOf(deep).code]).toEqual([1, 'TREE_NOT_ON_NODE'])
     const every = await run('verify', '--all', '--deep', '-s', 'nydus')
-    expect(every.stdout.toString()).toMatch(new RegExp(`${name} .*ready; nydus .*no tree on the node`))
+    expect(every.stdout.toString()).toMatch(
+      new RegExp(`${name} .*ready; lazy: 3 of 3 layers; nydus .*no tree on the node`),
+    )
   })
 })

@@ -19,6 +19,8 @@ const good = plan({ reference: 'app', snapshotter: 'nydus', ...sampleImage({ lay
 // oxlint-disable-next-line typescript/no-explicit-any
 const copy = (): any => JSON.parse(new TextDecoder().decode(good.bytes))
 
+const REMOTE = 'containerd.io/snapshot/remote'
+
 describe('accepts', () => {
   test('what plan() made, and gives the same again', () => expect(parsePlan(good.bytes)).toEqual(good))
 
@@ -140,6 +142,14 @@ describe('refuses, by the path of what is wrong,', () => {
       'a required label that is not there',
       'layers[0].labels["containerd.io/snapshot/y"]',
       (p) => p.requires.push('containerd.io/snapshot/y'),
+    ],
+    [
+      'a label that its snapshotter alone sets',
+      `layers[0].labels["${REMOTE}"]`,
+      (p) => {
+        p.profile = 'stargz'
+        p.layers[0].labels[REMOTE] = 'remote snapshot'
+      },
     ],
     ['requires that are no texts', 'requires[0]', (p) => (p.requires = [7])],
     ['a warning without detail', 'warnings[0].detail', (p) => (p.warnings = [{ code: 'X' }])],

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { parsePlan, plan, PROFILES } from '../../functions/index.ts'
 import type { PlanInput } from '../../functions/index.ts'
 import { LayercastError } from '../../functions/image/errors.ts'
-import { LABEL } from '../../functions/plan/labels.ts'
+import { LABEL, SNAPSHOT_PREFIX } from '../../functions/plan/labels.ts'
 import { json, utf8 } from '../image/bytes.ts'
 import { LAYER, sampleDigest, sampleImage, sampleLayer } from '../image/samples.ts'
 import type { SampleOptions } from '../image/samples.ts'
@@ -245,17 +245,31 @@ describe('profiles', () => {
     expect(document.layers[2]?.blob).toBe('fallback')
   })
 
-  test.each(['nydus', 'soci'])('%s cannot do without labels', (snapshotter) => {
-    const error = thrown(() => planned({}, { snapshotter, labels: 'off' }))
+  test('nydus cannot do without labels', () => {
+    const error = thrown(() => planned({}, { snapshotter: 'nydus', labels: 'off' }))
     expect(error.code).toBe('PLAN_LABEL_REQUIRED')
     expect(error.message).toContain('cri.image-ref')
     expect(error.fix).toContain('labels "cri"')
   })
 
-  test.each(['stargz', 'overlaybd', 'cvmfs', 'generic-one'])('%s can, with a warning', (snapshotter) => {
+  test.each(['stargz', 'soci', 'overlaybd', 'cvmfs', 'generic-one'])('%s can, with a warning', (snapshotter) => {
     expect(codes({}, { snapshotter, labels: 'off' })).toContain('LABELS_OFF')
     expect(codes({}, { snapshotter, labels: 'cri' })).not.toContain('LABELS_OFF')
   })
+
+  test.each(['stargz', 'soci', 'nydus-tarfs', 'overlaybd', 'cvmfs', 'my-own'])(
+    '%s is not told by the image what it alone may say: that is left out, with a warning',
+    (snapshotter) => {
+      const own = { [`${SNAPSHOT_PREFIX}remote`]: 'remote snapshot', [`${SNAPSHOT_PREFIX}else`]: '1' }
+      const { plan: document } = planned({ layers: [sampleLayer('a', { annotations: own })] }, { snapshotter })
+      expect(document.layers[0]?.labels).not.toHaveProperty([`${SNAPSHOT_PREFIX}remote`])
+      expect(document.layers[0]?.labels).toMatchObject({ [`${SNAPSHOT_PREFIX}else`]: '1' })
+      expect(document.layers[0]?.descriptor.annotations).toEqual(own)
+      expect(document.warnings.filter(({ code }) => code === 'ANNOTATION_RESERVED')).toEqual([
+        { code: 'ANNOTATION_RESERVED', detail: expect.stringContaining(`"${SNAPSHOT_PREFIX}remote"`) },
+      ])
+    },
+  )
 
   test('overlayfs can, without one', () => {
     const { plan: document } = planned({}, { labels: 'off' })

@@ -4,8 +4,10 @@ import {
   blobNeed,
   checkSnapshotterName,
   inferProfile,
+  isOneOf,
   lacking,
   profileNamed,
+  profileOf,
   PROFILES,
 } from '../../functions/plan/profiles.ts'
 import { sampleLayer } from '../image/samples.ts'
@@ -70,9 +72,43 @@ test('what snapshotters that fail without a label require', () => {
   expect(Object.fromEntries(required.map(({ name, requires }) => [name, requires]))).toEqual({
     nydus: ['containerd.io/snapshot.ref', `${S}cri.layer-digest`, `${S}cri.image-ref`],
     'nydus-rafs': ['containerd.io/snapshot.ref', `${S}cri.image-ref`],
-    soci: [`${S}cri.image-ref`, `${S}cri.layer-digest`, `${S}cri.manifest-digest`],
   })
 })
+
+// Without them soci unpacks on the node, as the others do: nothing of it fails but its parallel mode.
+test('soci requires nothing and reads every label that its Prepare looks up', () => {
+  const { requires, reads } = profileNamed('soci')
+  expect(requires).toEqual([])
+  const header = `${S}remote/soci.header.x-request-id`
+  for (const key of ['cri.image-ref', 'cri.layer-digest', 'cri.manifest-digest', 'remote/soci.index.digest']) {
+    expect(isOneOf(reads, S + key)).toBe(true)
+  }
+  expect(isOneOf(reads, header)).toBe(true)
+})
+
+test.each([
+  ['stargz', ['remote/urls', 'remote/urls.3', 'remote/stargz.reference', 'stargz/toc.digest']],
+  ['overlaybd', ['overlaybd/blob-fs-type', 'overlaybd/download-remote-blob', 'overlaybd/turbo-oci/target-digest']],
+  ['erofs', ['max-size', 'diff-id']],
+])('%s reads %j', (name, keys) => {
+  expect(keys.filter((key) => !isOneOf(profileNamed(name).reads, S + key))).toEqual([])
+})
+
+test('an acceleration layer of overlaybd needs its blob on the node', () => {
+  expect(blobNeed(profileNamed('overlaybd'), layer({ [`${S}overlaybd/acceleration-layer`]: 'yes' }))).toBe('required')
+})
+
+test('what a snapshotter writes by itself, no plan is asked to carry', () => {
+  for (const { requires, writes } of PROFILES) expect(requires.filter((key) => isOneOf(writes, key))).toEqual([])
+})
+
+test.each([
+  [['a/b'], 'a/b', true],
+  [['a/b'], 'a/bc', false],
+  [['a/*'], 'a/b', true],
+  [['a/*'], 'a', false],
+  [[], 'a', false],
+])('of the labels %j, %s is one: %s', (patterns, key, is) => expect(isOneOf(patterns, key)).toBe(is))
 
 test('layers that lack an annotation are named', () => {
   const need = { anyOf: ['a', 'b'], on: 'everyLayer', missing: 'warn' } as const
@@ -88,6 +124,11 @@ test('names are unique, no snapshotter is claimed twice, and all of it is plain 
   expect(new Set(names).size).toBe(names.length)
   expect(new Set(snapshotters).size).toBe(snapshotters.length)
   expect(JSON.parse(JSON.stringify(PROFILES))).toEqual(PROFILES)
+})
+
+test('a plan of a profile that a later version has goes as one of an unknown snapshotter', () => {
+  expect(profileOf({ profile: 'stargz' }).name).toBe('stargz')
+  expect(profileOf({ profile: 'of-2030' }).name).toBe('generic')
 })
 
 test('an unknown profile is refused with those there are', () => {

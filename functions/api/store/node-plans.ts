@@ -17,6 +17,8 @@ interface Row {
   error_message: string | null
   chain_id: string | null
   duration_ms: number | null
+  lazy_layers: number | null
+  lazy_of: number | null
   reported_at: number | null
 }
 
@@ -35,7 +37,8 @@ const PLANS = PLANS_OF('SELECT value FROM json_each(?1)')
 export async function plansOfNodes(db: D1Database, nodeIds: readonly string[]): Promise<Map<string, NodePlan[]>> {
   const select = db.prepare(
     `SELECT due.node_id, due.digest, plans.reference, plans.snapshotter, reports.state, reports.generation,
-            reports.error_code, reports.error_message, reports.chain_id, reports.duration_ms, reports.reported_at
+            reports.error_code, reports.error_message, reports.chain_id, reports.duration_ms, reports.lazy_layers,
+            reports.lazy_of, reports.reported_at
      FROM (${PLANS}) AS due
      JOIN nodes ON nodes.id = due.node_id
      JOIN plans ON plans.fleet = nodes.fleet AND plans.digest = due.digest
@@ -103,6 +106,7 @@ function nodePlanOf(row: Row): NodePlan {
     ...(row.error_code === null ? {} : { error: { code: row.error_code, message: row.error_message ?? '' } }),
     ...(row.chain_id === null ? {} : { chainID: row.chain_id }),
     ...(row.duration_ms === null ? {} : { durationMs: row.duration_ms }),
+    ...(row.lazy_layers === null || row.lazy_of === null ? {} : { lazy: { layers: row.lazy_layers, of: row.lazy_of } }),
     ...(row.generation === null ? {} : { generation: row.generation }),
     ...(row.reported_at === null ? {} : { reportedAt: new Date(row.reported_at).toISOString() }),
   }

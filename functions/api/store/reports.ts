@@ -54,18 +54,20 @@ function upsert(db: D1Database, nodeId: string, generation: number, reports: rea
   return db
     .prepare(
       `INSERT INTO reports (node_id, plan_digest, generation, state, error_code, error_message, chain_id, duration_ms,
-                            reported_at)
+                            lazy_layers, lazy_of, reported_at)
        SELECT ?1, value ->> 'digest', ?2, value ->> 'state', value ->> '$.error.code', value ->> '$.error.message',
-              value ->> 'chainID', value ->> 'durationMs', ?3
+              value ->> 'chainID', value ->> 'durationMs', value ->> '$.lazy.layers', value ->> '$.lazy.of', ?3
        FROM json_each(?4) WHERE true
        ON CONFLICT (node_id, plan_digest) DO UPDATE SET
          generation = excluded.generation, state = excluded.state, error_code = excluded.error_code,
          error_message = excluded.error_message, chain_id = excluded.chain_id, duration_ms = excluded.duration_ms,
-         reported_at = excluded.reported_at
+         lazy_layers = excluded.lazy_layers, lazy_of = excluded.lazy_of, reported_at = excluded.reported_at
        WHERE excluded.generation > reports.generation OR (
          excluded.generation = reports.generation AND
-         (excluded.state, excluded.error_code, excluded.error_message, excluded.chain_id, excluded.duration_ms) IS NOT
-         (reports.state, reports.error_code, reports.error_message, reports.chain_id, reports.duration_ms))`,
+         (excluded.state, excluded.error_code, excluded.error_message, excluded.chain_id, excluded.duration_ms,
+          excluded.lazy_layers, excluded.lazy_of) IS NOT
+         (reports.state, reports.error_code, reports.error_message, reports.chain_id, reports.duration_ms,
+          reports.lazy_layers, reports.lazy_of))`,
     )
     .bind(nodeId, generation, Date.now(), JSON.stringify(reports))
 }

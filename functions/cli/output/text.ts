@@ -60,3 +60,9 @@ export function printable(text: string): string {
 export function shellWord(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `"${word.replace(/["$`\\]/g, '\\$&')}"`
 }
+
+/** How many layers are lazy; undefined where that is no question. */
+export function lazyText(lazy: { layers: number; of: number } | undefined): string | undefined {
+  if (lazy === undefined) return undefined
+  return `${lazy.layers} of ${count(lazy.of, 'layer')}${lazy.layers < lazy.of ? ', the rest unpacked on this node' : ''}`
+}

@@ -4,7 +4,7 @@ import { originText } from '../../runner/supply/text.ts'
 import type { BlobOrigin, DryRun, DryRunLayer, LayerState, UnpackResult } from '../../runner/unpack/index.ts'
 import { labelKeys, LAYER_COLUMNS, warningText } from './plan.ts'
 import { fields, table, type Column } from './table.ts'
-import { count, duration, shortDigest } from './text.ts'
+import { count, duration, shortDigest, lazyText } from './text.ts'
 
 const STATES: Readonly<Record<LayerState, string>> = {
   exists: 'was there',
@@ -29,6 +29,7 @@ export function unpackText({ plan }: Planned, result: UnpackResult): string {
     ['image', plan.reference],
     ['snapshotter', plan.snapshotter],
     ['chain ID', plan.chainID || '- (nothing to unpack)'],
+    ['lazy', lazyText(result.lazy)],
     ['done', result.ready ? 'it was ready before' : `${count(plan.layers.length, 'layer')} in ${duration(result.ms)}`],
   ])
   return `${plan.layers.length > 0 ? `${layers}\n` : ''}${end}${warningText(result.warnings)}`

@@ -6,7 +6,7 @@ import type { VerifyReport } from '../../runner/verify/index.ts'
 import { stateText } from '../../runner/verify/state.ts'
 import { LAYER_COLUMNS, warningText } from './plan.ts'
 import { fields, table, type Column } from './table.ts'
-import { count, shortDigest, shortLabel } from './text.ts'
+import { count, shortDigest, shortLabel, lazyText } from './text.ts'
 
 type Problem = VerifyReport['layers'][number]['problems'][number] | VerifyReport['config']['problems'][number]
 
@@ -24,19 +24,21 @@ export function verifyText({ plan }: Planned, report: VerifyReport, tree?: TreeR
     ['image', plan.reference],
     ['snapshotter', plan.snapshotter],
     ['chain ID', plan.chainID || '- (nothing to unpack)'],
+    ['lazy', lazyText(report.lazy)],
     ['config', configText(report)],
     ['state', plan.chainID === '' ? undefined : stateText(report)],
     ...(tree === undefined ? [] : treeFields(tree)),
   ])
   const paths = tree === undefined || tree.total === 0 ? '' : `\n${treeText(tree)}`
-  return `${plan.layers.length > 0 ? `${layers}\n` : ''}${end}${paths}${warningText(plan.warnings)}`
+  return `${plan.layers.length > 0 ? `${layers}\n` : ''}${end}${paths}${warningText([...plan.warnings, ...report.warnings])}`
 }
 
 /** What was found of one layer. */
-export function foundText({ problems, labelledFor }: VerifyReport['layers'][number]): string {
+export function foundText({ problems, labelledFor, unplanned = [] }: VerifyReport['layers'][number]): string {
   const wrong = problems.map(problemText).join('; ')
   const other = labelledFor === undefined ? '' : `labelled for ${labelledFor}`
-  return [other, wrong].filter(Boolean).join('; ') || 'as planned'
+  const besides = unplanned.length === 0 ? '' : `besides: ${unplanned.map(shortLabel).join(', ')}`
+  return [other, wrong || (other ? '' : 'as planned'), besides].filter(Boolean).join('; ')
 }
 
 /** What was found of the config. */

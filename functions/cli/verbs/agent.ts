@@ -4,7 +4,7 @@ import type { ApplierChoice } from '../../runner/unpack/index.ts'
 import type { Context } from '../context.ts'
 import { readToken } from '../server.ts'
 import { table } from '../output/table.ts'
-import { count, duration, shortDigest } from '../output/text.ts'
+import { count, duration, lazyText, shortDigest } from '../output/text.ts'
 import { keyValues, seconds } from '../values.ts'
 import { verb } from '../verb.ts'
 import { APPLIER, SERVER } from './options.ts'
@@ -90,9 +90,9 @@ function tell(context: Context, event: AgentEvent): void {
   }
 }
 
-function outcomeText({ reference, snapshotter, ready, error, durationMs }: PlanOutcome): string {
+function outcomeText({ reference, snapshotter, ready, lazy, error, durationMs }: PlanOutcome): string {
   if (error) return `${reference} under ${snapshotter}: failed: ${error.message} (${error.code})`
-  return `${reference} under ${snapshotter}: ${ready ? 'is ready' : `made ready in ${duration(durationMs)}`}`
+  return `${reference} under ${snapshotter}: ${ready ? 'is ready' : `made ready in ${duration(durationMs)}`}${lazy === undefined ? '' : `; lazy: ${lazyText(lazy)}`}`
 }
 
 function roundText({ plans, generation }: RoundResult): string {

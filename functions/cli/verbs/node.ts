@@ -2,7 +2,7 @@ import { LayercastError } from '../../image/errors.ts'
 import type { Node } from '../../contract/nodes.ts'
 import { operatorClient } from '../server.ts'
 import { fields, table } from '../output/table.ts'
-import { age, shortDigest } from '../output/text.ts'
+import { age, lazyText, shortDigest } from '../output/text.ts'
 import { verb } from '../verb.ts'
 import { SERVER, TOKEN } from './options.ts'
 
@@ -78,5 +78,7 @@ function labelsOf({ labels }: Node): string {
 }
 
 function stateOf(plan: NodePlan): string {
-  return plan.error === undefined ? plan.state : `${plan.state}: ${plan.error.message} (${plan.error.code})`
+  if (plan.error === undefined)
+    return plan.lazy === undefined ? plan.state : `${plan.state}; lazy: ${lazyText(plan.lazy)}`
+  return `${plan.state}: ${plan.error.message} (${plan.error.code})`
 }

@@ -8,7 +8,7 @@ import type { Context } from '../context.ts'
 import { notCompared } from '../not-compared.ts'
 import { errorData } from '../output/failure.ts'
 import { table } from '../output/table.ts'
-import { count, shellWord } from '../output/text.ts'
+import { count, lazyText, shellWord } from '../output/text.ts'
 import { treeFields, verifyText } from '../output/verify.ts'
 import { oneSnapshotter } from '../handlers.ts'
 import { inputOf, lookUp, planHere, type PlanningOptions } from '../planning.ts'
@@ -76,7 +76,7 @@ async function verifyOne(
   const { plan } = planned
   const report = await verifyChain({ backend, plan })
   const tree = options.deep ? await compare(context, { backend, plan, contents: options.contents }) : undefined
-  const { warnings } = plan
+  const warnings = [...plan.warnings, ...report.warnings]
   await context.show({ plan: planned.digest, ...report, ...(tree ? { tree } : {}), warnings }, () =>
     verifyText(planned, report, tree),
   )
@@ -206,8 +206,9 @@ function oneLine({ report, tree, noTree, error, otherPlatform }: VerifiedImage):
   if (error) return `${error.message} (${error.code})`
   if (report === undefined) return 'unpacked nowhere'
   const chain = report.chainID === '' ? 'nothing to unpack' : stateText(report)
+  const lazy = report.lazy === undefined ? [] : [`lazy: ${lazyText(report.lazy)}`]
   const files = tree ? treeFields(tree).map(([name, text]) => `${name} ${text}`) : noTree ? [noTree] : []
-  return [chain, ...files].join('; ')
+  return [chain, ...lazy, ...files].join('; ')
 }
 
 function usage(message: string, fix: string): LayercastError {

@@ -1,5 +1,6 @@
 import type { Digest } from '../../image/digest.ts'
 import type { UnpackEvent } from '../unpack/index.ts'
+import type { Lazy } from '../verify/lazy.ts'
 
 /** What one plan of the assignment came to. */
 export interface PlanOutcome {
@@ -11,6 +12,8 @@ export interface PlanOutcome {
   ready: boolean
   /** Of the top layer; where the plan is applied. */
   chainID?: Digest | ''
+  /** How many layers are lazy; absent under snapshotters that unpack every layer, or do not tell. */
+  lazy?: Lazy
   error?: { code: string; message: string; fix?: string }
   durationMs: number
 }

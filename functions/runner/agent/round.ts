@@ -77,7 +77,7 @@ async function runPlan(
   const { digest, reference, snapshotter } = assigned
   if (!patience.isDue(digest)) return undefined
   const started = performance.now()
-  const outcome = (rest: Pick<PlanOutcome, 'state' | 'ready' | 'chainID' | 'error'>): PlanOutcome => {
+  const outcome = (rest: Pick<PlanOutcome, 'state' | 'ready' | 'chainID' | 'lazy' | 'error'>): PlanOutcome => {
     const made = { digest, reference, snapshotter, ...rest, durationMs: Math.round(performance.now() - started) }
     onEvent({ type: 'plan', step: 'done', outcome: made })
     return made
@@ -85,14 +85,14 @@ async function runPlan(
   onEvent({ type: 'plan', step: 'started', digest, reference, snapshotter })
   try {
     const planned = await fetchPlan(client, state, digest)
-    const { ready, chainID } = await carryOut(planned, {
+    const { ready, chainID, lazy } = await carryOut(planned, {
       backend,
       applier,
       signal,
       onEvent: (event) => onEvent({ type: 'unpack', digest, event }),
     })
     patience.done(digest)
-    return outcome({ state: 'applied', ready, chainID })
+    return outcome({ state: 'applied', ready, chainID, ...(lazy === undefined ? {} : { lazy }) })
   } catch (error) {
     checkAborted(signal)
     // A server that cannot be asked for the plan is no failure of the plan: it ends the round.
@@ -138,16 +138,17 @@ async function report(
   return true
 }
 
-function reportOf({ digest, state, chainID, error, durationMs }: PlanOutcome) {
+function reportOf({ digest, state, chainID, lazy, error, durationMs }: PlanOutcome) {
   return {
     digest,
     state,
     durationMs,
     ...(chainID === undefined ? {} : { chainID }),
+    ...(lazy === undefined ? {} : { lazy }),
     ...(error === undefined ? {} : { error: { code: error.code, message: error.message } }),
   }
 }
 
-function gist({ state, error }: PlanOutcome): string {
-  return JSON.stringify({ state, ...(error === undefined ? {} : { code: error.code, message: error.message }) })
+function gist({ state, lazy, error }: PlanOutcome): string {
+  return JSON.stringify({ state, lazy, ...(error === undefined ? {} : { code: error.code, message: error.message }) })
 }

@@ -1,7 +1,7 @@
 /** What it takes to make a chain what its plan says, decided from what verify found and from nothing else. */
 import type { Digest } from '../../image/digest.ts'
 import type { Plan, PlanLayer } from '../../plan/document.ts'
-import { profileNamed, type Profile } from '../../plan/profiles.ts'
+import { isOneOf, profileOf, type Profile } from '../../plan/profiles.ts'
 import type { Labels } from '../ports.ts'
 import { isLabelProblem, type VerifiedLayer, type VerifyProblem, type VerifyReport } from '../verify/index.ts'
 
@@ -36,7 +36,7 @@ export interface Decision {
  * @param damaged the lowest layer whose tree is not what the layers describe, where the trees were compared
  */
 export function decide(plan: Plan, report: VerifyReport, damaged?: number): Decision {
-  const profile = profileNamed(plan.profile)
+  const profile = profileOf(plan)
   const whys = report.layers.map(
     (layer) => whyRemake(layer, profile) ?? (layer.index === damaged ? 'wrong tree' : undefined),
   )
@@ -63,8 +63,10 @@ function whyRemake({ problems }: VerifiedLayer, profile: Profile): Removal['why'
   if (problems.some(({ code }) => code === 'KIND_WRONG')) return 'wrong kind'
   if (problems.some(({ code }) => code === 'PARENT_WRONG')) return 'wrong parent'
   if (!profile.mayTake) return undefined
-  const decisive = new Set([...profile.requires, ...profile.reads])
-  const changed = problems.some((problem) => isLabelProblem(problem) && 'key' in problem && decisive.has(problem.key))
+  const decisive = [...profile.requires, ...profile.reads]
+  const changed = problems.some(
+    (problem) => isLabelProblem(problem) && 'key' in problem && isOneOf(decisive, problem.key),
+  )
   return changed ? 'decided at Prepare by its labels' : undefined
 }
 

@@ -4,13 +4,14 @@ import { LayercastError } from '../../image/errors.ts'
 import type { Digest } from '../../image/digest.ts'
 import { isEncrypted } from '../../image/media-type.ts'
 import type { Plan, PlanLayer } from '../../plan/document.ts'
-import { profileNamed } from '../../plan/profiles.ts'
+import { profileOf } from '../../plan/profiles.ts'
 import type { Backend } from '../ports.ts'
 import { walk } from '../system/walk.ts'
 import { checkAborted } from '../unpack/abort.ts'
 import { statOrNone } from '../unpack/snapshots.ts'
 import { hasBlob } from '../unpack/supply.ts'
 import type { Emit } from '../unpack/types.ts'
+import { isLazy } from '../verify/lazy.ts'
 import { TreeComparison, type TreeDifference, type XattrDifference } from './compare.ts'
 import { foldLayer } from './expected.ts'
 import { Fold } from './fold.ts'
@@ -57,7 +58,7 @@ const ENTRIES_AT_ONCE = 1000
 
 /** Why a plan's tree cannot be compared on this node; undefined where it can. */
 export function whyNoTree(plan: Plan): string | undefined {
-  if (profileNamed(plan.profile).content !== 'guest') return undefined
+  if (profileOf(plan).content !== 'guest') return undefined
   return `${plan.snapshotter} (profile ${plan.profile}) keeps no tree on the node: the guest pulls the image`
 }
 
@@ -71,11 +72,11 @@ export function whyNoTree(plan: Plan): string | undefined {
 export async function compareTree(options: CompareOptions): Promise<TreeReport> {
   const { plan, contents = false } = options
   checkHasTree(plan)
-  const { reach, notCompared } = await reachOf(options)
+  const { reach, notCompared, lazy } = await reachOf(options)
   const empty = { ok: true, contents, compared: reach, notCompared, entries: 0, differences: [], total: 0, unsure: [] }
   if (reach === 0) return empty
   const fold = new Fold({ contents })
-  for (const layer of plan.layers.slice(0, reach)) await foldOne(options, fold, layer)
+  for (const layer of plan.layers.slice(0, reach)) await foldOne(options, fold, layer, lazy)
   try {
     return { ...empty, ...(await compareAt(options, fold, reach)) }
   } catch (error) {
@@ -92,10 +93,10 @@ export async function compareTree(options: CompareOptions): Promise<TreeReport> 
 export async function lowestDamage(options: CompareOptions): Promise<number | undefined> {
   const { plan, contents = false } = options
   checkHasTree(plan)
-  const { reach } = await reachOf(options)
+  const { reach, lazy } = await reachOf(options)
   const fold = new Fold({ contents })
   for (const [index, layer] of plan.layers.slice(0, reach).entries()) {
-    await foldOne(options, fold, layer)
+    await foldOne(options, fold, layer, lazy)
     try {
       if (!(await compareAt(options, fold, index + 1)).ok) return index
     } catch (error) {
@@ -127,13 +128,24 @@ function checkHasTree(plan: Plan): void {
   })
 }
 
-async function reachOf({ backend, plan }: CompareOptions): Promise<{ reach: number; notCompared: NotCompared[] }> {
+interface Reach {
+  /** How many layers, from the base up, can be compared. */
+  reach: number
+  notCompared: NotCompared[]
+  /** The layers that the snapshotter shows by itself. */
+  lazy: ReadonlySet<PlanLayer>
+}
+
+async function reachOf({ backend, plan }: CompareOptions): Promise<Reach> {
   const snapshotter = backend.snapshotter(plan.snapshotter)
   const notCompared: NotCompared[] = []
+  const lazy = new Set<PlanLayer>()
   let reach: number | undefined
   for (const [index, layer] of plan.layers.entries()) {
     const { digest } = layer.descriptor
-    const there = (await statOrNone(snapshotter, layer.chainID))?.kind === 'committed'
+    const info = await statOrNone(snapshotter, layer.chainID)
+    if (isLazy(plan, info)) lazy.add(layer)
+    const there = info?.kind === 'committed'
     const why = !there
       ? 'snapshot missing'
       : !(await hasBlob(backend, digest))
@@ -147,7 +159,7 @@ async function reachOf({ backend, plan }: CompareOptions): Promise<{ reach: numb
     reach ??= index
     notCompared.push({ index, digest, why })
   }
-  return { reach: reach ?? plan.layers.length, notCompared }
+  return { reach: reach ?? plan.layers.length, notCompared, lazy }
 }
 
 /** Layers that are no archives, or whose key is not ours. */
@@ -155,9 +167,15 @@ function isUnreadable({ descriptor: { mediaType } }: PlanLayer): boolean {
   return mediaType.startsWith('application/vnd.erofs.') || isEncrypted(mediaType)
 }
 
-async function foldOne({ backend, signal }: CompareOptions, fold: Fold, layer: PlanLayer): Promise<void> {
+async function foldOne(
+  { backend, plan, signal }: CompareOptions,
+  fold: Fold,
+  layer: PlanLayer,
+  lazy: Reach['lazy'],
+): Promise<void> {
   const source = backend.content.read(layer.descriptor.digest)
-  await foldLayer(fold, layer, { source, ...(signal === undefined ? {} : { signal }) })
+  const hides = lazy.has(layer) ? profileOf(plan).hides : []
+  await foldLayer(fold, layer, { source, hides, ...(signal === undefined ? {} : { signal }) })
 }
 
 async function compareAt(

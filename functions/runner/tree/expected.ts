@@ -13,6 +13,8 @@ import type { Fold } from './fold.ts'
 export interface ReadOptions {
   /** The blob of the layer, in chunks. */
   source: AsyncIterable<Uint8Array>
+  /** Names in the layer's root that its snapshotter does not show. */
+  hides?: readonly string[]
   signal?: AbortSignal
 }
 
@@ -24,7 +26,7 @@ export async function foldLayer(fold: Fold, layer: PlanLayer, options: ReadOptio
   const { descriptor } = layer
   let name: string | undefined
   let skipped = false
-  fold.nextLayer()
+  fold.nextLayer(options.hides)
   const guard = new Guard()
   const reader = new TarReader({
     entry(header) {
@@ -50,6 +52,7 @@ export async function foldLayer(fold: Fold, layer: PlanLayer, options: ReadOptio
       reader.write(bytes)
     }
     reader.finish()
+    fold.endLayer()
   } catch (error) {
     throw named(error, layer, name)
   } finally {

@@ -24,6 +24,8 @@ export class Fold {
   readonly #contents: boolean
   readonly #most: number
   #layer = -1
+  // What stood, before this layer, at the names of the root that the layer's snapshotter does not show.
+  #beneath = new Map<string, Slot | undefined>()
   #made = 0
   #file: { leaf: Leaf; hash: Hash; end: number } | undefined
 
@@ -33,9 +35,25 @@ export class Fold {
     this.#most = options.most ?? MOST_NODES
   }
 
-  /** Layers come from the base up. */
-  nextLayer(): void {
+  /**
+   * Layers come from the base up.
+   * @param hides names in the layer's root that its snapshotter does not show, so that those of the layers below stay seen
+   */
+  nextLayer(hides: readonly string[] = []): void {
     this.#layer++
+    this.#beneath = new Map(hides.map((name) => [name, this.root.children.get(name)]))
+  }
+
+  /** The layer is complete. */
+  endLayer(): void {
+    for (const [name, below] of this.#beneath) {
+      const slot = this.root.children.get(name)
+      if (slot === below || slot?.layer !== this.#layer) continue
+      this.#remove(this.root, name)
+      if (below === undefined) continue
+      if (below.node.kind !== 'directory') below.node.names++
+      this.root.children.set(name, below)
+    }
   }
 
   /** Starts an entry; a file's data follows, then `end`. LAYER_CORRUPT, LAYER_UNSAFE, LAYER_TOO_LARGE. */

@@ -1,4 +1,5 @@
 import type { Plan, PlanLayer } from '../../plan/document.ts'
+import { profileOf } from '../../plan/profiles.ts'
 import type { Backend, SnapshotInfo } from '../ports.ts'
 import { compareLabels, isSame } from '../verify/labels.ts'
 import { othersLabels } from '../verify/shared.ts'
@@ -13,7 +14,7 @@ export async function lookForDifferences(
   emit: Emit,
 ): Promise<void> {
   const layer = plan.layers.at(-1)
-  if (layer === undefined || !differs(layer, top)) return
+  if (layer === undefined || !differs(plan, layer, top)) return
   const snapshotter = backend.snapshotter(plan.snapshotter)
   const infos = await Promise.all(plan.layers.map(({ chainID }) => statOrNone(snapshotter, chainID)))
   await warnOfDifferences(backend, plan, infos, emit)
@@ -29,12 +30,13 @@ export async function warnOfDifferences(
   infos: readonly (SnapshotInfo | undefined)[],
   emit: Emit,
 ): Promise<void> {
-  const suspects = plan.layers.filter((layer, index) => differs(layer, infos[index]))
+  const suspects = plan.layers.filter((layer, index) => differs(plan, layer, infos[index]))
   if (suspects.length === 0) return
   const others = await othersLabels(backend, plan)
+  const { writes } = profileOf(plan)
   const differing = suspects.filter((layer) => {
     const found = infos[plan.layers.indexOf(layer)]?.labels ?? {}
-    return !others.get(layer.chainID)?.some(({ labels }) => isSame(compareLabels(labels, found)))
+    return !others.get(layer.chainID)?.some(({ labels }) => isSame(compareLabels(labels, found, writes)))
   })
   if (differing.length === 0) return
   const names = differing.map((layer) => layer.chainID).join(', ')
@@ -42,6 +44,6 @@ export async function warnOfDifferences(
   emit({ type: 'warning', code: 'LABELS_DIFFER', detail })
 }
 
-function differs(layer: PlanLayer, info: SnapshotInfo | undefined): boolean {
-  return info !== undefined && !isSame(compareLabels(layer.labels, info.labels))
+function differs(plan: Plan, layer: PlanLayer, info: SnapshotInfo | undefined): boolean {
+  return info !== undefined && !isSame(compareLabels(layer.labels, info.labels, profileOf(plan).writes))
 }

@@ -1,5 +1,6 @@
 import type { Digest } from '../../image/digest.ts'
 import type { BlobNeed, Plan } from '../../plan/document.ts'
+import { profileOf } from '../../plan/profiles.ts'
 import type { Backend } from '../ports.ts'
 import { createWays, type BlobOrigin, type BlobWays, type Ways } from '../supply/index.ts'
 import { hasGcLabel } from '../verify/gc-label.ts'
@@ -73,7 +74,7 @@ async function lookAt(backend: Backend, plan: Plan, index: number, ways: Ways): 
   if (layer === undefined) throw new RangeError(`the plan has no layer ${index}`)
   const { digest } = layer.descriptor
   const info = await statOrNone(backend.snapshotter(plan.snapshotter), layer.chainID)
-  const difference = info && compareLabels(layer.labels, info.labels)
+  const difference = info && compareLabels(layer.labels, info.labels, profileOf(plan).writes)
   const same = difference && isSame(difference)
   const there = await hasBlob(backend, digest)
   const wanted = info === undefined && layer.blob === 'required'

@@ -2,6 +2,7 @@ import type { Digest } from '../../image/digest.ts'
 import type { PlanWarning, Planned } from '../../plan/document.ts'
 import type { Applier, Backend } from '../ports.ts'
 import type { BlobOrigin, BlobWays, Provide } from '../supply/types.ts'
+import type { Lazy } from '../verify/lazy.ts'
 
 /** Who writes the layers: the backend's own service (containerd's diff), or layercast's applier straight into the mounts. */
 export type ApplierChoice = 'containerd' | 'own'
@@ -78,7 +79,9 @@ export interface UnpackResult {
   /** Nothing had to be done: the chain and its gc label were there. */
   ready: boolean
   layers: UnpackedLayer[]
-  /** The plan's warnings and those of the run: LABELS_DIFFER, LEASE_LEFT, ORIGIN_REFUSED, DIFF_ID_UNCHECKED. */
+  /** How many layers are lazy, made now or before; absent under snapshotters that unpack every layer, or do not tell. */
+  lazy?: Lazy
+  /** The plan's warnings and those of the run: LABELS_DIFFER, NOTHING_LAZY, LEASE_LEFT, ORIGIN_REFUSED, DIFF_ID_UNCHECKED. */
   warnings: PlanWarning[]
   ms: number
 }

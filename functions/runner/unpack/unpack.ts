@@ -1,6 +1,7 @@
 import type { Plan, PlanWarning } from '../../plan/document.ts'
 import { createWays, type Ways } from '../supply/index.ts'
 import { hasGcLabel } from '../verify/gc-label.ts'
+import type { Lazy } from '../verify/lazy.ts'
 import { checkAborted } from './abort.ts'
 import { chooseApplier } from './applier.ts'
 import type { LayerContext } from './context.ts'
@@ -13,6 +14,7 @@ import { retry } from './retry.ts'
 import { chainIDsOf, countPresent } from './snapshots.ts'
 import { canGoSideBySide } from './side-by-side.ts'
 import { createSupply, tellOrigin } from './supply.ts'
+import { lookWhatIsLazy, tellLazy } from './lazy.ts'
 import { holdTop } from './hold-top.ts'
 import type { Emit, UnpackedLayer, UnpackEvent, UnpackOptions, UnpackResult } from './types.ts'
 
@@ -42,6 +44,7 @@ async function carryOut(options: UnpackOptions & { signal: AbortSignal }, ways: 
   const started = performance.now()
   const warnings: PlanWarning[] = [...plan.warnings]
   let untidy = false
+  let lazy: Lazy | undefined
   const emit: Emit = (event: UnpackEvent) => {
     // What was tried again may not have been undone the first time.
     if (event.type === 'retry') untidy = true
@@ -55,6 +58,7 @@ async function carryOut(options: UnpackOptions & { signal: AbortSignal }, ways: 
     chainID: plan.chainID,
     ready,
     layers: plan.layers.map((_, index) => done.get(index) ?? existing(plan, index)),
+    ...(lazy !== undefined && { lazy }),
     warnings,
     ms: performance.now() - started,
   })
@@ -70,6 +74,7 @@ async function carryOut(options: UnpackOptions & { signal: AbortSignal }, ways: 
   const whole = look.present === plan.layers.length && look.top?.parent === plan.layers.at(-1)?.parent
   if (whole && hasGcLabel(look.config, plan)) {
     await lookForDifferences(backend, plan, look.top, emit)
+    lazy = await lookWhatIsLazy(backend, plan, emit)
     await dropLeftBehind(backend, emit)
     return result(true, new Map())
   }
@@ -99,6 +104,7 @@ async function carryOut(options: UnpackOptions & { signal: AbortSignal }, ways: 
       await retry(() => labelConfig(leased.content, plan), { what: 'label the config', signal, emit })
       emit({ type: 'chain', step: 'labelled' })
       await warnOfDifferences(leased, plan, infos, emit)
+      lazy = tellLazy(plan, infos, emit)
       return made
     } finally {
       await supply.close()

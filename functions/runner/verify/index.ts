@@ -1,12 +1,14 @@
 import type { Digest } from '../../image/digest.ts'
-import type { Plan, PlanLayer } from '../../plan/document.ts'
+import type { Plan, PlanLayer, PlanWarning } from '../../plan/document.ts'
+import { profileOf } from '../../plan/profiles.ts'
 import type { Backend, SnapshotInfo, SnapshotKind } from '../ports.ts'
 import { hasCode } from '../../image/errors.ts'
 import { gcLabel } from './gc-label.ts'
-import { compareLabels, isSame } from './labels.ts'
+import { compareLabels, isSame, unplannedLabels } from './labels.ts'
 import { chainIDsOf, isLeftover } from './leftovers.ts'
 import { othersLabels, type OthersLabels } from './shared.ts'
 import { stateOf, type ChainState } from './state.ts'
+import { countLazy, warnNothingLazy, type Lazy } from './lazy.ts'
 
 export type { ChainState } from './state.ts'
 
@@ -17,7 +19,7 @@ export type VerifyProblem =
   | { code: 'PARENT_WRONG'; expected: string; actual: string }
   | { code: 'LABEL_MISSING'; key: string; expected: string }
   | { code: 'LABEL_DIFFERENT'; key: string; expected: string; actual: string }
-  /** A label of the kind that plans write, which this plan does not. */
+  /** A label that plans write by themselves, and this one does not. */
   | { code: 'LABEL_EXTRA'; key: string; actual: string }
 
 export interface VerifiedLayer {
@@ -27,6 +29,8 @@ export interface VerifiedLayer {
   problems: VerifyProblem[]
   /** The other image of the node whose labels the snapshot carries: it has this layer too, and came first. */
   labelledFor?: string
+  /** Labels that neither the plan nor the profile knows, which is no problem: nobody takes them away. */
+  unplanned?: string[]
 }
 
 /** What is wrong with the config blob, which keeps the chain from the garbage collector. */
@@ -46,6 +50,10 @@ export interface VerifyReport {
   state: ChainState
   /** Keys of active snapshots in which layers of this chain are, or were, made. Looked for where not all is well. */
   leftovers: string[]
+  /** How many layers are lazy; absent under snapshotters that unpack every layer, or do not tell. */
+  lazy?: Lazy
+  /** NOTHING_LAZY. */
+  warnings: PlanWarning[]
 }
 
 /**
@@ -56,32 +64,43 @@ export interface VerifyReport {
  */
 export async function verifyChain({ backend, plan }: { backend: Backend; plan: Plan }): Promise<VerifyReport> {
   const snapshotter = backend.snapshotter(plan.snapshotter)
+  const { writes } = profileOf(plan)
   const layers: VerifiedLayer[] = []
+  const infos: (SnapshotInfo | undefined)[] = []
   let others: OthersLabels | undefined
   for (const [index, layer] of plan.layers.entries()) {
     const info = await orMissing(snapshotter.stat(layer.chainID))
-    const problems = info === undefined ? [{ code: 'SNAPSHOT_MISSING' as const }] : compareSnapshot(layer, info)
+    infos.push(info)
+    const problems = info === undefined ? [{ code: 'SNAPSHOT_MISSING' as const }] : compareSnapshot(layer, info, writes)
     const { digest } = layer.descriptor
     // Reading every other image takes a while, and only a label that differs asks for it.
     if (info !== undefined && problems.some(isLabelProblem)) others ??= await othersLabels(backend, plan)
-    const owner = info && others && ownerOf(layer, info, others)
-    layers.push(
-      owner === undefined
-        ? { index, digest, chainID: layer.chainID, problems }
-        : {
-            index,
-            digest,
-            chainID: layer.chainID,
-            problems: problems.filter((problem) => !isLabelProblem(problem)),
-            labelledFor: owner,
-          },
-    )
+    const labelledFor = info && others && ownerOf(layer, info, others, writes)
+    const unplanned = info === undefined ? [] : unplannedLabels(layer.labels, info.labels, writes)
+    layers.push({
+      index,
+      digest,
+      chainID: layer.chainID,
+      problems: labelledFor === undefined ? problems : problems.filter((problem) => !isLabelProblem(problem)),
+      ...(labelledFor !== undefined && { labelledFor }),
+      ...(unplanned.length > 0 && { unplanned }),
+    })
   }
   const config = { digest: plan.config.digest, problems: await verifyConfig(backend, plan) }
   const ok = config.problems.length === 0 && layers.every(({ problems }) => problems.length === 0)
   const found = { layers, config, leftovers: ok ? [] : await findLeftovers(backend, plan) }
   const { reference, chainID } = plan
-  return { ok, reference, snapshotter: plan.snapshotter, chainID, ...found, state: stateOf(found, plan.layers) }
+  const lazy = countLazy(plan, infos)
+  return {
+    ok,
+    reference,
+    snapshotter: plan.snapshotter,
+    chainID,
+    ...found,
+    state: stateOf(found, plan.layers),
+    ...(lazy !== undefined && { lazy }),
+    warnings: warnNothingLazy(plan, infos),
+  }
 }
 
 /** Whether a problem is one of labels alone. */
@@ -89,9 +108,14 @@ export function isLabelProblem({ code }: VerifyProblem): boolean {
   return code === 'LABEL_MISSING' || code === 'LABEL_DIFFERENT' || code === 'LABEL_EXTRA'
 }
 
-function ownerOf(layer: PlanLayer, info: SnapshotInfo, others: OthersLabels): string | undefined {
-  if (isSame(compareLabels(layer.labels, info.labels))) return undefined
-  return others.get(layer.chainID)?.find(({ labels }) => isSame(compareLabels(labels, info.labels)))?.image
+function ownerOf(
+  layer: PlanLayer,
+  info: SnapshotInfo,
+  others: OthersLabels,
+  writes: readonly string[],
+): string | undefined {
+  if (isSame(compareLabels(layer.labels, info.labels, writes))) return undefined
+  return others.get(layer.chainID)?.find(({ labels }) => isSame(compareLabels(labels, info.labels, writes)))?.image
 }
 
 async function findLeftovers(backend: Backend, plan: Plan): Promise<string[]> {
@@ -103,11 +127,11 @@ async function findLeftovers(backend: Backend, plan: Plan): Promise<string[]> {
   return found
 }
 
-function compareSnapshot(layer: PlanLayer, info: SnapshotInfo): VerifyProblem[] {
+function compareSnapshot(layer: PlanLayer, info: SnapshotInfo, writes: readonly string[]): VerifyProblem[] {
   const problems: VerifyProblem[] = []
   if (info.kind !== 'committed') problems.push({ code: 'KIND_WRONG', actual: info.kind })
   if (info.parent !== layer.parent) problems.push({ code: 'PARENT_WRONG', expected: layer.parent, actual: info.parent })
-  const { missing, different, extra } = compareLabels(layer.labels, info.labels)
+  const { missing, different, extra } = compareLabels(layer.labels, info.labels, writes)
   for (const key of missing) problems.push({ code: 'LABEL_MISSING', key, expected: layer.labels[key] ?? '' })
   for (const difference of different) problems.push({ code: 'LABEL_DIFFERENT', ...difference })
   for (const key of extra) problems.push({ code: 'LABEL_EXTRA', key, actual: info.labels[key] ?? '' })

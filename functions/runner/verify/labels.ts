@@ -1,43 +1,25 @@
+import { LABEL, SNAPSHOT_PREFIX } from '../../plan/labels.ts'
+import { isOneOf } from '../../plan/profiles.ts'
 import type { Labels } from '../ports.ts'
 
 /** How the labels of a snapshot differ from those that a plan wants. */
 export interface LabelDifference {
   missing: string[]
   different: { key: string; expected: string; actual: string }[]
-  /** Of the kinds that a plan writes, and not in the plan. Others' labels are their own affair. */
+  /** Of those that every plan writes or leaves away on purpose, and not in this one: it was made for something else. */
   extra: string[]
 }
 
-const OURS = 'containerd.io/snapshot/'
-const SNAPSHOT_REF = 'containerd.io/snapshot.ref'
+/** What plans make by themselves, whatever the image says. */
+const PLANS_OWN: ReadonlySet<string> = new Set(Object.values(LABEL))
 
 /**
- * What snapshotters themselves write on the snapshots that they take: no plan's, and no difference. Most of them go by it
- * later, so that taking it away would do harm.
+ * Compares label by label. An empty value is as good as none: containerd drops it (CONTAINERD-FACTS section 3). What the
+ * snapshotter writes by itself is never compared, whatever an image's annotations say of it.
+ * @param writes the profile's: labels that the snapshotter writes
  */
-const SNAPSHOTTERS_OWN: ReadonlySet<string> = new Set(
-  [
-    // stargz, soci, overlaybd, nydus.
-    'remote',
-    // nydus.
-    'nydus-proxy-mode',
-    'nydus-tarfs',
-    'nydus-image-block',
-    'nydus-layer-block',
-    'nydus-index-alternative',
-    'stargz',
-    'pullsecret',
-    'pullusername',
-    // overlaybd.
-    'overlaybd.localcommitpath',
-    'overlaybd.writable',
-    'type',
-  ].map((name) => `${OURS}${name}`),
-)
-
-/** Compares label by label. An empty value is as good as none: containerd drops it (CONTAINERD-FACTS section 3). */
-export function compareLabels(expected: Labels, actual: Labels): LabelDifference {
-  const wanted = Object.entries(expected).filter(([, value]) => value !== '')
+export function compareLabels(expected: Labels, actual: Labels, writes: readonly string[]): LabelDifference {
+  const wanted = Object.entries(expected).filter(([key, value]) => value !== '' && !isOneOf(writes, key))
   const different = wanted.flatMap(([key, value]) => {
     const found = actual[key]
     return found && found !== value ? [{ key, expected: value, actual: found }] : []
@@ -45,13 +27,23 @@ export function compareLabels(expected: Labels, actual: Labels): LabelDifference
   return {
     missing: wanted.filter(([key]) => !actual[key]).map(([key]) => key),
     different,
-    extra: Object.keys(actual).filter((key) => isPlans(key) && actual[key] !== '' && !expected[key]),
+    extra: Object.keys(actual).filter((key) => PLANS_OWN.has(key) && actual[key] !== '' && !expected[key]),
   }
 }
 
-/** Whether a plan may be where the label comes from. */
-function isPlans(key: string): boolean {
-  return (key.startsWith(OURS) && !SNAPSHOTTERS_OWN.has(key)) || key === SNAPSHOT_REF
+/**
+ * Labels of the kind that reaches a snapshotter which neither the plan nor the profile knows: another tool's, or a newer
+ * snapshotter's own. To take one away may do harm, so they are told and left alone.
+ */
+export function unplannedLabels(expected: Labels, actual: Labels, writes: readonly string[]): string[] {
+  return Object.keys(actual).filter(
+    (key) =>
+      key.startsWith(SNAPSHOT_PREFIX) &&
+      actual[key] !== '' &&
+      !expected[key] &&
+      !PLANS_OWN.has(key) &&
+      !isOneOf(writes, key),
+  )
 }
 
 /** Whether nothing differs. */

@@ -65,6 +65,20 @@ describe('repair over the embedded backend', () => {
     expect(await madeAt(backend, planned.plan)).toEqual(made)
   })
 
+  test('leaves a label that no plan writes, whoever wrote it', async () => {
+    const [bottom] = planned.plan.layers
+    const key = 'containerd.io/snapshot/remote/namespace'
+    await damageLabel(backend, planned.plan, { chainID: bottom?.chainID ?? '', key, value: 'k8s.io' })
+    await damageLabel(backend, planned.plan, {
+      chainID: bottom?.chainID ?? '',
+      key: 'containerd.io/snapshot.ref',
+      value: '',
+    })
+    expect((await repairChain({ backend, planned })).ok).toBe(true)
+    expect((await chainOf(backend, planned.plan))[0]?.labels).toEqual({ ...bottom?.labels, [key]: 'k8s.io' })
+    await damageLabel(backend, planned.plan, { chainID: bottom?.chainID ?? '', key, value: '' })
+  })
+
   test('mends any number of them at once, and the gc label with them', async () => {
     const damages = labelDamages(planned.plan)
     const gc = fc.constantFrom(undefined, '', image.chainIDs[0] ?? '', 'nowhere')

@@ -6,7 +6,7 @@ import { hasCode } from '../../../functions/image/errors.ts'
 import type { Mount } from '../../../functions/runner/ports.ts'
 import { mountAll } from '../../../functions/runner/system/mount.ts'
 import { Fold } from '../../../functions/runner/tree/fold.ts'
-import { device, dir, fifo, file, hardlink, opaque, symlink, whiteout } from '../../support/images/index.ts'
+import { device, digestOf, dir, fifo, file, hardlink, opaque, symlink, whiteout } from '../../support/images/index.ts'
 import type { TarEntry } from '../../support/images/index.ts'
 import { bindTo, overlayOf, useSandbox } from '../apply/support/sandbox.ts'
 import { differences, foldEntries, foldOf } from './support/compare.ts'
@@ -134,5 +134,25 @@ describe('the tree that layers describe', () => {
 
   test('is not read from a blob that is not the one named, nor from one that the config does not name', async () => {
     await expect(foldOf([[file('../x')]])).rejects.toMatchObject({ code: 'LAYER_UNSAFE', detail: { entry: '../x' } })
+  })
+
+  test('leaves out what a lazy layer’s snapshotter hides, and shows what layers below have of the name', async () => {
+    const hides = ['mark']
+    const fold = new Fold({ contents: true })
+    const names = () =>
+      Object.fromEntries(
+        [...fold.root.children].map(([name, { node }]) => [name, node.kind === 'directory' ? 0 : node.names]),
+      )
+    await foldEntries(fold, [file('mark', 'a'), file('a', ''), hardlink('link', 'mark')], hides)
+    expect(names()).toEqual({ a: 1, link: 1 })
+    await foldEntries(fold, [file('mark', 'b'), hardlink('b', 'mark')])
+    expect(names()).toEqual({ a: 1, link: 1, mark: 2, b: 2 })
+    await foldEntries(fold, [file('mark', 'c'), dir('d'), file('d/mark', 'seen')], hides)
+    expect(names()).toMatchObject({ mark: 2, b: 2 })
+    const slot = fold.root.children.get('mark')?.node
+    expect(slot?.kind === 'file' && slot.sha256).toBe(digestOf('b').slice('sha256:'.length))
+    await foldEntries(fold, [whiteout('mark')], hides)
+    expect(names()).toMatchObject({ b: 1 })
+    expect(Object.keys(names())).not.toContain('mark')
   })
 })

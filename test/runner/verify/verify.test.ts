@@ -1,8 +1,11 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { profileNamed, PROFILES } from '../../../functions/plan/profiles.ts'
+import type { SnapshotInfo } from '../../../functions/runner/ports.ts'
 import { unpack } from '../../../functions/runner/unpack/index.ts'
 import { verifyChain } from '../../../functions/runner/verify/index.ts'
-import { compareLabels, isSame } from '../../../functions/runner/verify/labels.ts'
+import { compareLabels, isSame, unplannedLabels } from '../../../functions/runner/verify/labels.ts'
+import { countLazy, warnNothingLazy } from '../../../functions/runner/verify/lazy.ts'
 import { smallImage } from '../unpack/support/images.ts'
 import { planOf } from '../unpack/support/plans.ts'
 import { sandbox, watched, type Sandbox } from '../unpack/support/sandbox.ts'
@@ -47,26 +50,34 @@ describe('verifyChain', () => {
     expect((await verify()).ok).toBe(true)
   })
 
-  test("tells a label of ours that the plan does not have, and leaves others' alone", async () => {
+  test('tells a label that plans write by themselves and this one does not', async () => {
     const snapshotter = box.backend.snapshotter(SNAPSHOTTER)
-    const key = 'containerd.io/snapshot/nydus-blob'
-    const chainID = plan.layers[1]?.chainID ?? ''
-    await snapshotter.update(chainID, { [key]: 'true', 'example.com/mine': '1' })
-    expect((await verify()).layers[1]?.problems).toEqual([{ code: 'LABEL_EXTRA', key, actual: 'true' }])
+    const key = 'containerd.io/snapshot/parent-chain-id'
+    const chainID = plan.layers[0]?.chainID ?? ''
+    await snapshotter.update(chainID, { [key]: chainID })
+    expect((await verify()).layers[0]?.problems).toEqual([{ code: 'LABEL_EXTRA', key, actual: chainID }])
     await snapshotter.update(chainID, { [key]: '' })
     expect((await verify()).ok).toBe(true)
   })
 
-  test.each(['remote', 'stargz', 'nydus-proxy-mode', 'overlaybd.localcommitpath', 'pullsecret'])(
-    'takes the label %s, which a snapshotter writes by itself, for no difference',
+  test.each(['remote', 'remote/namespace', 'nydus-blob', 'overlaybd.localcommitpath', 'a-newer-snapshotters-own'])(
+    'tells the label %s, which no plan writes, and takes it for no fault; others’ labels it passes over',
     async (name) => {
       const snapshotter = box.backend.snapshotter(SNAPSHOTTER)
       const chainID = plan.layers[1]?.chainID ?? ''
-      await snapshotter.update(chainID, { [`containerd.io/snapshot/${name}`]: 'by itself' })
-      expect(await verify()).toMatchObject({ ok: true, state: 'ready' })
-      await snapshotter.update(chainID, { [`containerd.io/snapshot/${name}`]: '' })
+      const key = `containerd.io/snapshot/${name}`
+      await snapshotter.update(chainID, { [key]: 'by itself', 'example.com/mine': '1' })
+      const report = await verify()
+      expect(report).toMatchObject({ ok: true, state: 'ready' })
+      expect(report.layers.map(({ unplanned }) => unplanned)).toEqual([undefined, [key], undefined])
+      await snapshotter.update(chainID, { [key]: '' })
     },
   )
+
+  test('says nothing of lazy layers under a local snapshotter', async () => {
+    expect((await verify()).lazy).toBeUndefined()
+    expect((await verify()).warnings).toEqual([])
+  })
 
   test('tells a gc label that is missing or refers elsewhere, and a config that is gone', async () => {
     const { digest } = image.config
@@ -111,7 +122,11 @@ describe('verifyChain', () => {
 
 test('labels are the same exactly where a store that drops empty values would hold the same', () => {
   const labels = fc.dictionary(
-    fc.constantFrom('containerd.io/snapshot.ref', 'containerd.io/snapshot/a', 'containerd.io/snapshot/b'),
+    fc.constantFrom(
+      'containerd.io/snapshot.ref',
+      'containerd.io/snapshot/diff-id',
+      'containerd.io/snapshot/cri.image-ref',
+    ),
     fc.constantFrom('', 'x', 'y'),
     { noNullPrototype: true },
   )
@@ -122,7 +137,51 @@ test('labels are the same exactly where a store that drops empty values would ho
   fc.assert(
     fc.property(labels, labels, (expected, actual) => {
       const same = JSON.stringify(stored(expected)) === JSON.stringify(stored(actual))
-      expect(isSame(compareLabels(expected, actual))).toBe(same)
+      expect(isSame(compareLabels(expected, actual, []))).toBe(same)
     }),
   )
+})
+
+describe('of a profile whose snapshotter writes labels', () => {
+  const { writes } = profileNamed('soci')
+  const own = 'containerd.io/snapshot/remote/has.soci.index.digest'
+
+  test('they are no difference and nothing to tell, not even where the image has an annotation of that name', () => {
+    expect(unplannedLabels({}, { [own]: 'true' }, writes)).toEqual([])
+    expect(isSame(compareLabels({ [own]: 'false' }, { [own]: 'true' }, writes))).toBe(true)
+    expect(isSame(compareLabels({ [own]: 'false' }, {}, writes))).toBe(true)
+  })
+
+  test.each(PROFILES.map((profile) => [profile.name, profile] as const))('%s: each of them', (_, profile) => {
+    const found = Object.fromEntries(profile.writes.map((key) => [key, 'x']))
+    expect(unplannedLabels({}, found, profile.writes)).toEqual([])
+    expect(isSame(compareLabels({}, found, profile.writes))).toBe(true)
+  })
+})
+
+describe('lazy layers', () => {
+  const info = (labels: Record<string, string>) => ({ labels }) as SnapshotInfo
+  const remote = info({ 'containerd.io/snapshot/remote': 'remote snapshot' })
+  const local = info({ 'containerd.io/snapshot/remote/has.soci.index.digest': 'true' })
+  const under = (profile: string) => ({ ...plan, snapshotter: profile, profile })
+
+  test.each([
+    ['stargz', [remote, remote, remote], { layers: 3, of: 3 }, false],
+    ['stargz', [remote, local, local], { layers: 1, of: 3 }, false],
+    ['soci', [local, local, local], { layers: 0, of: 3 }, true],
+    // Not all there: what they are to be is not decided.
+    ['soci', [local, local, undefined], { layers: 0, of: 3 }, false],
+    ['overlayfs', [remote, remote, remote], undefined, false],
+    ['generic', [local, local, local], undefined, false],
+    ['generic', [local, local, remote], { layers: 1, of: 3 }, false],
+    ['nydus', [local, local, local], { layers: 0, of: 3 }, true],
+    ['nydus-tarfs', [local, local, local], undefined, false],
+  ] as const)('%s, case %#', (profile, infos, lazy, warned) => {
+    expect(countLazy(under(profile), infos)).toEqual(lazy)
+    expect(warnNothingLazy(under(profile), infos).map(({ code }) => code)).toEqual(warned ? ['NOTHING_LAZY'] : [])
+  })
+
+  test('soci is said to remember', () => {
+    expect(warnNothingLazy(under('soci'), [local, local, local])[0]?.detail).toMatch(/restart it/)
+  })
 })

@@ -17,18 +17,43 @@ const GO_PLACES = ['go', '/usr/local/go/bin/go']
 const OFFLINE = /dial tcp|no such host|connection refused|i\/o timeout|network is unreachable|module lookup disabled/
 const LEAST_GO = [1, 26] as const
 
+/** A program of our own in a module beside this file: its `main.go`. */
+interface OwnProgram {
+  /** What the program is called. */
+  program: string
+  /** Archives of C that it links, as `libz.a`, and the Debian package of each; none where it is Go alone. */
+  archives?: Readonly<Record<string, string>>
+}
+
 /**
- * Builds the `tool` lines of a module beside this file and keeps the programs in a cache outside the checkout, under the
- * hash of what decides them. Built once: whoever comes meanwhile waits.
+ * Builds the `tool` lines of a module beside this file.
  * @param stamps variables that the linker sets
  */
 export async function buildTools(module: string, stamps: Record<string, string>): Promise<Built> {
+  return await buildModule(module, stamps)
+}
+
+/** Builds the `main.go` of a module beside this file, for libraries whose own programs the Go proxy cannot build. */
+export async function buildProgram(
+  module: string,
+  own: OwnProgram,
+): Promise<{ program: string } | { missing: string }> {
+  const built = await buildModule(module, {}, own)
+  return 'missing' in built ? built : { program: join(built.directory, own.program) }
+}
+
+/**
+ * Keeps the programs in a cache outside the checkout, under the hash of what decides them. Built once: whoever comes
+ * meanwhile waits.
+ */
+async function buildModule(module: string, stamps: Record<string, string>, own?: OwnProgram): Promise<Built> {
   const source = join(import.meta.dirname, module)
   const variables = Object.entries(stamps).map(([name, value]) => `-X ${name}=${value}`)
   const flags = ['-trimpath', '-buildvcs=false', '-mod=readonly', '-tags=no_btrfs']
   const args = ['build', ...flags, `-ldflags=-s -w ${variables.join(' ')}`]
   const hash = createHash('sha256')
-  for (const file of ['go.mod', 'go.sum']) hash.update(await readFile(join(source, file)))
+  for (const file of ['go.mod', 'go.sum', ...(own === undefined ? [] : ['main.go'])])
+    hash.update(await readFile(join(source, file)))
   const key = `${module}-${hash.update(args.join('\0')).digest('hex').slice(0, 16)}`
   const cache = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'layercast-test')
   const directory = join(cache, key)
@@ -36,6 +61,9 @@ export async function buildTools(module: string, stamps: Record<string, string>)
 
   const go = await findGo()
   if (go === undefined) return { missing: `${module} is built with Go ${LEAST_GO.join('.')}, which is not there` }
+  for (const [archive, debian] of Object.entries(own?.archives ?? {})) {
+    if (!(await linksArchive(archive))) return { missing: `${module} is built with gcc and ${archive} (${debian})` }
+  }
   await mkdir(cache, { recursive: true })
   const unlock = await lock(join(cache, `${key}.lock`))
   try {
@@ -43,7 +71,8 @@ export async function buildTools(module: string, stamps: Record<string, string>)
     const partial = join(cache, `${key}.partial`)
     await rm(partial, { recursive: true, force: true })
     console.error(`building ${module} once, which takes a minute or two...`)
-    const failure = await build(go, [...args, `-o=${partial}/`, 'tool'], source)
+    const target = own === undefined ? [`-o=${partial}/`, 'tool'] : [`-o=${join(partial, own.program)}`, '.']
+    const failure = await build(go, [...args, ...target], source, own?.archives === undefined ? '0' : '1')
     if (failure !== undefined && OFFLINE.test(failure)) return { missing: `the modules of ${module} cannot be fetched` }
     if (failure !== undefined) throw new Error(`go build of ${module} failed:\n${failure}`)
     await rename(partial, directory)
@@ -54,11 +83,11 @@ export async function buildTools(module: string, stamps: Record<string, string>)
 }
 
 /** Runs go; what it had to say when it failed. */
-function build(go: string, args: string[], cwd: string): Promise<string | undefined> {
+function build(go: string, args: string[], cwd: string, cgo: '0' | '1'): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
     const child = spawn('nice', ['-n', '15', go, ...args], {
       cwd,
-      env: { ...process.env, CGO_ENABLED: '0', GOFLAGS: '', GOTOOLCHAIN: 'local', GOWORK: 'off' },
+      env: { ...process.env, CGO_ENABLED: cgo, GOFLAGS: '', GOTOOLCHAIN: 'local', GOWORK: 'off' },
       stdio: ['ignore', 'ignore', 'pipe'],
     })
     let log = ''
@@ -66,6 +95,15 @@ function build(go: string, args: string[], cwd: string): Promise<string | undefi
     child.on('error', reject)
     child.on('close', (code) => resolve(code === 0 ? undefined : log || `status ${code}`))
   })
+}
+
+async function linksArchive(archive: string): Promise<boolean> {
+  // gcc answers with the bare name where it has no such file.
+  const path = await run('gcc', [`-print-file-name=${archive}`]).then(
+    ({ stdout }) => stdout.trim(),
+    () => archive,
+  )
+  return path !== archive && (await exists(path))
 }
 
 async function findGo(): Promise<string | undefined> {

@@ -2,4 +2,5 @@
 export { all } from './all.ts'
 export { describeContainerd } from './describe.ts'
 export { startContainerd, type StartOptions, type TestContainerd } from './start.ts'
-export { isAtLeast, NEWEST, nydusProgram, programs } from './versions.ts'
+export { isAtLeast, matrix, NEWEST, nydusProgram, programs, type ContainerdVersion } from './versions.ts'
+export { estargzImage, remoteProgram, withSociIndex, type Pushable, type RemoteSnapshotter } from './remote.ts'

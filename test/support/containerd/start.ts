@@ -7,6 +7,7 @@ import { containerdConfig, type ConfigOptions } from './config.ts'
 import { Daemon } from './daemon.ts'
 import { clear, makeDirectory } from './directory.ts'
 import { nydusSocket, startNydus } from './nydus.ts'
+import { remoteSocket, startRemote, type RemoteSnapshotter } from './remote.ts'
 import { programs, type ContainerdVersion } from './versions.ts'
 
 const run = promisify(execFile)
@@ -17,6 +18,8 @@ export interface StartOptions extends ConfigOptions {
   namespace?: string
   /** Start the nydus snapshotter in proxy mode too, as the proxy plugin `nydus`. */
   nydus?: boolean
+  /** Start this snapshotter too, as the proxy plugin of its name. */
+  remote?: RemoteSnapshotter
   /** Where its directory is made; the system's temporary directory where it is left out. */
   parent?: string
 }
@@ -38,6 +41,8 @@ export interface TestContainerd {
   /** The environment in which the layercast program finds this daemon. */
   readonly env: Record<string, string>
   readonly pid: number
+  /** The snapshotter that `remote` asked for. */
+  readonly remote: Daemon | undefined
   /** Runs this version's ctr against the daemon, the command first; its standard output. */
   ctr(...args: string[]): Promise<string>
   /** Imports an OCI or docker archive and gives the names of the images that it made. */
@@ -67,11 +72,18 @@ export async function startContainerd(options: StartOptions = {}): Promise<TestC
     env: { PATH: found.path, TMPDIR: join(directory, 'tmp') },
     ready: (log) => log.includes('successfully booted'),
   })
-  const proxies = { ...(nydus ? { nydus: nydusSocket(directory) } : {}), ...options.proxies }
+  const { remote } = options
+  const proxies = {
+    ...(nydus ? { nydus: nydusSocket(directory) } : {}),
+    ...(remote === undefined ? {} : { [remote]: remoteSocket(directory, remote) }),
+    ...options.proxies,
+  }
+  let remoteDaemon: Daemon | undefined
   try {
     await mkdir(join(directory, 'tmp'))
     await writeFile(config, containerdConfig(version, directory, { ...options, proxies }))
     if (nydus) await startNydus(directory)
+    if (remote !== undefined) remoteDaemon = await startRemote(directory, remote)
     await daemon.start()
   } catch (error) {
     await clear(directory)
@@ -99,6 +111,7 @@ export async function startContainerd(options: StartOptions = {}): Promise<TestC
     get pid() {
       return daemon.pid
     },
+    remote: remoteDaemon,
     ctr,
 
     async importArchive(file, { snapshotter, baseName, allPlatforms = false } = {}) {

@@ -13,6 +13,8 @@ export interface ImageOptions {
   layers: readonly (readonly TarEntry[] | Uint8Array)[]
   /** One for all layers, or one for each; 'gzip' by default. */
   compression?: Compression | readonly Compression[]
+  /** The layers' blobs, by their place, where another tool has compressed the tars. */
+  blobs?: readonly Uint8Array[]
   /** 'oci' by default. */
   mediaTypes?: 'oci' | 'docker'
   /** linux/amd64 by default. */
@@ -107,7 +109,7 @@ export function buildImage(options: ImageOptions): BuiltImage {
   const layers = tars.map((tar, n) => {
     const { compression = 'gzip' } = options
     const how = typeof compression === 'string' ? compression : (compression[n] ?? 'gzip')
-    return keep(compress(tar, how), types.layer[how], options.layerAnnotations?.[n])
+    return keep(options.blobs?.[n] ?? compress(tar, how), types.layer[how], options.layerAnnotations?.[n])
   })
   const diffIDs = tars.map((tar) => digestOf(tar))
 

@@ -9,7 +9,7 @@ export interface LabelDamage {
   value: string
 }
 
-/** Every single label dropped, changed, and swapped with that of the next layer; and one too many for each layer. */
+/** Every single label dropped, changed, and swapped with that of the next layer; and one too many for the lowest layer. */
 export function labelDamages(plan: Plan): LabelDamage[] {
   const damages: LabelDamage[] = []
   for (const [index, { chainID, labels }] of plan.layers.entries()) {
@@ -19,7 +19,8 @@ export function labelDamages(plan: Plan): LabelDamage[] {
       const swapped = other[key]
       if (swapped !== undefined && swapped !== value) damages.push({ chainID, key, value: swapped })
     }
-    damages.push({ chainID, key: 'containerd.io/snapshot/nydus-blob', value: 'true' })
+    const key = 'containerd.io/snapshot/parent-chain-id'
+    if (labels[key] === undefined) damages.push({ chainID, key, value: chainID })
   }
   return damages
 }

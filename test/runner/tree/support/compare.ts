@@ -14,11 +14,15 @@ export async function foldOf(layers: readonly (readonly TarEntry[])[]): Promise<
   return fold
 }
 
-export async function foldEntries(fold: Fold, entries: readonly TarEntry[]): Promise<void> {
+export async function foldEntries(
+  fold: Fold,
+  entries: readonly TarEntry[],
+  hides: readonly string[] = [],
+): Promise<void> {
   const tar = writeTar(entries)
   const blob = gzipSync(tar)
   const layer = { descriptor: describe(blob, MEDIA_TYPES.oci.layer.gzip), diffID: digestOf(tar) }
-  await foldLayer(fold, layer as PlanLayer, { source: once(blob) })
+  await foldLayer(fold, layer as PlanLayer, { source: once(blob), hides })
 }
 
 /** How a directory differs from what was folded. */

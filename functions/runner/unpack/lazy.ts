@@ -1,0 +1,19 @@
+import type { Plan } from '../../plan/document.ts'
+import { profileOf } from '../../plan/profiles.ts'
+import type { Backend, SnapshotInfo } from '../ports.ts'
+import { countLazy, warnNothingLazy, type Lazy } from '../verify/lazy.ts'
+import { statOrNone } from './snapshots.ts'
+import type { Emit } from './types.ts'
+
+/** How many layers are lazy; NOTHING_LAZY where a remote snapshotter has none. */
+export function tellLazy(plan: Plan, infos: readonly (SnapshotInfo | undefined)[], emit: Emit): Lazy | undefined {
+  for (const warning of warnNothingLazy(plan, infos)) emit({ type: 'warning', ...warning })
+  return countLazy(plan, infos)
+}
+
+/** As `tellLazy`, of a chain that was not looked at. No call under snapshotters that unpack every layer. */
+export async function lookWhatIsLazy(backend: Backend, plan: Plan, emit: Emit): Promise<Lazy | undefined> {
+  if (profileOf(plan).lazyLabels.length === 0) return undefined
+  const snapshotter = backend.snapshotter(plan.snapshotter)
+  return tellLazy(plan, await Promise.all(plan.layers.map(({ chainID }) => statOrNone(snapshotter, chainID))), emit)
+}
