@@ -1,15 +1,20 @@
+import { existsSync } from 'node:fs'
+import { isIdentifier } from '../plan/profiles.ts'
 import type { BackendOptions } from '../runner/backend.ts'
 import type { Backend } from '../runner/ports.ts'
 import type { Streams } from './output/console.ts'
 import { write } from './output/console.ts'
 import type { GlobalValues } from './globals.ts'
 import { LayercastError } from '../image/errors.ts'
+import { quote } from '../image/quote.ts'
 import { printable } from './output/text.ts'
 
 /** What a verb has at hand while it runs. */
 export interface Context {
   readonly globals: GlobalValues
   readonly json: boolean
+  /** Whether the verb makes the root or the namespace that it is given. */
+  readonly makesPlace: boolean
   readonly env: Readonly<Record<string, string | undefined>>
   readonly stdin: AsyncIterable<Uint8Array>
   readonly streams: Streams
@@ -36,6 +41,7 @@ export function createContext(options: {
   env: Readonly<Record<string, string | undefined>>
   streams: Streams
   stdin: AsyncIterable<Uint8Array>
+  makesPlace: boolean
   signal: AbortSignal
 }): { context: Context; close(): Promise<void> } {
   const { globals, streams } = options
@@ -75,7 +81,8 @@ async function openBackendOf(
   const { root, address } = context.globals
   const kind = context.globals.backend ?? unnamed.backend
   const namespace = context.globals.namespace ?? (context.env['CONTAINERD_NAMESPACE'] || unnamed.namespace)
-  const { openBackend } = await import('../runner/backend.ts')
+  checkNamespace(namespace)
+  const { openBackend, unfit } = await import('../runner/backend.ts')
   const backend = await openBackend({
     ...(kind === undefined ? {} : { backend: kind as Backend['kind'] }),
     ...(root === undefined ? {} : { root }),
@@ -84,5 +91,34 @@ async function openBackendOf(
   })
   context.defer(() => backend.close())
   context.detail(`backend: ${backend.kind} ${await backend.version()}`)
+  if (backend.kind === 'embedded' && context.globals.namespace !== undefined) {
+    throw unfit(`a namespace (${context.globals.namespace})`, backend.kind, '--namespace')
+  }
+  await noteNowhere(context, backend)
   return backend
+}
+
+/** By containerd's rule for identifiers, which namespaces are. USAGE otherwise. */
+function checkNamespace(namespace: string | undefined): void {
+  if (namespace === undefined || isIdentifier(namespace)) return
+  throw new LayercastError('USAGE', `${quote(namespace)} is not a namespace's name`, {
+    fix: 'Use letters and digits with single ".", "_" or "-" between them, 76 characters at most, such as k8s.io.',
+    detail: { namespace: namespace.slice(0, 256) },
+  })
+}
+
+/** Says of a place that the user named and that is not there yet that it is not: it may be mistyped. */
+async function noteNowhere(context: Context, backend: Backend): Promise<void> {
+  const { root } = context.globals
+  // What stands on stderr for a program is an error, and this is none.
+  if (context.json || context.makesPlace) return
+  if (backend.kind === 'embedded') {
+    if (root !== undefined && !existsSync(root)) context.note(`note: ${root} is not there yet`)
+    return
+  }
+  if (!context.globals.namespace && !context.env['CONTAINERD_NAMESPACE']) return
+  const known = await backend.namespaces?.()
+  if (known === undefined || backend.namespace === undefined || known.includes(backend.namespace)) return
+  const others = known.length > 0 ? `: it has ${known.join(', ')}` : ''
+  context.note(`note: containerd has no namespace ${backend.namespace} yet${others}`)
 }

@@ -32,7 +32,12 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
     json = parsed.globals.output === 'json'
     verbose = parsed.globals.verbose
     const signal = AbortSignal.any([interrupted.signal, output.signal])
-    const { context, close } = createContext({ ...host, globals: parsed.globals, signal })
+    const { context, close } = createContext({
+      ...host,
+      globals: parsed.globals,
+      makesPlace: parsed.verb.makesPlace ?? false,
+      signal,
+    })
     try {
       await parsed.verb.run(context, parsed)
     } finally {

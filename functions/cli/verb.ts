@@ -68,6 +68,8 @@ export interface Verb {
   arguments: readonly ArgumentSpec[]
   options: Readonly<Record<string, OptionSpec>>
   examples: readonly Example[]
+  /** It makes the root or the namespace that it is given: that neither is there yet is no news then. */
+  makesPlace?: true
   run(context: Context, input: { args: Record<string, unknown>; options: Record<string, unknown> }): Promise<void>
 }
 
@@ -80,6 +82,7 @@ export function verb<const A extends readonly ArgumentSpec[], const O extends Re
   arguments: A
   options: O
   examples: readonly Example[]
+  makesPlace?: true
   run(context: Context, input: { args: ArgumentValues<A>; options: OptionValues<O> }): Promise<void>
 }): Verb {
   // The parser makes exactly what the data says, which is what the types say.

@@ -138,7 +138,7 @@ export class Field {
     const shown = value instanceof JsonDecimal ? value.lexeme.slice(0, MAX_SHOWN) : quote(value)
     const found = value === undefined ? 'it is missing' : `it is ${shown}`
     throw new LayercastError(this.#code, `${this.place} must be ${due}, but ${found}`, {
-      fix: fix ?? `Give the ${this.#what} unchanged, as the registry or the tool that made it served it.`,
+      fix: fix ?? `Give the ${this.#what} unchanged, as it was made, or make it again.`,
       detail: { path: formatPath(this.#path) },
     })
   }

@@ -282,7 +282,7 @@ class Parser {
     const path = formatPath(this.#path)
     const where = this.#path.length === 0 ? `offset ${offset}` : `${path}, offset ${offset}`
     throw new LayercastError(code, `${this.#what} ${problem} (${where})`, {
-      fix: `Give the ${this.#what} as one well-formed JSON document, as the registry served it.`,
+      fix: `Give the ${this.#what} unchanged, as it was made: one well-formed JSON document.`,
       detail: { offset, path },
     })
   }

@@ -19,10 +19,10 @@ export interface BackendOptions {
 /**
  * Opens the node's parts. A named backend, root or address is taken at its word: it is never replaced by another.
  * Where nothing is named, containerd's default socket decides: nobody there means embedded. USAGE for a root beside an
- * address; CONTAINERD_UNREACHABLE.
+ * address, and for either with the backend that has no use for it; CONTAINERD_UNREACHABLE.
  */
 export async function openBackend(options: BackendOptions = {}): Promise<Backend> {
-  const kind = options.backend ?? named(options)
+  const kind = named(options)
   if (kind === 'embedded') return await openEmbeddedAt(options.root)
   if (kind === 'containerd') return await connect(options)
   try {
@@ -33,18 +33,26 @@ export async function openBackend(options: BackendOptions = {}): Promise<Backend
   }
 }
 
-function named({ root, address }: BackendOptions): Backend['kind'] | undefined {
+function named({ backend, root, address }: BackendOptions): Backend['kind'] | undefined {
   if (root !== undefined && address !== undefined) {
     throw new LayercastError(
       'USAGE',
       `a root (${root}) is the embedded backend's, an address (${address}) containerd's`,
-      {
-        fix: 'Give one of --root and --address, or say which with --backend.',
-      },
+      { fix: 'Give one of --root and --address.' },
     )
   }
+  if (root !== undefined && backend === 'containerd') throw unfit(`a root (${root})`, backend, '--root')
+  if (address !== undefined && backend === 'embedded') throw unfit(`an address (${address})`, backend, '--address')
+  if (backend !== undefined) return backend
   if (root !== undefined) return 'embedded'
   return address !== undefined || process.env['CONTAINERD_ADDRESS'] ? 'containerd' : undefined
+}
+
+/** USAGE: an option that the backend has no use for was meant for the other one. */
+export function unfit(what: string, kind: Backend['kind'], flag: string): LayercastError {
+  return new LayercastError('USAGE', `${what} means nothing to the ${kind} backend`, {
+    fix: `Leave ${flag} out, or choose the other backend with --backend.`,
+  })
 }
 
 // The adapters are loaded when they are needed: gRPC and SQLite would make every start of the CLI slower.

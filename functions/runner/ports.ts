@@ -152,6 +152,8 @@ export interface Backend {
   readonly kind: 'containerd' | 'embedded'
   /** Whose images and snapshots these are; absent where there is but one. */
   readonly namespace?: string
+  /** The namespaces that the node has, sorted; absent where it has none. */
+  namespaces?(): Promise<string[]>
   /** The daemon's version as it says it; layercast's own for the embedded one. */
   version(): Promise<string>
   readonly images: ImageStore

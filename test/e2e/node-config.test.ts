@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -86,8 +86,10 @@ const proxies = fc.dictionary(
 )
 
 /** What the daemon itself says must come to, apart from the defaults that only its dump spells out. */
-function comparable(config: NodeConfig): Omit<NodeConfig, 'files' | 'unpackPlatforms' | 'differs'> {
-  const { files: _, unpackPlatforms: _u, differs: _d, ...rest } = config
+function comparable(
+  config: NodeConfig,
+): Omit<NodeConfig, 'files' | 'refusals' | 'disabledPlugins' | 'unpackPlatforms' | 'differs'> {
+  const { files: _, refusals: _r, disabledPlugins: _p, unpackPlatforms: _u, differs: _d, ...rest } = config
   // containerd 1.6 does not even print what it passes over.
   return { ...rest, handlers: rest.handlers.map(({ ignored: _i, ...handler }) => handler) }
 }
@@ -107,16 +109,25 @@ for (const version of matrix()) {
   const daemon: DaemonVersion = { major, minor }
   describe.skipIf('missing' in found)(`containerd ${version}'s configuration`, () => {
     const binary = 'containerd' in found ? found.containerd : ''
-    const anyFile = major < 2 ? v2File : fc.oneof(v1File, v2File, newFile(minor < 3 ? [3] : [3, 4]))
+    const shortV2 = v1File.map((file): Toml => ({ ...file, version: 2 }))
+    const unnamedV2 = v2File.map(({ plugins }): Toml => ({ plugins }))
+    const old = [v1File, v2File, unnamedV2, shortV2]
+    const anyFile = fc.oneof(...old, ...(major < 2 ? [] : [newFile(minor < 3 ? [3] : [3, 4])]))
+    const disabled = fc.array(fc.constantFrom('restart', 'io.containerd.internal.v1.restart'), { maxLength: 1 })
 
     test('files, imports and drop-ins come to what `containerd config dump` says', () => {
-      const input = fc.tuple(anyFile, fc.array(anyFile, { maxLength: 2 }), proxies)
+      const input = fc.tuple(anyFile, fc.array(anyFile, { maxLength: 2 }), proxies, disabled)
       fc.assert(
-        fc.property(input, ([main, dropIns, proxyPlugins]) =>
+        fc.property(input, ([main, dropIns, proxyPlugins, disabled_plugins]) =>
           withDirectory((directory) => {
             const path = join(directory, 'config.toml')
             mkdirSync(join(directory, 'conf.d'))
-            const whole = { imports: [join(directory, 'conf.d', '*.toml')], proxy_plugins: proxyPlugins, ...main }
+            const whole = {
+              imports: [join(directory, 'conf.d', '*.toml')],
+              proxy_plugins: proxyPlugins,
+              disabled_plugins,
+              ...main,
+            }
             writeFileSync(path, stringify(whole))
             let highest = Number(main['version'] ?? 0)
             for (const [i, file] of dropIns.entries()) {
@@ -128,10 +139,15 @@ for (const version of matrix()) {
               writeFileSync(join(directory, 'conf.d', `${i}.toml`), stringify(file))
             }
             const dumped = join(directory, 'dumped.toml')
-            const text = execFileSync(binary, ['-c', path, 'config', 'dump'], { stdio: ['ignore', 'pipe', 'pipe'] })
-            writeFileSync(dumped, text.toString().replace(/^imports = .*$/m, ''))
+            const dump = spawnSync(binary, ['-c', path, 'config', 'dump'], { encoding: 'utf8' })
+            const read = readNodeConfig({ path, daemon })
+            expect({ refused: read.refusals.length > 0, why: dump.stderr }).toMatchObject({
+              refused: dump.status !== 0,
+            })
+            if (dump.status !== 0) return
+            writeFileSync(dumped, dump.stdout.replace(/^imports = .*$/m, ''))
             const expected = comparable(readNodeConfig({ path: dumped, daemon }))
-            const ours = comparable(readNodeConfig({ path, daemon }))
+            const ours = comparable(read)
             expect({ ...ours, sandboxImage: ours.sandboxImage ?? expected.sandboxImage }).toEqual(expected)
           }),
         ),

@@ -53,7 +53,15 @@ test('something else behind the socket is an error too', async () => {
 test('a root beside an address says which of them to leave away', async () => {
   const error = await failure(openBackend({ root: directory, address: '/run/x.sock' }))
   expect(error).toMatchObject({ code: 'USAGE', exit: 2 })
-  expect(error.fix).toContain('--backend')
+  expect(error.fix).toContain('--root and --address')
+})
+
+test.each([
+  ['containerd', { root: '/somewhere' }, '--root'],
+  ['embedded', { address: '/run/x.sock' }, '--address'],
+] as const)('%s refuses what only the other backend has a use for', async (backend, options, flag) => {
+  const error = await failure(openBackend({ backend, ...options }))
+  expect(error).toMatchObject({ code: 'USAGE', exit: 2, fix: expect.stringContaining(flag) as string })
 })
 
 test('a root that cannot be one is an error of the family', async () => {

@@ -16,6 +16,7 @@ export const agentVerb = verb({
   description:
     'The first time it needs a join token; then it keeps a token of its own. It asks for its assignment, ' +
     'carries out each plan that is not done, reports, and asks again, until it is stopped.',
+  makesPlace: true,
   arguments: [],
   options: {
     server: SERVER,

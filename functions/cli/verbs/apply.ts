@@ -10,6 +10,7 @@ export const applyVerb = verb({
   description:
     'The plan is checked before anything is touched: its chain and labels are computed again, and where the node holds the ' +
     'manifest and the config, the whole plan is.',
+  makesPlace: true,
   arguments: [{ name: 'PLAN', summary: "the plan document, as 'layercast plan -o json' prints it; - for stdin" }],
   options: {
     source: SOURCE,

@@ -1,4 +1,4 @@
-import type { Finding, NodeFacts } from '../../runner/doctor/index.ts'
+import type { Finding, LabelledUnpack, NodeFacts } from '../../runner/doctor/index.ts'
 import { LayercastError } from '../../image/errors.ts'
 import { containerdOf } from '../handlers.ts'
 import { count, printable } from '../output/text.ts'
@@ -20,12 +20,15 @@ export const doctorVerb = verb({
   ],
   async run(context, { options }) {
     const backend = await containerdOf(context)
-    const { diagnose, gatherFacts } = await import('../../runner/doctor/index.ts')
+    const { diagnose, gatherFacts, labelledUnpack } = await import('../../runner/doctor/index.ts')
     const configPath = options.containerdConfig
     const facts = await gatherFacts(backend, configPath === undefined ? {} : { configPath })
     const findings = diagnose(facts)
     const files = facts.config.files.map(({ path, version }) => ({ path, version }))
-    await context.show({ containerd: facts.version, files, findings }, () => findingsText(facts, findings))
+    const labelled = labelledUnpack(facts)
+    await context.show({ containerd: facts.version, files, labelledUnpack: labelled, findings }, () =>
+      findingsText(facts, labelled, findings),
+    )
     const errors = findings.filter(({ severity }) => severity === 'error').length
     if (errors === 0) return
     throw new LayercastError('VERIFICATION_FAILED', `${count(errors, 'finding')} will stop pods on this node`, {
@@ -35,11 +38,16 @@ export const doctorVerb = verb({
   },
 })
 
-function findingsText({ version, config }: NodeFacts, findings: readonly Finding[]): string {
+function findingsText(
+  { version, config }: NodeFacts,
+  { byContainerd, why }: LabelledUnpack,
+  findings: readonly Finding[],
+): string {
   const from = config.files.map(({ path, version: written }) => `${path} (version ${written})`)
   const head = `containerd ${version}, ${from.length > 0 ? `configured by ${from.join(', ')}` : 'with its built-in settings'}`
+  const unpack = `labelled unpacks by containerd itself: ${byContainerd ? 'yes' : 'no'} (${why})`
   const list = findings.map(
     ({ severity, code, what, fix }) => `${severity.padEnd(7)}  ${code}\n         ${what}\n         fix: ${fix}\n`,
   )
-  return printable([`${head}\n`, ...(list.length > 0 ? list : ['nothing found\n'])].join('\n'))
+  return printable([`${head}\n${unpack}\n`, ...(list.length > 0 ? list : ['nothing found\n'])].join('\n'))
 }

@@ -8,6 +8,7 @@ export const imageImportVerb = verb({
   path: ['image', 'import'],
   group: 'Look at a node',
   summary: 'bring an image from a source to the node, and unpack nothing',
+  makesPlace: true,
   arguments: [{ name: 'SOURCE', summary: 'oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE or docker://NAME' }],
   options: {
     platform: PLATFORM,

@@ -32,6 +32,7 @@ export const unpackVerb = verb({
     'An image that the node has is taken as it is, without a pull; one from a source is imported first. ' +
     'Layers that are there stay. It may be stopped at any time and run again, and several may run at once. ' +
     'For runtime handlers the result is a list, one entry for each snapshotter and image.',
+  makesPlace: true,
   arguments: [IMAGE],
   options: {
     snapshotter: SNAPSHOTTER_OR_HANDLER,

@@ -1,3 +1,4 @@
+import { LayercastError } from '../../image/errors.ts'
 import type { Context } from '../context.ts'
 import { asLayercastError } from '../output/failure.ts'
 import { fields } from '../output/table.ts'
@@ -15,36 +16,43 @@ export const versionVerb = verb({
     { command: 'version --client -o json', summary: 'for a script, with no node needed' },
   ],
   async run(context, { options }) {
+    const backend = options.client ? undefined : await backendOf(context)
     const found = {
       layercast: version,
       node: process.versions.node,
       platform: `${process.platform}/${process.arch}`,
-      ...(!options.client && { backend: await backendOf(context) }),
+      ...(backend && {
+        backend:
+          backend instanceof LayercastError ? { error: { code: backend.code, message: backend.message } } : backend,
+      }),
     }
     await context.show(found, () =>
       fields([
         ['layercast', found.layercast],
         ['node', found.node],
         ['platform', found.platform],
-        ['backend', found.backend && backendText(found.backend)],
+        ['backend', backend && backendText(backend)],
       ]),
     )
+    if (backend instanceof LayercastError) throw backend
   },
 })
 
-type Found = { kind: string; version: string } | { error: { code: string; message: string } }
+interface Found {
+  kind: string
+  version: string
+}
 
-/** A backend that does not answer is what someone who asks for versions may well be after: it is no failure here. */
-async function backendOf(context: Context): Promise<Found> {
+/** A backend that does not answer keeps nobody from the other versions: it is told, and ends the verb, after them. */
+async function backendOf(context: Context): Promise<Found | LayercastError> {
   try {
     const backend = await context.backend()
     return { kind: backend.kind, version: await backend.version() }
   } catch (error) {
-    const { code, message } = asLayercastError(error)
-    return { error: { code, message } }
+    return asLayercastError(error)
   }
 }
 
-function backendText(found: Found): string {
-  return 'error' in found ? `${found.error.message} (${found.error.code})` : `${found.kind} ${found.version}`
+function backendText(found: Found | LayercastError): string {
+  return found instanceof LayercastError ? `none (${found.code})` : `${found.kind} ${found.version}`
 }

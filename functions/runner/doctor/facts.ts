@@ -2,6 +2,7 @@ import { statSync } from 'node:fs'
 import { connect } from 'node:net'
 import type { ContainerdBackend, Plugin } from '../containerd/index.ts'
 import type { ProxyPlugin } from '../node-config/index.ts'
+import { refusalOf } from '../node-config/refusal.ts'
 import { readRunningConfig, type RunningConfig } from '../node-config/running.ts'
 
 /** A proxy plugin of the configuration, and why nobody answers at its socket; absent where somebody does. */
@@ -15,14 +16,17 @@ export interface NodeFacts extends RunningConfig {
   changedFiles: readonly string[]
   plugins: readonly Plugin[]
   proxies: readonly ProxyState[]
+  /** Why the running daemon's program refuses its files, in its own words; undefined where it takes them, or cannot be asked. */
+  refusal: string | undefined
 }
 
 const DIAL_MS = 2_000
 
 async function dial(address: string): Promise<string | undefined> {
   const path = address.replace(/^unix:\/\//, '')
+  if (path === '') return 'the configuration gives it no address'
   return await new Promise((resolve) => {
-    const socket = connect(path)
+    const socket = connect({ path })
     const finish = (error: string | undefined) => {
       socket.destroy()
       resolve(error)
@@ -59,5 +63,6 @@ export async function gatherFacts(
       return error === undefined ? proxy : { ...proxy, error }
     }),
   )
-  return { ...running, changedFiles: changedFiles(running), plugins: await backend.plugins(), proxies }
+  const [plugins, refusal] = [await backend.plugins(), await refusalOf(running)]
+  return { ...running, changedFiles: changedFiles(running), plugins, proxies, refusal }
 }

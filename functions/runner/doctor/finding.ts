@@ -36,6 +36,29 @@ export function parallelUnpackers(facts: NodeFacts): string | undefined {
   return [...pulls, ...create].join(' and ') || undefined
 }
 
+export interface LabelledUnpack {
+  byContainerd: boolean
+  /** For a person. */
+  why: string
+}
+
+/** Whether containerd itself unpacks an image that is there for a second snapshotter with its labels, and why (not). */
+export function labelledUnpack(facts: Pick<NodeFacts, 'daemon' | 'version' | 'config'>): LabelledUnpack {
+  if (compareVersion(facts, [2, 2, 2]) < 0) {
+    return {
+      byContainerd: false,
+      why: `containerd ${facts.version} has none in CreateContainer, as 2.2.2 and later have`,
+    }
+  }
+  if (facts.config.disableSnapshotAnnotations) {
+    return {
+      byContainerd: false,
+      why: 'disable_snapshot_annotations is true, so CreateContainer unpacks without labels',
+    }
+  }
+  return { byContainerd: true, why: 'CreateContainer makes one inside its time limit, and fetches nothing' }
+}
+
 const SNAPSHOTTER = 'io.containerd.snapshotter.v1'
 
 /** The snapshotters that CRI uses here: the default one and the handlers'. */

@@ -7,12 +7,14 @@ import * as snapshotters from './checks/snapshotters.ts'
 import * as versions from './checks/versions.ts'
 
 export { gatherFacts, type NodeFacts } from './facts.ts'
-export type { Finding } from './finding.ts'
+export { labelledUnpack, type Finding, type LabelledUnpack } from './finding.ts'
 
 const CHECKS: readonly Check[] = [
   files.configAssumed,
   files.changedSinceStart,
   files.importMissing,
+  files.configRefused,
+  files.sectionPassedOver,
   files.versionTooNew,
   files.importTooNew,
   files.versionsMixed,

@@ -3,7 +3,7 @@ import { dirname, isAbsolute, join, normalize } from 'node:path'
 import { parse, TomlError } from 'smol-toml'
 import { LayercastError } from '../../image/errors.ts'
 import { mergeConfig, tableAt, type Table } from './merge.ts'
-import { migrateNames, migrateToV3 } from './migrate.ts'
+import { migrateNames, migrateToV3, OLD_CRI } from './migrate.ts'
 import type { DaemonVersion } from './daemon-version.ts'
 
 /** Where containerd looks without `--config`. */
@@ -18,6 +18,8 @@ export interface ConfigFile {
   lost: string[]
   /** Plugins whose section this file replaced whole, as containerd 1 does; sorted. */
   replaced: string[]
+  /** Sections of CRI's that the file has under a name that does not count in its version. */
+  passedOver: string[]
 }
 
 /** A file that another one imports by its name and that is not there: the daemon would not start again. */
@@ -29,6 +31,10 @@ export interface MissingImport {
 export interface LoadedConfig {
   files: ConfigFile[]
   missingImports: MissingImport[]
+  /** What containerd 1 takes all files for: the last version that one states, and 1 where none does. */
+  version: number
+  /** Why the daemon would not start from the files again, as far as the names of plugins go; empty where it would. */
+  refusals: string[]
   /** All files merged, in the daemon's order and by the daemon's rules. */
   merged: Table
 }
@@ -56,14 +62,14 @@ function readToml(path: string): Table {
   }
 }
 
-function resolveImports(parent: string, imports: unknown, daemonMajor: number): string[] {
+function resolveImports(parent: string, imports: unknown, { major, minor }: DaemonVersion): string[] {
   if (!Array.isArray(imports)) return []
   return imports
     .filter((item): item is string => typeof item === 'string')
     .flatMap((item) => {
       const glob = item.includes('*')
-      // containerd 1 leaves a relative glob to the daemon's working directory, which is / under systemd.
-      const base = glob && daemonMajor < 2 ? '/' : dirname(parent)
+      // containerd 1.6 leaves a relative glob to the daemon's working directory, which is / under systemd.
+      const base = glob && major < 2 && minor < 7 ? '/' : dirname(parent)
       const path = isAbsolute(item) ? normalize(item) : join(base, item)
       return glob ? globSync(path).toSorted() : [path]
     })
@@ -98,7 +104,13 @@ function rulesOf({ major, minor }: DaemonVersion): Rules {
  */
 export function loadConfigFiles(path: string, daemon: DaemonVersion): LoadedConfig {
   const rules = rulesOf(daemon)
-  const loaded: LoadedConfig = { files: [], missingImports: [], merged: { plugins: {}, proxy_plugins: {} } }
+  const loaded: LoadedConfig = {
+    files: [],
+    missingImports: [],
+    version: 1,
+    refusals: [],
+    merged: { plugins: {}, proxy_plugins: {} },
+  }
   const seen = new Set<string>()
   const pending = [{ path, importedBy: '' }]
   for (let item = pending.shift(); item !== undefined; item = pending.shift()) {
@@ -110,23 +122,86 @@ export function loadConfigFiles(path: string, daemon: DaemonVersion): LoadedConf
       continue
     }
     const config = readToml(next)
+    if (rules.major >= 2) loaded.refusals.push(...refusedNames(config, next))
     loaded.files.push(takeIn(loaded.merged, config, next, rules))
-    const imports = resolveImports(next, config['imports'], rules.major)
+    loaded.version = statedVersion(config) || loaded.version
+    const imports = resolveImports(next, config['imports'], daemon)
     pending.push(...imports.map((imported) => ({ path: imported, importedBy: next })))
   }
   if (rules.migrates === 'whole') migrateWhole(loaded)
+  if (rules.major < 2) {
+    if (loaded.version > 1) loaded.refusals.push(...refusedSections(loaded.merged, path))
+    // In files of version 1 a plugin's full name means nothing; in others its short one is refused.
+    for (const file of loaded.files) {
+      file.passedOver = loaded.version === 1 ? file.passedOver.filter((id) => id === OLD_CRI) : []
+    }
+  }
   return loaded
 }
 
-function takeIn(merged: Table, config: Table, path: string, { major, migrates }: Rules): ConfigFile {
+/** The version that a file states; 0 where it states none. */
+function statedVersion(config: Table): number {
   const stated = Number(config['version'] ?? 0)
-  const version = Number.isSafeInteger(stated) && stated > 0 ? stated : 1
+  return Number.isSafeInteger(stated) && stated > 0 ? stated : 0
+}
+
+const PLUGIN_LISTS = ['disabled_plugins', 'required_plugins'] as const
+
+function namesIn(config: Table, key: (typeof PLUGIN_LISTS)[number]): string[] {
+  const list = config[key]
+  return Array.isArray(list) ? list.filter((item): item is string => typeof item === 'string') : []
+}
+
+/** containerd 2 refuses short names in the lists of a file that is not of version 1. */
+function refusedNames(config: Table, path: string): string[] {
+  if (statedVersion(config) < 2) return []
+  return PLUGIN_LISTS.flatMap((key) =>
+    namesIn(config, key)
+      .filter((id) => !id.includes('.'))
+      .map((id) => `${path} has "${id}" in ${key}, which is no plugin's full name`),
+  )
+}
+
+/** Whether containerd 1 takes this for a plugin's full name. */
+function isFullName(id: string): boolean {
+  return id.startsWith('io.containerd.') && id.split('.').length >= 4
+}
+
+/** containerd 1 refuses every name of a plugin that is not a full one, once the files are not of version 1. */
+function refusedSections(merged: Table, path: string): string[] {
+  const listed = PLUGIN_LISTS.flatMap((key) =>
+    namesIn(merged, key)
+      .filter((id) => !isFullName(id))
+      .map((id) => `${path} has "${id}" in ${key}`),
+  )
+  const sections = Object.keys(tableAt(merged, 'plugins') ?? {}).filter((id) => !isFullName(id))
+  return [...listed, ...sections.map((id) => `${path} has a section [plugins.${id}]`)].map(
+    (what) => `${what}, which is no plugin's full name`,
+  )
+}
+
+function takeIn(merged: Table, config: Table, path: string, { major, migrates }: Rules): ConfigFile {
+  const version = statedVersion(config) || 1
+  const passedOver = criNames(config).filter((id) => !counts(id, version, major))
+  if (migrates !== 'nothing' && version < 2) migrateNames(tableAt(config, 'plugins') ?? {})
   const lost = migrates === 'files' && version < 3 ? migrateToV3(config) : []
-  if (migrates === 'whole' && version < 2) migrateNames(tableAt(config, 'plugins') ?? {})
   const earlier = tableAt(merged, 'plugins') ?? {}
   const replaced = major >= 2 ? [] : Object.keys(tableAt(config, 'plugins') ?? {}).filter((id) => id in earlier)
   mergeConfig(merged, config, major)
-  return { path, version, lost, replaced: replaced.toSorted() }
+  return { path, version, lost, replaced: replaced.toSorted(), passedOver }
+}
+
+/** The names under which a file has settings of CRI's images and runtimes, but for those of version 3. */
+function criNames(config: Table): string[] {
+  const plugins = tableAt(config, 'plugins')
+  const settings = ['containerd', 'sandbox_image']
+  return ['cri', OLD_CRI].filter((id) => settings.some((key) => tableAt(plugins, id)?.[key] !== undefined))
+}
+
+/** Whether CRI's section of this name counts in a file of this version, as far as one file tells. */
+function counts(id: string, version: number, major: number): boolean {
+  if (major < 2) return false
+  return id === 'cri' ? version < 2 : version < 3
 }
 
 function migrateWhole({ files, merged }: LoadedConfig): void {

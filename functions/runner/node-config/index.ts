@@ -43,6 +43,8 @@ export interface NodeConfig {
   files: ConfigFile[]
   /** What is read is not all that the daemon had, where this is not empty. */
   missingImports: MissingImport[]
+  /** Why the daemon would not start from the files again, as far as their plugins' names tell. */
+  refusals: string[]
   /** CRI's default snapshotter. */
   snapshotter: string
   defaultHandler: string
@@ -77,10 +79,11 @@ interface CriSections {
   platforms: Table | undefined
 }
 
-function criSections(merged: Table, daemonMajor: number): CriSections {
+function criSections({ merged, version }: LoadedConfig, daemonMajor: number): CriSections {
   const plugins = tableAt(merged, 'plugins')
   if (daemonMajor < 2) {
-    const cri = table(plugins?.['io.containerd.grpc.v1.cri']) ?? table(plugins?.['cri'])
+    // containerd 1 knows a plugin by its short name in files of version 1, by its full one in others, and passes over the rest.
+    const cri = table(plugins?.[version === 1 ? 'cri' : 'io.containerd.grpc.v1.cri'])
     const containerd = table(cri?.['containerd'])
     return {
       image: containerd,
@@ -102,7 +105,9 @@ function criSections(merged: Table, daemonMajor: number): CriSections {
 }
 
 function readHandlers(sections: CriSections, fallback: string, daemon: DaemonVersion): RuntimeHandler[] {
-  const runtimes = { runc: {}, ...table(sections.runtime?.['runtimes']) }
+  const stated = table(sections.runtime?.['runtimes'])
+  // The built-in handler gives way to those of a file under containerd 1, and stays beside them under 2.
+  const runtimes = daemon.major < 2 && stated !== undefined ? stated : { runc: {}, ...stated }
   return Object.entries(runtimes)
     .map(([name, value]) => {
       // containerd 1.6 knows no snapshotter of a runtime and passes the key over.
@@ -117,6 +122,12 @@ function readHandlers(sections: CriSections, fallback: string, daemon: DaemonVer
       return handler
     })
     .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+/** The plugins that are disabled. containerd 1 knows them by their short names alone in files of version 1. */
+function disabledPlugins({ merged, version }: LoadedConfig, daemonMajor: number): string[] {
+  const listed = (merged['disabled_plugins'] as string[] | undefined) ?? []
+  return daemonMajor < 2 && version === 1 ? listed.filter((id) => !id.includes('.')) : listed
 }
 
 function readProxies(merged: Table): ProxyPlugin[] {
@@ -154,9 +165,10 @@ function readDiffers(merged: Table): string[] | undefined {
 export function readNodeConfig(options: { path?: string; daemon: DaemonVersion }): NodeConfig {
   const { path = DEFAULT_CONFIG_PATH, daemon } = options
   const absent = options.path === undefined && !existsSync(path)
-  const nothing: LoadedConfig = { files: [], missingImports: [], merged: {} }
-  const { files, missingImports, merged } = absent ? nothing : loadConfigFiles(path, daemon)
-  const sections = criSections(merged, daemon.major)
+  const nothing: LoadedConfig = { files: [], missingImports: [], version: 1, refusals: [], merged: {} }
+  const loaded = absent ? nothing : loadConfigFiles(path, daemon)
+  const { files, missingImports, merged, refusals } = loaded
+  const sections = criSections(loaded, daemon.major)
   const snapshotter = stringAt(sections.image, 'snapshotter') ?? 'overlayfs'
   const transfer = tableAt(merged, 'plugins', 'io.containerd.transfer.v1.local')
   const unpacks = transfer?.['max_concurrent_unpacks']
@@ -165,6 +177,7 @@ export function readNodeConfig(options: { path?: string; daemon: DaemonVersion }
   return {
     files,
     missingImports,
+    refusals,
     snapshotter,
     defaultHandler: stringAt(sections.runtime, 'default_runtime_name') ?? 'runc',
     disableSnapshotAnnotations: booleanAt(sections.image, 'disable_snapshot_annotations') ?? true,
@@ -173,7 +186,7 @@ export function readNodeConfig(options: { path?: string; daemon: DaemonVersion }
     sandboxImage: sections.sandboxImage,
     otherPinnedImages: pinned.flatMap(([, name]) => (typeof name === 'string' ? [name] : [])).toSorted(),
     proxyPlugins: readProxies(merged),
-    disabledPlugins: (merged['disabled_plugins'] as string[] | undefined) ?? [],
+    disabledPlugins: disabledPlugins(loaded, daemon.major),
     useLocalImagePull: !hasTransfer || pullsLocally(sections.image),
     maxConcurrentUnpacks: typeof unpacks === 'number' ? unpacks : 1,
     unpackPlatforms: readUnpackPlatforms(transfer),

@@ -1,6 +1,7 @@
 import { table, tableAt, type Table } from './merge.ts'
 
-const OLD_CRI = 'io.containerd.grpc.v1.cri'
+/** CRI's plugin before it was taken apart in version 3. */
+export const OLD_CRI = 'io.containerd.grpc.v1.cri'
 const IMAGES = 'io.containerd.cri.v1.images'
 const RUNTIME = 'io.containerd.cri.v1.runtime'
 
@@ -10,7 +11,7 @@ const IMAGE_KEYS = ['snapshotter', 'disable_snapshot_annotations', 'discard_unpa
 /** What of the old section itself went there, as far as it decides over pulls. */
 const PULL_KEYS = ['registry', 'max_concurrent_downloads', 'image_pull_with_sync_fs']
 
-/** How version 1 files call the plugin that version 2 calls by its full name. */
+/** Gives the plugin that files of version 1 call by a short name its full one; a short name means nothing from version 2 on. */
 export function migrateNames(plugins: Table): void {
   if (plugins['cri'] !== undefined && plugins[OLD_CRI] === undefined) {
     plugins[OLD_CRI] = plugins['cri']
@@ -54,14 +55,13 @@ function migrateRuntime(cri: Table, runtime: Table): void {
 }
 
 /**
- * Turns one file's plugin sections of version 2 or older into those of version 3, as containerd 2 does before it merges the file.
+ * Turns one file's plugin sections of version 2 into those of version 3, as containerd 2 does before it merges the file.
  * Changes the given table. Only what layercast reads is carried over.
  * Gives the image service's keys that the file states and the migration loses.
  */
 export function migrateToV3(config: Table): string[] {
   const plugins = tableAt(config, 'plugins')
   if (!plugins) return []
-  migrateNames(plugins)
   const cri = table(plugins[OLD_CRI])
   if (!cri) return []
   const images = table(plugins[IMAGES]) ?? {}

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { NodeFacts } from '../../../functions/runner/doctor/facts.ts'
-import { diagnose } from '../../../functions/runner/doctor/index.ts'
+import { diagnose, labelledUnpack } from '../../../functions/runner/doctor/index.ts'
 import type { NodeConfig, RuntimeHandler } from '../../../functions/runner/node-config/index.ts'
 import type { Plugin } from '../../../functions/runner/containerd/index.ts'
 
@@ -24,8 +24,9 @@ const daemon = (major: number, minor: number, patch: number) => ({
 })
 
 const CONFIG: NodeConfig = {
-  files: [{ path: '/etc/containerd/config.toml', version: 3, lost: [], replaced: [] }],
+  files: [{ path: '/etc/containerd/config.toml', version: 3, lost: [], replaced: [], passedOver: [] }],
   missingImports: [],
+  refusals: [],
   snapshotter: 'overlayfs',
   defaultHandler: 'runc',
   disableSnapshotAnnotations: false,
@@ -50,6 +51,7 @@ const HEALTHY: NodeFacts = {
   changedFiles: [],
   plugins: [plugin('overlayfs'), plugin('nydus')],
   proxies: [],
+  refusal: undefined,
 }
 
 function codes(change: Partial<NodeFacts>, config: Partial<NodeConfig> = {}): string[] {
@@ -70,6 +72,9 @@ describe('each fault has its own finding, and no other', () => {
       { proxies: [{ name: 'nydus', type: 'snapshot', address: '/run/n.sock', error: 'ECONNREFUSED' }] },
       {},
     ],
+    ['CONFIG_REFUSED', { refusal: 'toml: cannot decode' }, {}],
+    ['CONFIG_REFUSED', {}, { refusals: ['/c.toml has "cri" in disabled_plugins'] }],
+    ['CRI_SECTION_PASSED_OVER', {}, { files: [{ ...file, version: 2, passedOver: ['cri'] }] }],
     ['EROFS_WITHOUT_DIFFER', { plugins: [...HEALTHY.plugins, plugin('erofs')] }, {}],
     ['CRI_DISABLED', {}, { disabledPlugins: ['io.containerd.grpc.v1.cri'] }],
     ['SETTINGS_LOST_BY_MIGRATION', {}, { files: [{ ...file, version: 2, lost: ['snapshotter'] }] }],
@@ -122,7 +127,8 @@ test('the versions with known faults are told apart to the patch', () => {
   expect(faults(2, 2, 2)).toEqual(['VERSION_LOST_WHITEOUTS', 'VERSION_SILENT_SUCCESS'])
   expect(faults(2, 2, 3)).toEqual(['VERSION_SILENT_SUCCESS'])
   expect(faults(2, 3, 4)).toEqual(['VERSION_SILENT_SUCCESS'])
-  expect(faults(2, 3, 5)).toEqual([])
+  expect(faults(2, 3, 7)).toEqual(['VERSION_SILENT_SUCCESS'])
+  expect(faults(2, 4, 0)).toEqual([])
 })
 
 describe("the parallel mode's faults bite only where somebody uses that mode", () => {
@@ -188,7 +194,13 @@ describe('files of several versions', () => {
       ...daemon(2, minor, 9),
       config: {
         ...CONFIG,
-        files: versions.map((version, index) => ({ path: `/${index}.toml`, version, lost: [], replaced: [] })),
+        files: versions.map((version, index) => ({
+          path: `/${index}.toml`,
+          version,
+          lost: [],
+          replaced: [],
+          passedOver: [],
+        })),
       },
     }).flatMap(({ code, what }) => (code === 'CONFIG_VERSIONS_MIXED' ? [what.split(' ')[0]] : []))
 
@@ -217,4 +229,42 @@ test('what stops pods comes first', () => {
     config: { ...CONFIG, disableSnapshotAnnotations: true },
   })
   expect(found.map(({ severity }) => severity)).toEqual(['error', 'warning'])
+})
+
+describe('what the versions do', () => {
+  const at = (major: number, minor: number, patch: number, code: string) =>
+    codes(
+      {
+        ...daemon(major, minor, patch),
+        plugins: [...HEALTHY.plugins, plugin('erofs')],
+      },
+      { handlers: [handler('lean', 'erofs')] },
+    ).includes(code)
+
+  test.each([
+    [2, 1, 9, false],
+    [2, 2, 0, true],
+    [2, 3, 7, true],
+    [2, 4, 0, false],
+  ])('%i.%i.%i can lose an error of a parallel unpack: %s', (major, minor, patch, bites) => {
+    expect(at(major, minor, patch, 'VERSION_SILENT_SUCCESS')).toBe(bites)
+  })
+  test.each([
+    [2, 2, 9, false],
+    [2, 3, 0, true],
+    [2, 3, 7, true],
+    [2, 4, 0, false],
+  ])('%i.%i.%i panics at a mount of an erofs chain: %s', (major, minor, patch, bites) => {
+    expect(at(major, minor, patch, 'VERSION_EROFS_MOUNT_PANICS')).toBe(bites)
+  })
+  test.each([
+    [1, 7, 35, false, false],
+    [2, 2, 1, false, false],
+    [2, 2, 2, false, true],
+    [2, 2, 2, true, false],
+    [2, 3, 0, false, true],
+  ])('%i.%i.%i, annotations off %s: labelled unpacks of its own %s', (major, minor, patch, off, itself) => {
+    const config = { ...CONFIG, disableSnapshotAnnotations: off }
+    expect(labelledUnpack({ ...daemon(major, minor, patch), config }).byContainerd).toBe(itself)
+  })
 })

@@ -117,3 +117,47 @@ test('a table where a value is due, and the reverse, are passed over as unset', 
   const other = write('other.toml', `version = 3\nplugins = "none"\n`)
   expect(readNodeConfig({ path: other, daemon: V23 }).handlers.map(({ name }) => name)).toEqual(['runc'])
 })
+
+const V17_KATA = `[plugins."io.containerd.grpc.v1.cri".containerd]
+snapshotter = "native"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.kata]
+runtime_type = "io.containerd.kata.v2"
+`
+
+test('a file without a version is version 1: containerd 1 passes its full names over, and that is told', () => {
+  const path = write('config.toml', V17_KATA)
+  for (const daemon of [V16, V17]) {
+    const config = readNodeConfig({ path, daemon })
+    expect(config.snapshotter).toBe('overlayfs')
+    expect(config.handlers.map(({ name }) => name)).toEqual(['runc'])
+    expect(config.files[0]?.passedOver).toEqual(['io.containerd.grpc.v1.cri'])
+  }
+  const now = readNodeConfig({ path, daemon: V23 })
+  expect([now.snapshotter, now.files[0]?.passedOver]).toEqual(['native', []])
+})
+
+test('the short names of version 1 count for containerd 1, and are refused in a file of version 2', () => {
+  const short = '[plugins.cri.containerd]\nsnapshotter = "native"\n'
+  const one = readNodeConfig({ path: write('one.toml', short), daemon: V17 })
+  expect([one.snapshotter, one.refusals]).toEqual(['native', []])
+  const two = write('two.toml', `version = 2\n${short}`)
+  const refused = readNodeConfig({ path: two, daemon: V17 })
+  expect([refused.snapshotter, refused.refusals.length]).toEqual(['overlayfs', 1])
+  const newer = readNodeConfig({ path: two, daemon: V23 })
+  expect([newer.snapshotter, newer.refusals, newer.files[0]?.passedOver]).toEqual(['overlayfs', [], ['cri']])
+})
+
+test('containerd 1 adds no handler runc where a file names others, and containerd 2 does', () => {
+  const path = write('config.toml', KATA_V2)
+  const names = (daemon: typeof V23) => readNodeConfig({ path, daemon }).handlers.map(({ name }) => name)
+  expect([names(V16), names(V17), names(V23)]).toEqual([['kata'], ['kata'], ['kata', 'runc']])
+})
+
+test('a short name in disabled_plugins is refused but for files of version 1, where it alone counts', () => {
+  const read = (text: string, daemon: typeof V23) => readNodeConfig({ path: write('config.toml', text), daemon })
+  const list = 'disabled_plugins = ["cri"]\n'
+  expect(read(`version = 2\n${list}`, V17).refusals).toHaveLength(1)
+  expect(read(`version = 3\n${list}`, V23).refusals).toHaveLength(1)
+  expect(read(list, V17)).toMatchObject({ refusals: [], disabledPlugins: ['cri'] })
+  expect(read('disabled_plugins = ["io.containerd.grpc.v1.cri"]\n', V17).disabledPlugins).toEqual([])
+})

@@ -36,6 +36,40 @@ export const versionTooNew: Check = (facts) => {
     }))
 }
 
+/**
+ * What the files say that the daemon does not take: it runs from what they said before. Said once, and not where a missing
+ * import or a version has said it.
+ */
+export const configRefused: Check = (facts) => {
+  const { config, refusal, version } = facts
+  const others = [importMissing, versionTooNew, importTooNew].some((check) => check(facts).length > 0)
+  const reasons = config.refusals.length > 0 ? config.refusals : refusal !== undefined && !others ? [refusal] : []
+  return reasons.map((reason) => ({
+    code: 'CONFIG_REFUSED',
+    severity: 'error',
+    what: `containerd ${version} does not start again from its configuration: ${reason}`,
+    fix: 'Mend the file before the daemon is restarted; `containerd config dump` says whether it is right.',
+  }))
+}
+
+/** A CRI section under a name that does not count in a file of its version: the daemon says nothing of it. */
+export const sectionPassedOver: Check = ({ config, version, daemon }) =>
+  config.files.flatMap(({ path, version: written, passedOver }) =>
+    passedOver.map((id) => ({
+      code: 'CRI_SECTION_PASSED_OVER',
+      severity: 'error',
+      what: `${path} is read as version ${written}, and containerd ${version} passes over its section [plugins."${id}"] without a word`,
+      fix: passedOverFix(id, written, daemon.major),
+    })),
+  )
+
+function passedOverFix(id: string, written: number, major: number): string {
+  if (major < 2) return `Begin the file with version = 2.`
+  return id === 'cri'
+    ? `Name the section as \`containerd config dump\` names it, and restart containerd.`
+    : `Write it as version ${written} has it: \`containerd config migrate\` shows how.`
+}
+
 /** From 2.3 on an imported file may not be of a higher version than the main one. */
 export const importTooNew: Check = (facts) => {
   const [main, ...imported] = facts.config.files

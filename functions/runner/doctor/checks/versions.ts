@@ -11,9 +11,9 @@ import type { NodeFacts } from '../facts.ts'
 
 type Numbers = Parameters<typeof compareVersion>[1]
 
-/** Whether the daemon's version is between the two, both included. */
-function within(facts: NodeFacts, first: Numbers, last: Numbers): boolean {
-  return compareVersion(facts, first) >= 0 && compareVersion(facts, last) <= 0
+/** Whether the daemon's version has a fault that came with the one version and was mended in the other. */
+function between(facts: NodeFacts, first: Numbers, mended: Numbers): boolean {
+  return compareVersion(facts, first) >= 0 && compareVersion(facts, mended) < 0
 }
 
 const SEQUENTIAL = 'Leave max_concurrent_unpacks under [plugins."io.containerd.transfer.v1.local"] at 1'
@@ -29,9 +29,9 @@ function ofParallelMode(facts: NodeFacts, severity: Severity): { severity: Sever
   }
 }
 
-/** 2.2.0 to 2.3.4 lose an error of a parallel unpack and call the chain ready (CONTAINERD-FACTS section 2.8). */
+/** 2.2.0 to before 2.4.0 lose an error of a parallel unpack and call the chain ready (CONTAINERD-FACTS section 2, step 8). */
 export const silentSuccess: Check = (facts) => {
-  if (!within(facts, [2, 2, 0], [2, 3, 4])) return []
+  if (!between(facts, [2, 2, 0], [2, 4, 0])) return []
   const { severity, who, fix } = ofParallelMode(facts, 'warning')
   return [
     {
@@ -45,7 +45,7 @@ export const silentSuccess: Check = (facts) => {
 
 /** 2.2.0 to 2.2.2 apply a layer's whiteouts to an empty directory under overlayfs. */
 export const lostWhiteouts: Check = (facts) => {
-  if (!within(facts, [2, 2, 0], [2, 2, 2])) return []
+  if (!between(facts, [2, 2, 0], [2, 2, 3])) return []
   const { severity, who, fix } = ofParallelMode(facts, 'error')
   return [
     {
@@ -72,9 +72,9 @@ export const noSecondUnpack: Check = (facts) => {
   }))
 }
 
-/** `ctr image mount --snapshotter erofs` of an image with several layers takes the daemon down (seen with 2.3.4). */
+/** `ctr image mount --snapshotter erofs` of an image with several layers takes the daemon down, from 2.3.0 to before 2.4.0. */
 export const erofsMountPanics: Check = (facts) =>
-  within(facts, [2, 3, 0], [2, 3, 4]) && snapshottersInUse(facts).includes('erofs')
+  between(facts, [2, 3, 0], [2, 4, 0]) && snapshottersInUse(facts).includes('erofs')
     ? [
         {
           code: 'VERSION_EROFS_MOUNT_PANICS',
