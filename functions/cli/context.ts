@@ -88,6 +88,9 @@ async function openBackendOf(
     ...(root === undefined ? {} : { root }),
     ...(address === undefined ? {} : { address }),
     ...(namespace === undefined ? {} : { namespace }),
+    signal: context.signal,
+    onSilence: (doing, seconds) =>
+      context.note(`layercast: containerd has not answered for ${seconds} s (to ${doing}); still waiting`),
   })
   context.defer(() => backend.close())
   context.detail(`backend: ${backend.kind} ${await backend.version()}`)

@@ -24,6 +24,7 @@ export const GLOBALS = {
     value: 'NAME',
     summary: "containerd's namespace (default: CONTAINERD_NAMESPACE, or default)",
   },
+  timeout: { value: 'TIME', summary: 'give up when it is not done after so long: 30s, 5m (default: wait)' },
   verbose: { summary: 'say what is being done, and what was underneath an error' },
 } as const satisfies Record<string, OptionSpec>
 

@@ -5,8 +5,13 @@ import { createContext } from './context.ts'
 import { LayercastError } from '../image/errors.ts'
 import { parse } from './parser.ts'
 import { onSignals } from './signals.ts'
+import { seconds } from './values.ts'
 import { VERBS } from './verbs.ts'
 import { version } from './version.ts'
+
+const LONGEST_TIMER_MS = 2 ** 31 - 1
+/** Longer than the calls of a clean-up may take. */
+const GRACE_MS = 12_000
 
 /** What a run of the program has of its process. */
 export interface Host {
@@ -23,6 +28,8 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
   const output = onOutputLost(streams)
   let json = wantsJSON(argv)
   let verbose = argv.includes('--verbose')
+  let deadline: Deadline | undefined
+  let lastResort: NodeJS.Timeout | undefined
   try {
     const parsed = parse(argv, { verbs: VERBS, version, env: host.env, columns: columnsOf(streams) })
     if ('print' in parsed) {
@@ -31,7 +38,10 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
     }
     json = parsed.globals.output === 'json'
     verbose = parsed.globals.verbose
-    const signal = AbortSignal.any([interrupted.signal, output.signal])
+    deadline = startDeadline(parsed.globals.timeout)
+    const signal = AbortSignal.any([interrupted.signal, output.signal, deadline.signal])
+    const how = { json, verbose, status: () => interrupted.status }
+    signal.addEventListener('abort', () => (lastResort = endAnyway(host, how)), { once: true })
     const { context, close } = createContext({
       ...host,
       globals: parsed.globals,
@@ -53,6 +63,11 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
       streams.stderr.write(renderError(asStopped(error), { json, verbose, exit: interrupted.status }))
       return interrupted.status
     }
+    if (deadline?.signal.aborted && isAbort(error)) {
+      const failure = timedOut(deadline.after, error)
+      streams.stderr.write(renderError(failure, { json, verbose }))
+      return failure.exit
+    }
     // What the verb says of being stopped is no news: why its output was lost is.
     const failure = asLayercastError(output.signal.aborted ? output.signal.reason : error)
     streams.stderr.write(renderError(failure, { json, verbose }))
@@ -60,7 +75,54 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
   } finally {
     interrupted.stop()
     output.stop()
+    deadline?.stop()
+    clearTimeout(lastResort)
   }
+}
+
+interface Deadline {
+  signal: AbortSignal
+  /** As the user gave it. */
+  after: string
+  stop(): void
+}
+
+/** A signal that fires when the time of --timeout is up; never where none was given. USAGE. */
+function startDeadline(timeout: string | undefined): Deadline {
+  const controller = new AbortController()
+  if (timeout === undefined) return { signal: controller.signal, after: '', stop: () => undefined }
+  const ms = seconds('--timeout', timeout) * 1000
+  // Longer ones would overflow the timer and fire at once.
+  const timer = setTimeout(() => controller.abort(timedOut(timeout)), Math.min(ms, LONGEST_TIMER_MS))
+  return { signal: controller.signal, after: timeout, stop: () => clearTimeout(timer) }
+}
+
+function timedOut(after: string, cause?: unknown): LayercastError {
+  const cleanup = cause instanceof LayercastError ? cause.detail['cleanup'] : undefined
+  const left = Array.isArray(cleanup) && cleanup.length > 0 ? `; ${cleanup.join('; ')}` : ''
+  return new LayercastError('TIMED_OUT', `not done within ${after}, and stopped${left}`, {
+    ...(cause !== undefined && { cause }),
+    fix: 'See what it waited for (--verbose), and run the same command again, with a longer --timeout where it is only slow.',
+    detail: { timeout: after, ...(cleanup !== undefined && { cleanup }) },
+  })
+}
+
+/**
+ * Ends the program some time after it was told to stop, whatever it still waits for: clean-up is bounded, and what a fault
+ * keeps waiting longer is not worth a second signal.
+ */
+function endAnyway(
+  { process, streams }: Host,
+  how: { json: boolean; verbose: boolean; status: () => number | undefined },
+): NodeJS.Timeout {
+  return setTimeout(() => {
+    const failure = new LayercastError('ABORTED', `stopped, and not done with cleaning up after ${GRACE_MS / 1000} s`, {
+      fix: 'Run layercast verify on the image: it says what is half made, and the next run clears it away.',
+    })
+    const exit = how.status() ?? failure.exit
+    streams.stderr.write(renderError(failure, { ...how, exit }))
+    process.exit(exit)
+  }, GRACE_MS)
 }
 
 /** A signal that is aborted once what is written goes nowhere: nobody reads it any more, or there is no room for it. */

@@ -80,6 +80,7 @@ export const CODES = {
   REGISTRY_UNREACHABLE: 'unreachable',
   REGISTRY_FAILED: 'failed',
   ABORTED: 'failed',
+  TIMED_OUT: 'unreachable',
   // api and fleet
   SERVER_UNREACHABLE: 'unreachable',
   SERVER_FAILED: 'failed',

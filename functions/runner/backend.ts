@@ -1,11 +1,12 @@
 import { hasCode, LayercastError } from '../image/errors.ts'
 import type { Rebuilt } from './embedded/rebuild/index.ts'
+import type { CallOptions } from './containerd/calls.ts'
 import type { Backend } from './ports.ts'
 
 /** Where the embedded backend keeps what it has, unless told otherwise. */
 const DEFAULT_ROOT = '/var/lib/layercast'
 
-export interface BackendOptions {
+export interface BackendOptions extends CallOptions {
   /** Which one; by default what `root` or an address say, and else containerd where its socket answers. */
   backend?: Backend['kind']
   /** The embedded backend's directory. */
@@ -56,11 +57,13 @@ export function unfit(what: string, kind: Backend['kind'], flag: string): Layerc
 }
 
 // The adapters are loaded when they are needed: gRPC and SQLite would make every start of the CLI slower.
-async function connect({ address, namespace }: BackendOptions): Promise<Backend> {
+async function connect({ address, namespace, signal, onSilence }: BackendOptions): Promise<Backend> {
   const { connectContainerd } = await import('./containerd/index.ts')
   return await connectContainerd({
     ...(address === undefined ? {} : { address }),
     ...(namespace === undefined ? {} : { namespace }),
+    signal,
+    onSilence,
   })
 }
 

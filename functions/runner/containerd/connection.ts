@@ -2,7 +2,8 @@ import type { DescService } from '@bufbuild/protobuf'
 import { createClient, type Client, type Interceptor } from '@connectrpc/connect'
 import { createGrpcTransport } from '@connectrpc/connect-node'
 import { LayercastError } from '../../image/errors.ts'
-import { fromGrpc, unreachable, type Meaning } from './errors.ts'
+import { Calls, type CallOptions } from './calls.ts'
+import { answered, fromGrpc, unreachable, type Meaning } from './errors.ts'
 import { Session } from './session.ts'
 
 export const DEFAULT_ADDRESS = '/run/containerd/containerd.sock'
@@ -17,10 +18,12 @@ export class Connection {
   readonly namespace: string
   readonly lease: string | undefined
   readonly #session: Session
+  readonly #calls: Calls
   readonly #transport: ReturnType<typeof createGrpcTransport>
 
-  private constructor(session: Session, address: string, namespace: string, lease: string | undefined) {
+  private constructor(session: Session, calls: Calls, address: string, namespace: string, lease: string | undefined) {
     this.#session = session
+    this.#calls = calls
     this.address = address
     this.namespace = namespace
     this.lease = lease
@@ -28,7 +31,8 @@ export class Connection {
       if (session.closed) throw closedError(address)
       request.header.set('containerd-namespace', namespace)
       if (lease !== undefined) request.header.set('containerd-lease', lease)
-      return next(request)
+      const { stop } = calls
+      return next(stop === undefined ? request : { ...request, signal: AbortSignal.any([request.signal, stop]) })
     }
     this.#transport = createGrpcTransport({
       baseUrl: BASE_URL,
@@ -38,13 +42,14 @@ export class Connection {
   }
 
   /** Dials nothing yet: the first call does. */
-  static to(address: string, namespace: string): Connection {
-    return new Connection(new Session(BASE_URL, address.replace(/^unix:\/\//, '')), address, namespace, undefined)
+  static to(address: string, namespace: string, options: CallOptions = {}): Connection {
+    const session = new Session(BASE_URL, address.replace(/^unix:\/\//, ''))
+    return new Connection(session, new Calls(options), address, namespace, undefined)
   }
 
   /** The same session, everything made through it held by this lease. */
   withLease(lease: string): Connection {
-    return new Connection(this.#session, this.address, this.namespace, lease)
+    return new Connection(this.#session, this.#calls, this.address, this.namespace, lease)
   }
 
   client<T extends DescService>(service: T): Client<T> {
@@ -53,10 +58,13 @@ export class Connection {
 
   /** Runs a call; `doing` completes the sentence "cannot ...". Throws LayercastError only. */
   async call<T>(doing: string, run: () => Promise<T>, meaning?: Meaning): Promise<T> {
+    const { done } = this.#calls.watch(doing)
     try {
       return await run()
     } catch (error) {
       throw this.error(error, doing, meaning)
+    } finally {
+      done()
     }
   }
 
@@ -67,21 +75,31 @@ export class Connection {
     meaning?: Meaning,
   ): AsyncGenerator<T> {
     const abort = new AbortController()
+    const { heard, done } = this.#calls.watch(doing)
     try {
-      yield* run(abort.signal)
+      for await (const answer of run(abort.signal)) {
+        heard()
+        yield answer
+        // Whoever reads may take their time: what is listened for is the daemon.
+        heard()
+      }
     } catch (error) {
       throw this.error(error, doing, meaning)
     } finally {
+      done()
       abort.abort()
     }
   }
 
   error(error: unknown, doing: string, meaning?: Meaning): LayercastError {
-    return this.#session.closed ? closedError(this.address) : fromGrpc(error, this.address, doing, meaning)
+    if (this.#session.closed) return closedError(this.address)
+    const stopped = answered(error) === undefined ? this.#calls.stopped(doing, error) : undefined
+    return stopped ?? fromGrpc(error, this.address, doing, meaning)
   }
 
   /** Ends the session with all calls that are under way; a process with nothing else to do can then exit. */
   close(): void {
+    this.#calls.close()
     this.#session.close()
   }
 }

@@ -4,6 +4,7 @@
  */
 import { Code } from '@connectrpc/connect'
 import type { Backend } from '../ports.ts'
+import type { CallOptions } from './calls.ts'
 import { Connection, DEFAULT_ADDRESS, DEFAULT_NAMESPACE } from './connection.ts'
 import { containers, type ContainerRecord } from './containers.ts'
 import { containerdContent } from './content.ts'
@@ -18,7 +19,7 @@ import { containerdSnapshotter } from './snapshotter.ts'
 
 export type { DaemonProcess, Plugin } from './introspection.ts'
 
-export interface ContainerdOptions {
+export interface ContainerdOptions extends CallOptions {
   /** The daemon's socket; CONTAINERD_ADDRESS, else containerd's default, where it is left out. */
   address?: string
   /** CONTAINERD_NAMESPACE, else `default` as in ctr, where it is left out. CRI's is `k8s.io`. */
@@ -51,7 +52,7 @@ const GREETING_MS = 15_000
 export async function connectContainerd(options: ContainerdOptions = {}): Promise<ContainerdBackend> {
   const address = options.address ?? (process.env['CONTAINERD_ADDRESS'] || DEFAULT_ADDRESS)
   const namespace = options.namespace ?? (process.env['CONTAINERD_NAMESPACE'] || DEFAULT_NAMESPACE)
-  const connection = Connection.to(address, namespace)
+  const connection = Connection.to(address, namespace, options)
   try {
     const version = await readVersion(connection)
     return backend(connection, version, () => connection.close())
