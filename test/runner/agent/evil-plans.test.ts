@@ -47,9 +47,15 @@ function consistent(plan: Plan): Planned {
 }
 
 const annotated = (annotations: Record<string, string>): Plan => {
-  const plan = honest()
-  const layers = plan.layers.map((layer) => ({ ...layer, descriptor: { ...layer.descriptor, annotations } }))
-  return { ...plan, layers }
+  const plan = structuredClone(honest())
+  for (const { descriptor } of plan.layers) descriptor.annotations = annotations
+  return plan
+}
+
+const unneeded = (): Plan => {
+  const plan = structuredClone(honest())
+  for (const layer of plan.layers) layer.blob = 'none'
+  return plan
 }
 
 describe('an agent whose server is hostile', () => {
@@ -64,10 +70,7 @@ describe('an agent whose server is hostile', () => {
       { ...honest(), layers: planOf(other, { snapshotter: 'overlayfs' }).plan.layers },
     ],
     ['takes the config of another image', { ...honest(), config: planOf(other).plan.config }],
-    [
-      'says that a blob is not needed',
-      { ...honest(), layers: honest().layers.map((layer) => ({ ...layer, blob: 'none' })) },
-    ],
+    ['says that a blob is not needed', unneeded()],
     ['gives the layers another order', { ...honest(), layers: honest().layers.toReversed() }],
   ])('touches nothing where it %s', async (_, evil) => {
     await store(backend, image)
