@@ -2,6 +2,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
+import { KNOWN_HEADER } from '../../../../functions/contract/own-node.ts'
 import { toProblem } from '../../../../functions/contract/problem.ts'
 import { LayercastError, type Code } from '../../../../functions/image/errors.ts'
 import { digestOf } from '../../../support/images/index.ts'
@@ -26,6 +27,12 @@ export async function agentsServer() {
     wrong: undefined as Answer | undefined,
     wrongOn: '',
     token: '',
+    /** What it calls the state of what it knows; it says nothing where undefined. */
+    known: undefined as string | undefined,
+    /** Whether its answers have an ETag when they come to the agent. */
+    etags: true,
+    /** Whether it passes over what is reported. */
+    older: false,
     calls: [] as string[],
     enrolments: [] as Array<{ name: string; enrolmentKey: string }>,
     reports: [] as Array<{
@@ -40,6 +47,7 @@ export async function agentsServer() {
     state.calls.push(call)
     if (state.wrong !== undefined && (state.wrongOn === '' || state.wrongOn === call))
       return state.wrong(response, request)
+    if (state.known !== undefined) response.setHeader(KNOWN_HEADER, state.known)
     const json = (status: number, value: unknown, headers: Record<string, string> = {}) => {
       response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(value))
     }
@@ -51,11 +59,16 @@ export async function agentsServer() {
     }
     if (request.headers.authorization !== `Bearer ${state.token}`)
       return problemAnswer('TOKEN_INVALID')(response, request)
-    if (call === 'PUT /v1/nodes/ID/facts') return void response.writeHead(204).end()
+    if (call === 'PUT /v1/nodes/ID/facts') {
+      if (state.known !== undefined) response.setHeader(KNOWN_HEADER, (state.known = `${state.known}f`))
+      return void response.writeHead(204).end()
+    }
     if (call === 'POST /v1/node/report') {
       const report = JSON.parse(body) as (typeof state.reports)[number]
       state.reports.push(report)
-      return json(200, { recorded: report.plans.length, ignored: [] })
+      if (state.known !== undefined) response.setHeader(KNOWN_HEADER, (state.known = `${state.known}+`))
+      const ignored = state.older ? report.plans.map(({ digest }) => ({ digest, reason: 'older' })) : []
+      return json(200, { recorded: report.plans.length - ignored.length, ignored })
     }
     if (call === 'GET /v1/plans/DIGEST') {
       const planned = state.plans.find(({ digest }) => request.url?.endsWith(encodeURIComponent(digest)))
@@ -71,7 +84,7 @@ export async function agentsServer() {
     const own = { generation: state.generation, plans }
     const etag = `"${digestOf(JSON.stringify(own)).slice(7)}"`
     if (request.headers['if-none-match'] === etag) return void response.writeHead(304, { etag }).end()
-    json(200, own, { etag })
+    json(200, own, state.etags ? { etag } : {})
   }
 
   const server = createServer((request, response) => void handle(request, response))
