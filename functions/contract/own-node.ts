@@ -4,6 +4,13 @@ import { conditional, digest, json, jsonBody } from './fields.ts'
 import { planReport } from './nodes.ts'
 import { defineRoute } from './route.ts'
 
+/**
+ * On every answer to a node's own call: the state of what the server knows of the node, facts and reports, as an opaque
+ * text. Where it is not what the server said after the node last told it something, a backup was put back, and the node
+ * says everything again.
+ */
+export const KNOWN_HEADER = 'layercast-known'
+
 const ownAssignment = z
   .object({
     generation: z.number().int(),
