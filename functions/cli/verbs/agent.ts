@@ -42,7 +42,7 @@ export const agentVerb = verb({
     { command: 'agent --once', summary: 'one round of a node that has joined, from cron say' },
   ],
   async run(context, { options }) {
-    const { runAgent, runOnce } = await import('../../runner/agent/index.ts')
+    const { openNodeBackend, runAgent, runOnce } = await import('../../runner/agent/index.ts')
     const agent: AgentOptions = {
       server: options.server,
       labels: keyValues('--label', options.label),
@@ -55,7 +55,13 @@ export const agentVerb = verb({
       // The parser has checked it against the option's choices.
       ...(options.applier !== undefined && { applier: options.applier as ApplierChoice }),
       // Last: what was mistyped is told before what cannot be reached.
-      backend: await context.backend(),
+      backend: await openNodeBackend({
+        open: (backend) => context.backend(backend === undefined ? {} : { backend }),
+        named: [context.globals.backend, context.globals.root, context.globals.address].some((it) => it !== undefined),
+        stateDirectory: options.state,
+        signal: context.signal,
+        ...(options.once ? {} : { onWait: (error, waitMs) => tell(context, { type: 'failed', error, waitMs }) }),
+      }),
     }
     if (!options.once) return runAgent(agent)
     const result = await runOnce(agent)

@@ -1,8 +1,8 @@
 import { hasCode, LayercastError, type Code } from '../../image/errors.ts'
 
 /**
- * What no waiting helps, and all that ends an agent: it has no token to begin with, or the server itself, in a problem
- * document of its own, said that the token is not good any more. Whatever else comes for an answer is waited out.
+ * What no waiting helps, and all that ends an agent: it has no token to begin with, it was started wrongly, or the server itself,
+ * in a problem document of its own, said that the token is not good any more. Whatever else comes for an answer is waited out.
  */
 export class Dismissal extends LayercastError {}
 

@@ -10,14 +10,13 @@ import { Dismissal, refusesNodeToken } from './dismissal.ts'
 import { enrol, enrolment, type Enrolled, type EnrolOptions } from './enrol.ts'
 import type { AgentEvent, RoundResult } from './events.ts'
 import { gatherFacts } from './facts.ts'
+import { lockState } from './lock.ts'
 import { Patience } from './patience.ts'
 import { runRound } from './round.ts'
-import { State } from './state.ts'
+import { DEFAULT_STATE_DIRECTORY, State } from './state.ts'
 
+export { openNodeBackend } from './node-backend.ts'
 export type { AgentEvent, PlanOutcome, RoundResult } from './events.ts'
-
-/** Where an agent keeps its token and what it last saw, unless told otherwise. */
-const DEFAULT_STATE_DIRECTORY = '/var/lib/layercast/agent'
 
 const INTERVAL_MS = 30_000
 
@@ -46,7 +45,11 @@ export interface AgentOptions {
  */
 export async function runOnce(options: AgentOptions): Promise<RoundResult> {
   const agent = await start(options)
-  return await agent.round()
+  try {
+    return await agent.round()
+  } finally {
+    agent.close()
+  }
 }
 
 /**
@@ -60,32 +63,50 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   baseOf(options.server)
   let agent: Agent | undefined
   const backoff = new Backoff()
-  while (!signal.aborted) {
-    let waitMs = jittered(intervalMs)
-    try {
-      agent ??= await start(options)
-      await agent.round()
-      backoff.succeeded()
-      onEvent?.({ type: 'waiting', waitMs })
-    } catch (error) {
-      if (signal.aborted) return
-      if (error instanceof Dismissal) throw error
-      waitMs = backoff.failed(error)
-      onEvent?.({ type: 'failed', error, waitMs })
+  try {
+    while (!signal.aborted) {
+      let waitMs = jittered(intervalMs)
+      try {
+        agent ??= await start(options)
+        await agent.round()
+        backoff.succeeded()
+        onEvent?.({ type: 'waiting', waitMs })
+      } catch (error) {
+        if (signal.aborted) return
+        if (error instanceof Dismissal) throw error
+        waitMs = backoff.failed(error)
+        onEvent?.({ type: 'failed', error, waitMs })
+      }
+      await pause(waitMs, signal)
     }
-    await pause(waitMs, signal)
+  } finally {
+    agent?.close()
   }
 }
 
 interface Agent {
   round(): Promise<RoundResult>
+  /** Lets go of the state directory. */
+  close(): void
 }
 
 async function start(options: AgentOptions): Promise<Agent> {
+  checkAborted(options.signal ?? new AbortController().signal)
+  const directory = options.stateDirectory ?? DEFAULT_STATE_DIRECTORY
+  const state = await State.open(directory)
+  const lock = lockState(directory)
+  try {
+    return { round: await enter(options, state), close: () => lock.release() }
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+/** Enrols where needed, and gives what does a round. */
+async function enter(options: AgentOptions, state: State): Promise<Agent['round']> {
   const { backend, server, joinToken, name, labels, fetch, applier } = options
   const { signal = new AbortController().signal, onEvent = () => undefined } = options
-  checkAborted(signal)
-  const state = await State.open(options.stateDirectory ?? DEFAULT_STATE_DIRECTORY)
   const patience = new Patience()
   const facts = () => gatherFacts(backend)
   const entry: EnrolOptions = { state, server, joinToken, name, labels, facts, fetch, signal }
@@ -107,18 +128,16 @@ async function start(options: AgentOptions): Promise<Agent> {
     const common = { id, client, known: () => known, state, backend, applier, patience, signal, onEvent }
     return await runRound({ ...common, facts: await facts() })
   }
-  return {
-    round: async () => {
-      try {
-        return await once()
-      } catch (error) {
-        if (signal.aborted || !refusesNodeToken(error)) throw asAborted(error, signal)
-        if (joinToken === undefined) throw forgotten(server, error)
-        // With a join token at hand, this machine may become a node again.
-        self = welcome(await enrol(entry))
-        return await once()
-      }
-    },
+  return async () => {
+    try {
+      return await once()
+    } catch (error) {
+      if (signal.aborted || !refusesNodeToken(error)) throw asAborted(error, signal)
+      if (joinToken === undefined) throw forgotten(server, error)
+      // With a join token at hand, this machine may become a node again.
+      self = welcome(await enrol(entry))
+      return await once()
+    }
   }
 }
 

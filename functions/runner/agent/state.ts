@@ -6,6 +6,9 @@ import { isDigest } from '../../image/digest.ts'
 import { hasCode, LayercastError } from '../../image/errors.ts'
 import { makeDirectory } from '../system/make-directory.ts'
 
+/** Where an agent keeps its token and what it last saw, unless told otherwise. */
+export const DEFAULT_STATE_DIRECTORY = '/var/lib/layercast/agent'
+
 const digest = z.custom<Digest>((value) => typeof value === 'string' && isDigest(value), 'not a digest')
 
 const entry = z.object({
@@ -19,6 +22,10 @@ const entry = z.object({
 const identity = entry.extend({
   id: z.string().optional(),
   token: z.string().optional(),
+  /** What it enrolled with, so that other words on the command line later are not passed over. */
+  labels: z.record(z.string(), z.string()).optional(),
+  /** Whose images and snapshots the node's are. A node of containerd stays one while containerd is away. */
+  backend: z.enum(['containerd', 'embedded']).optional(),
   /** What it is about to be, where that is another: the enrolment that it has is kept until the next one is there. */
   next: entry.optional(),
 })
