@@ -92,7 +92,10 @@ function tell(context: Context, event: AgentEvent): void {
   else if (event.type === 'waiting') context.detail(`asking again in ${duration(event.waitMs)}`)
   else if (event.type === 'failed') {
     const why = event.error instanceof Error ? event.error.message : String(event.error)
-    const fix = event.error instanceof LayercastError && event.error.fix !== undefined ? ` (${event.error.fix})` : ''
+    const fix =
+      event.error instanceof LayercastError && event.error.fix !== undefined
+        ? ` (${event.error.fix.replace(/\.$/u, '')})`
+        : ''
     context.note(`layercast: ${why}${fix}; trying again in ${duration(event.waitMs)}`)
   }
 }
