@@ -57,7 +57,12 @@ export function createContext(options: {
     detail: (line) => {
       if (globals.verbose) context.note(line)
     },
-    backend: (unnamed = {}) => (backend ??= openBackendOf(context, unnamed)),
+    backend: (unnamed = {}) =>
+      (backend ??= openBackendOf(context, unnamed).catch((error: unknown) => {
+        // One that was not there may be at the next call.
+        backend = undefined
+        throw error
+      })),
     defer: (cleanup) => void cleanups.push(cleanup),
   }
   return {

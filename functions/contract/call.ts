@@ -2,7 +2,8 @@
 import type { z } from '@hono/zod-openapi'
 import { LayercastError } from '../image/errors.ts'
 import { readAtMost } from './body.ts'
-import { fromProblem } from './problem.ts'
+import { fromProblem, PROBLEM_TYPE } from './problem.ts'
+import { retryAfterMs } from './retry-after.ts'
 import type { Route } from './route.ts'
 
 /** The most of an answer that is read: several of the largest plans. */
@@ -17,6 +18,8 @@ export interface Connection {
   /** How long one call may take; 30 seconds if absent. */
   timeoutMs?: number | undefined
   signal?: AbortSignal | undefined
+  /** Sees the headers of every answer that was what its route answers. */
+  onAnswer?: ((headers: Headers) => void) | undefined
 }
 
 type Part<R, Name extends string> = R extends { request: Record<Name, infer S extends z.ZodType> } ? z.input<S> : never
@@ -57,8 +60,9 @@ export interface Answer {
 }
 
 /**
- * Calls a route and gives what was answered with a status below 400. A problem document is thrown as the error it
- * tells; no connection, a broken one or none in time is SERVER_UNREACHABLE; an aborted signal is ABORTED.
+ * Calls a route and gives what was answered with a status that it has. A problem document is thrown as the error it
+ * tells, and any other answer as SERVER_FAILED, with `retryAfterMs` among the details where the answer says when to ask
+ * again; no connection, a broken one or none in time is SERVER_UNREACHABLE; an aborted signal is ABORTED.
  */
 export async function call<R extends Route>(to: Connection, route: R, args: Arguments<R> = {}): Promise<Answer> {
   const url = address(to.server, route.path, args.params, args.query)
@@ -88,19 +92,45 @@ export async function call<R extends Route>(to: Connection, route: R, args: Argu
   } catch (error) {
     throw failure(error, url, to.signal)
   }
-  if (answer.status >= 400) throw fromProblem(tryJson(answer.bytes), answer.status, url.origin)
-  if (answer.status >= 300 && answer.status !== 304) {
-    throw new LayercastError('SERVER_FAILED', `${url.origin} answered a redirect, status ${answer.status}`, {
+  checkStatus(answer, route, url, headers.has('if-none-match'))
+  to.onAnswer?.(answer.headers)
+  return answer
+}
+
+/** Throws whatever an answer's status tells that is not what the route answers. */
+function checkStatus({ status, headers, bytes }: Answer, route: Route, url: URL, conditional: boolean): void {
+  const after = retryAfterMs(headers)
+  const more = after === undefined ? {} : { retryAfterMs: after }
+  // What has another type is not the API's own answer, whatever it looks like.
+  if (status >= 400) throw fromProblem(isProblem(headers) ? tryJson(bytes) : undefined, status, url.origin, more)
+  if (status >= 300 && status !== 304) {
+    throw new LayercastError('SERVER_FAILED', `${url.origin} answered a redirect, status ${status}`, {
       fix: 'Name the address that it redirects to.',
-      detail: { location: answer.headers.get('location') },
+      detail: { location: headers.get('location'), ...more },
     })
   }
-  return answer
+  if (Object.hasOwn(route.responses, status) && (status !== 304 || conditional)) return
+  throw new LayercastError(
+    'SERVER_FAILED',
+    `${url.origin} answered ${route.method} ${route.path} with status ${status}`,
+    {
+      fix: 'Check that the address is that of a layercast API, and that no proxy before it answers in its place.',
+      detail: { status, ...more },
+    },
+  )
+}
+
+function isProblem(headers: Headers): boolean {
+  return headers.get('content-type')?.split(';')[0]?.trim().toLowerCase() === PROBLEM_TYPE
 }
 
 /** Calls a route and reads the JSON it answers by the route's own schema. SERVER_FAILED if it does not fit. */
 export async function ask<R extends Route>(to: Connection, route: R, args: Arguments<R> = {}): Promise<AnswerOf<R>> {
-  const answer = await call(to, route, args)
+  return readAnswer(to, route, await call(to, route, args))
+}
+
+/** The JSON of an answer, by the route's own schema. SERVER_FAILED if it does not fit. */
+export function readAnswer<R extends Route>(to: Connection, route: R, answer: Answer): AnswerOf<R> {
   const content = route.responses[answer.status] as { content?: Record<string, { schema: z.ZodType }> } | undefined
   const read = content?.content?.['application/json']?.schema.safeParse(tryJson(answer.bytes))
   if (read?.success !== true) {
@@ -116,17 +146,22 @@ export async function ask<R extends Route>(to: Connection, route: R, args: Argum
   return read.data as AnswerOf<R>
 }
 
-function address(server: string, path: string, params: unknown, query: unknown): URL {
+/** The address that paths are added to. USAGE if it is none. */
+export function baseOf(server: string): URL {
   const base = URL.parse(server.endsWith('/') ? server : `${server}/`)
   if (base === null || !/^https?:$/.test(base.protocol)) {
     throw new LayercastError('USAGE', `${JSON.stringify(server)} is not an http or https address`, {
       fix: 'Write it with its scheme, as in http://127.0.0.1:8787.',
     })
   }
+  return base
+}
+
+function address(server: string, path: string, params: unknown, query: unknown): URL {
   const filled = path.replaceAll(/\{(\w+)\}/g, (_, name: string) =>
     encodeURIComponent(String((params as Record<string, unknown>)[name])),
   )
-  const url = new URL(`.${filled}`, base)
+  const url = new URL(`.${filled}`, baseOf(server))
   for (const [name, value] of Object.entries(query ?? {})) {
     if (value !== undefined) url.searchParams.set(name, String(value))
   }

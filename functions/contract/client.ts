@@ -3,7 +3,7 @@ import { LayercastError } from '../image/errors.ts'
 import type { Digest } from '../image/digest.ts'
 import { parsePlan } from '../plan/index.ts'
 import type { Planned } from '../plan/document.ts'
-import { ask, call } from './call.ts'
+import { ask, call, readAnswer } from './call.ts'
 import type { AnswerOf, Connection, JsonOf } from './call.ts'
 import { PLAN_TYPE } from './plans.ts'
 import { ROUTES } from './routes.ts'
@@ -76,17 +76,17 @@ export function createClient(to: Connection) {
     assignments: (query: Page = {}) => ask(to, ROUTES.listAssignments, { query }),
     unassign: async (id: string) => void (await call(to, ROUTES.removeAssignment, { params: { id } })),
 
-    /** The calling node's assignment, or undefined when it is still the one with this ETag. */
+    /**
+     * The calling node's assignment, or undefined when it is still the one with this ETag, which is opaque. An empty one
+     * stands for none: what took it away on the way makes the call dearer, and nothing else.
+     */
     ownAssignment: async (
-      etag?: string,
+      etag = '',
     ): Promise<(AnswerOf<typeof ROUTES.getOwnAssignment> & { etag: string }) | undefined> => {
-      const headers = etag === undefined ? {} : { 'if-none-match': etag }
+      const headers = etag === '' ? {} : { 'if-none-match': etag }
       const answer = await call(to, ROUTES.getOwnAssignment, { headers })
       if (answer.status === 304) return undefined
-      const read = ROUTES.getOwnAssignment.responses[200].content['application/json'].schema.parse(
-        JSON.parse(new TextDecoder().decode(answer.bytes)),
-      )
-      return { ...read, etag: answer.headers.get('etag') ?? '' }
+      return { ...readAnswer(to, ROUTES.getOwnAssignment, answer), etag: answer.headers.get('etag') ?? '' }
     },
     report: (json: JsonOf<typeof ROUTES.postReport>) => ask(to, ROUTES.postReport, { json }),
   }

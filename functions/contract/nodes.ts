@@ -82,7 +82,10 @@ const node = z
 
 export type Node = z.infer<typeof node>
 
-const enrolled = z.object({ id, name: nodeName, token: z.string() }).openapi('EnrolledNode')
+/** What can stand in an Authorization header: a node that kept anything else could never call again. */
+const token = z.string().regex(/^[\x21-\x7e]{1,512}$/)
+
+const enrolled = z.object({ id, name: nodeName, token }).openapi('EnrolledNode')
 
 export const enrolNode = defineRoute({
   method: 'post',

@@ -4,6 +4,13 @@ import { conditional, digest, json, jsonBody } from './fields.ts'
 import { planReport } from './nodes.ts'
 import { defineRoute } from './route.ts'
 
+/**
+ * On every answer to a node's own call: the state of what the server knows of the node, facts and reports, as an opaque
+ * text. Where it is not what the server said after the node last told it something, a backup was put back, and the node
+ * says everything again.
+ */
+export const KNOWN_HEADER = 'layercast-known'
+
 const ownAssignment = z
   .object({
     generation: z.number().int(),
@@ -18,6 +25,9 @@ export const getOwnAssignment = defineRoute({
   path: '/v1/node/assignment',
   operationId: 'getOwnAssignment',
   summary: 'What the calling node should have; cheap to ask with If-None-Match',
+  description:
+    `The header ${KNOWN_HEADER}, here and on the answers to a node's facts and reports, names the state of what the ` +
+    'server knows of the node. Where it is another than after the last call that told something, the node says all again.',
   'x-access': 'node',
   request: { headers: conditional },
   responses: { 200: json(ownAssignment, 'The assignment, with an ETag'), 304: { description: 'Nothing changed' } },

@@ -29,7 +29,7 @@ export type Problem = z.infer<typeof problem>
 /** The problem document that tells an error. A cause never travels: it may hold what the caller must not see. */
 export function toProblem(error: LayercastError, instance?: string): Problem {
   return {
-    type: TYPE_PREFIX + error.code.toLowerCase().replaceAll('_', '-'),
+    type: typeOf(error.code),
     title: titleOf(error.code),
     status: error.status,
     detail: error.message,
@@ -40,24 +40,41 @@ export function toProblem(error: LayercastError, instance?: string): Problem {
   }
 }
 
+/** The most of each text of a problem document that is kept: whoever answers writes into logs and terminals. */
+const TEXT_LIMIT = 4096
+
 /**
- * The error that a problem document tells, with its code, fix and facts. A body that is no problem document, or has a
- * code this version does not know, becomes SERVER_FAILED (or the nearest code that the status alone tells).
+ * The error that a problem document tells, with its code, fix and facts, and `more` among its details. A body that is no
+ * problem document becomes SERVER_FAILED whatever its status: a proxy's 401 says nothing of a token, its 404 nothing of
+ * what was asked for. One of a code this version does not know, or of another type or status than that code has here,
+ * becomes the nearest code that the status tells, which is never one of a token.
  */
-export function fromProblem(body: unknown, status: number, where: string): LayercastError {
+export function fromProblem(
+  body: unknown,
+  status: number,
+  where: string,
+  more: Readonly<Record<string, unknown>> = {},
+): LayercastError {
   const read = problem.safeParse(body)
   if (!read.success) {
-    return new LayercastError(codeOfStatus(status), `${where} answered status ${status} with no problem document`, {
-      detail: { status },
-      fix: 'Check that the address is that of a layercast API.',
+    return new LayercastError('SERVER_FAILED', `${where} answered status ${status} with no problem document`, {
+      detail: { status, ...more },
+      fix: 'Check that the address is that of a layercast API, and that no proxy before it answers in its place.',
     })
   }
-  const { code, detail, fix, facts } = read.data
-  const known = Object.hasOwn(CODES, code)
-  return new LayercastError(known ? (code as Code) : codeOfStatus(status), known ? detail : `${code}: ${detail}`, {
+  const { type, code, facts } = read.data
+  const detail = read.data.detail.slice(0, TEXT_LIMIT)
+  const fix = read.data.fix?.slice(0, TEXT_LIMIT)
+  const known = Object.hasOwn(CODES, code) && type === typeOf(code as Code) && read.data.status === status
+  const message = known ? detail : `${code.slice(0, TEXT_LIMIT)}: ${detail}`
+  return new LayercastError(known ? (code as Code) : codeOfStatus(status), message, {
     ...(fix === undefined ? {} : { fix }),
-    detail: { ...facts, status },
+    detail: { ...facts, status, ...more },
   })
+}
+
+function typeOf(code: Code): string {
+  return TYPE_PREFIX + code.toLowerCase().replaceAll('_', '-')
 }
 
 function titleOf(code: Code): string {
@@ -66,8 +83,6 @@ function titleOf(code: Code): string {
 }
 
 function codeOfStatus(status: number): Code {
-  if (status === 401) return 'TOKEN_INVALID'
-  if (status === 403) return 'TOKEN_SCOPE'
   if (status === 404) return 'NOT_FOUND'
   if (status === 413) return 'REQUEST_TOO_LARGE'
   return 'SERVER_FAILED'

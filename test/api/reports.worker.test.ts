@@ -2,7 +2,8 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { digestBytes } from '../../functions/image/digest.ts'
 import type { Digest } from '../../functions/image/digest.ts'
 import { encode, testImage } from './images.ts'
-import { problemOf, startApi } from './support.ts'
+import { KNOWN_HEADER } from '../../functions/contract/own-node.ts'
+import { FACTS, problemOf, startApi } from './support.ts'
 import type { Api } from './support.ts'
 
 const reference = 'docker.io/library/test:1'
@@ -27,6 +28,52 @@ async function shown() {
   const { plans, reportedGeneration } = await api.operator.node(node.id)
   return { plans: plans.map(({ reference: _r, snapshotter: _s, ...rest }) => rest), reportedGeneration }
 }
+
+describe('what the server knows of a node', () => {
+  const ask = async (headers: Record<string, string> = {}) => {
+    const answer = await api.call('/v1/node/assignment', { token: node.token, headers })
+    return { status: answer.status, etag: answer.headers.get('etag') ?? '', known: answer.headers.get(KNOWN_HEADER) }
+  }
+  const report = async (state: string) => {
+    const json = { generation, plans: [{ digest, state }] }
+    const answer = await api.call('/v1/node/report', { method: 'POST', token: node.token, json })
+    return answer.headers.get(KNOWN_HEADER)
+  }
+
+  test('has one name per state, on every answer to the node, and stays the same while nothing new is said', async () => {
+    const first = await ask()
+    expect(first.known).toMatch(/^[a-f0-9]{64}$/)
+    expect(await ask({ 'if-none-match': first.etag })).toEqual({ ...first, status: 304 })
+    const failed = await report('failed')
+    const applied = await report('applied')
+    expect(new Set([first.known, failed, applied]).size).toBe(3)
+    expect(await report('applied')).toBe(applied)
+    expect(await ask({ 'if-none-match': first.etag })).toEqual({ ...first, status: 304, known: applied })
+    const json = { ...FACTS, kernel: '6.1' }
+    const facts = await api.call(`/v1/nodes/${node.id}/facts`, { method: 'PUT', token: node.token, json })
+    expect(facts.headers.get(KNOWN_HEADER)).not.toBe(applied)
+    expect((await ask()).known).toBe(facts.headers.get(KNOWN_HEADER))
+  })
+
+  test('is another after the database is set back, and tells nothing of another node', async () => {
+    const mine = await report('failed')
+    const other = await api.enrol('two', { a: 'b' })
+    expect((await ask()).known).toBe(mine)
+    const rows = await api.db.prepare('SELECT * FROM reports').all<Record<string, unknown>>()
+    await report('applied')
+    await api.db.prepare('DELETE FROM reports').run()
+    const gone = (await ask()).known
+    const columns = Object.keys(rows.results[0] ?? {})
+    await api.db
+      .prepare(`INSERT INTO reports (${columns.join()}) VALUES (${columns.map(() => '?').join()})`)
+      .bind(...columns.map((column) => rows.results[0]?.[column]))
+      .run()
+    expect((await ask()).known).toBe(mine)
+    expect(gone).not.toBe(mine)
+    await other.client.ownAssignment()
+    expect((await ask()).known).toBe(mine)
+  })
+})
 
 describe('a report', () => {
   test('is what operators see beside what the node should have; before it the plan is pending', async () => {

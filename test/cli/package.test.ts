@@ -144,6 +144,7 @@ describe('the package, installed', () => {
         'package/dist/index.workerd.js',
         'package/dist/worker/index.js',
         'package/dist/serve/serve.capnp',
+        'package/LICENSE',
       ]),
     )
     expect(await readFile(join(installed, 'dist/index.js'), 'utf8')).not.toContain(checkout)

@@ -116,6 +116,29 @@ describe('another answer', () => {
     expect(sent).toBeLessThan(200 * 1024 * 1024)
   })
 
+  test.each([202, 206, 304])('a status that the call does not have, %i: SERVER_FAILED', async (status) => {
+    const server = await listen((_, response) => response.writeHead(status).end())
+    const client = createClient({ server })
+    for (const asked of [client.removeNode('x'), client.getPlan(DIGEST), client.ownAssignment()]) {
+      await expect(asked).rejects.toMatchObject({ code: 'SERVER_FAILED' })
+    }
+  })
+
+  test('an assignment that is none: SERVER_FAILED', async () => {
+    for (const text of ['', '{"generation":1,"pl', '<html>', 'null', '{"generation":1}']) {
+      const server = await listen((_, response) => response.end(text))
+      await expect(createClient({ server }).ownAssignment()).rejects.toMatchObject({ code: 'SERVER_FAILED' })
+    }
+  })
+
+  test('that says when to ask again: the error has it', async () => {
+    for (const status of [302, 429, 503]) {
+      const server = await listen((_, response) => response.writeHead(status, { 'retry-after': '7' }).end())
+      const asked = createClient({ server }).health()
+      await expect(asked).rejects.toMatchObject({ detail: { retryAfterMs: 7000 } })
+    }
+  })
+
   test('a plan that is none, or another than was asked for, is not believed', async () => {
     const server = await listen((_, response) => response.end('{"schema":"layercast.plan/v1"}'))
     await expect(createClient({ server }).getPlan(DIGEST)).rejects.toMatchObject({ code: 'PLAN_INVALID' })

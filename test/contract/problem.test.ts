@@ -36,15 +36,31 @@ describe('a problem document', () => {
     expect(fromProblem(problem, 500, WHERE).code).toBe('SERVER_FAILED')
   })
 
-  test.each([
-    [401, 'TOKEN_INVALID'],
-    [403, 'TOKEN_SCOPE'],
-    [404, 'NOT_FOUND'],
-    [413, 'REQUEST_TOO_LARGE'],
-    [418, 'SERVER_FAILED'],
-    [502, 'SERVER_FAILED'],
-  ])('that is none is judged by its status %i: %s', (status, code) => {
-    expect(fromProblem('<html>', status, WHERE)).toMatchObject({ code, detail: { status } })
+  test.each([401, 403, 404, 413, 418, 500, 502])('that is none tells nothing by its status %i', (status) => {
+    for (const body of ['<html>', undefined, null, {}, { code: 'TOKEN_INVALID' }]) {
+      expect(fromProblem(body, status, WHERE)).toMatchObject({ code: 'SERVER_FAILED', detail: { status } })
+    }
+  })
+
+  test('of another type or status than its code has here is not taken at its word', () => {
+    const own = toProblem(new LayercastError('TOKEN_INVALID', 'no'))
+    for (const [problem, status] of [
+      [{ ...own, type: 'about:blank' }, 401],
+      [{ ...own, status: 403 }, 401],
+      [own, 403],
+      [own, 502],
+      [{ ...own, code: 'TOKEN_ASLEEP' }, 401],
+    ] as const) {
+      expect(fromProblem(problem, status, WHERE).code).toBe('SERVER_FAILED')
+    }
+    expect(fromProblem(own, 401, WHERE).code).toBe('TOKEN_INVALID')
+  })
+
+  test('is kept within bounds, whatever it says', () => {
+    const long = 'x'.repeat(1 << 20)
+    const own = toProblem(new LayercastError('INTERNAL', long, { fix: long }))
+    const [known, unknown] = [fromProblem(own, 500, WHERE), fromProblem({ ...own, code: long }, 500, WHERE)]
+    for (const error of [known, unknown]) expect(error.message.length + (error.fix ?? '').length).toBeLessThan(16_384)
   })
 
   test('made of anything at all becomes an error of the family', () => {

@@ -52,7 +52,14 @@ function callerOf(row: TokenWithNode): Caller {
   if (row.scope === 'join') return { scope: 'join', tokenId: row.id }
   if (row.node_id === null || row.generation === null) throw invalid()
   const plans = JSON.parse(row.plans) as string[]
-  return { scope: 'node', nodeId: row.node_id, generation: row.generation, seenAt: row.seen_at ?? 0, plans }
+  return {
+    scope: 'node',
+    nodeId: row.node_id,
+    generation: row.generation,
+    seenAt: row.seen_at ?? 0,
+    plans,
+    known: row.known,
+  }
 }
 
 function invalid(): LayercastError {

@@ -3,6 +3,6 @@ export type Caller =
   | { scope: 'anyone' }
   | { scope: 'operator' }
   | { scope: 'join'; tokenId: string }
-  | { scope: 'node'; nodeId: string; generation: number; seenAt: number; plans: string[] }
+  | { scope: 'node'; nodeId: string; generation: number; seenAt: number; plans: string[]; known: string }
 
 export type NodeCaller = Extract<Caller, { scope: 'node' }>

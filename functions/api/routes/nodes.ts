@@ -1,3 +1,4 @@
+import { KNOWN_HEADER } from '../../contract/own-node.ts'
 import { ROUTES } from '../../contract/routes.ts'
 import { LayercastError } from '../../image/errors.ts'
 import type { App } from '../app.ts'
@@ -6,6 +7,7 @@ import { sha256Hex } from '../auth/hash.ts'
 import { newToken } from '../auth/token.ts'
 import { FLEET } from '../env.ts'
 import { theFleet } from '../fleet/stub.ts'
+import { knownOf } from '../store/reports.ts'
 import { findNode, listNodes, writeFacts } from '../store/nodes.ts'
 
 export function mountNodes(app: App): void {
@@ -64,6 +66,7 @@ export function mountNodes(app: App): void {
       throw new LayercastError('TOKEN_SCOPE', 'a node states its own facts only', { detail: { id } })
     }
     await writeFacts(c.env.DB, id, c.req.valid('json'))
+    c.header(KNOWN_HEADER, await sha256Hex(await knownOf(c.env.DB, id)))
     return c.body(null, 204)
   })
 }

@@ -1,3 +1,4 @@
+import { KNOWN_HEADER } from '../../contract/own-node.ts'
 import { ROUTES } from '../../contract/routes.ts'
 import { LayercastError } from '../../image/errors.ts'
 import type { App } from '../app.ts'
@@ -5,13 +6,14 @@ import type { Caller, NodeCaller } from '../auth/caller.ts'
 import { sha256Hex } from '../auth/hash.ts'
 import { matchesETag } from '../http/etag.ts'
 import { ownAssignment } from '../store/node-plans.ts'
-import { recordReport } from '../store/reports.ts'
+import { knownOf, recordReport } from '../store/reports.ts'
 
 export function mountOwnNode(app: App): void {
   app.openapi(ROUTES.getOwnAssignment, async (c) => {
     const node = nodeOf(c.get('caller'))
     // The content came along with the token, so that "is it still this one?" reads the database once in all.
     const current = await etagOf(node.nodeId, node.generation, node.plans)
+    c.header(KNOWN_HEADER, await sha256Hex(node.known))
     if (matchesETag(c.req.header('if-none-match'), current)) return c.body(null, 304, headersOf(current))
     const assignment = await ownAssignment(c.env.DB, node.nodeId)
     const digests = assignment.plans.map(({ digest }) => digest)
@@ -31,7 +33,9 @@ export function mountOwnNode(app: App): void {
         },
       )
     }
-    return c.json(await recordReport(c.env.DB, node.nodeId, generation, plans), 200)
+    const taken = await recordReport(c.env.DB, node.nodeId, generation, plans)
+    c.header(KNOWN_HEADER, await sha256Hex(await knownOf(c.env.DB, node.nodeId)))
+    return c.json(taken, 200)
   })
 }
 

@@ -11,6 +11,19 @@ interface Ignored {
 }
 
 /**
+ * Of a row of `nodes`: its facts, and when which of its reports came, so that an older state of the database has another.
+ * The times are added up, since a newer one may be lower where the clock was set.
+ */
+export const KNOWN = `json_array(nodes.facts, nodes.reported_generation,
+  (SELECT json_array(count(*), sum(reports.reported_at)) FROM reports WHERE reports.node_id = nodes.id))`
+
+/** What the server knows of a node now. */
+export async function knownOf(db: D1Database, nodeId: string): Promise<string> {
+  const select = db.prepare(`SELECT ${KNOWN} AS known FROM nodes WHERE id = ?`)
+  return (await select.bind(nodeId).first<string>('known')) ?? ''
+}
+
+/**
  * Records what a node says of its plans. What it says of a plan that it no longer should have, or about an older
  * generation than it spoke of before, is passed over and named. The same report again changes nothing.
  */

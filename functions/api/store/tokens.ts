@@ -2,6 +2,7 @@ import type { D1Database } from '@cloudflare/workers-types'
 import { afterKey, pageFrom } from './cursor.ts'
 import type { PageQuery } from './cursor.ts'
 import { PLANS_OF } from './node-plans.ts'
+import { KNOWN } from './reports.ts'
 import type { Scope } from '../auth/token.ts'
 
 export interface TokenRow {
@@ -24,13 +25,16 @@ export interface TokenWithNode extends TokenRow {
   seen_at: number | null
   /** The digests of the plans that the node should have, as a JSON array, in order. */
   plans: string
+  /** What the server knows of the node, in a text that tells its states apart. */
+  known: string
 }
 
 /** A token by its id, with its node's generation and plans. */
 export async function findToken(db: D1Database, id: string): Promise<TokenWithNode | null> {
   const select = db.prepare(
     `SELECT tokens.*, nodes.generation, nodes.seen_at,
-       (SELECT json_group_array(digest) FROM (${PLANS_OF('tokens.node_id')} ORDER BY place)) AS plans
+       (SELECT json_group_array(digest) FROM (${PLANS_OF('tokens.node_id')} ORDER BY place)) AS plans,
+       ${KNOWN} AS known
      FROM tokens
      LEFT JOIN nodes ON nodes.id = tokens.node_id WHERE tokens.id = ?`,
   )

@@ -43,7 +43,7 @@ export const agentVerb = verb({
     { command: 'agent --once', summary: 'one round of a node that has joined, from cron say' },
   ],
   async run(context, { options }) {
-    const { runAgent, runOnce } = await import('../../runner/agent/index.ts')
+    const { openNodeBackend, runAgent, runOnce } = await import('../../runner/agent/index.ts')
     const agent: AgentOptions = {
       server: options.server,
       labels: keyValues('--label', options.label),
@@ -56,7 +56,13 @@ export const agentVerb = verb({
       // The parser has checked it against the option's choices.
       ...(options.applier !== undefined && { applier: options.applier as ApplierChoice }),
       // Last: what was mistyped is told before what cannot be reached.
-      backend: await context.backend(),
+      backend: await openNodeBackend({
+        open: (backend) => context.backend(backend === undefined ? {} : { backend }),
+        named: [context.globals.backend, context.globals.root, context.globals.address].some((it) => it !== undefined),
+        stateDirectory: options.state,
+        signal: context.signal,
+        ...(options.once ? {} : { onWait: (error, waitMs) => tell(context, { type: 'failed', error, waitMs }) }),
+      }),
     }
     if (!options.once) return runAgent(agent)
     const result = await runOnce(agent)
@@ -87,7 +93,11 @@ function tell(context: Context, event: AgentEvent): void {
   else if (event.type === 'waiting') context.detail(`asking again in ${duration(event.waitMs)}`)
   else if (event.type === 'failed') {
     const why = event.error instanceof Error ? event.error.message : String(event.error)
-    context.note(`layercast: ${why}; trying again in ${duration(event.waitMs)}`)
+    const fix =
+      event.error instanceof LayercastError && event.error.fix !== undefined
+        ? ` (${event.error.fix.replace(/\.$/u, '')})`
+        : ''
+    context.note(`layercast: ${why}${fix}; trying again in ${duration(event.waitMs)}`)
   }
 }
 

@@ -1,8 +1,10 @@
 import type { Client } from '../../contract/client.ts'
+import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
 import { hasCode, LayercastError } from '../../image/errors.ts'
-import type { Planned } from '../../plan/document.ts'
+import type { Plan, Planned } from '../../plan/document.ts'
 import { parsePlan } from '../../plan/index.ts'
+import { checkBound, checkDerived } from '../image/derived.ts'
 import type { Backend } from '../ports.ts'
 import { unpack, type ApplierChoice, type UnpackEvent, type UnpackResult } from '../unpack/index.ts'
 import type { State } from './state.ts'
@@ -36,16 +38,30 @@ function readKept(bytes: Uint8Array): Planned | undefined {
   }
 }
 
-/** Makes a plan true on this node. IMAGE_NOT_FOUND or BLOB_NOT_FOUND where its image is not here; the rest as `unpack`. */
+/**
+ * Makes a plan true on this node. A server's choice is checked, not trusted: the node holds the documents, and what of the plan
+ * does not follow from them is refused before anything is touched. IMAGE_NOT_FOUND or BLOB_NOT_FOUND where its image is not
+ * here; PLAN_NOT_DERIVED; the rest as `unpack`.
+ */
 export async function carryOut(planned: Planned, options: CarryOutOptions): Promise<UnpackResult> {
   const { backend, applier, signal, onEvent } = options
   await checkImage(backend, planned)
+  if (!(await checkDerived(backend, planned.plan))) throw gone(planned.plan)
   return await unpack({ backend, planned, signal, onEvent, ...(applier === undefined ? {} : { applier }) })
 }
 
+/** A document went between the two looks at it: the next round finds it missing, or there. */
+function gone({ reference, manifest, config }: Plan): LayercastError {
+  return new LayercastError('BLOB_NOT_FOUND', `the documents of image ${reference} went while the plan was compared`, {
+    fix: 'Pull or import the image again; the agent tries again.',
+    detail: { digests: [manifest.digest, config.digest] },
+  })
+}
+
 async function checkImage(backend: Backend, { plan }: Planned): Promise<void> {
+  let target: Descriptor
   try {
-    await backend.images.get(plan.reference)
+    target = (await backend.images.get(plan.reference)).target
   } catch (error) {
     if (!hasCode(error, 'IMAGE_NOT_FOUND')) throw error
     throw new LayercastError('IMAGE_NOT_FOUND', `image ${plan.reference} is not on this node`, {
@@ -63,7 +79,7 @@ async function checkImage(backend: Backend, { plan }: Planned): Promise<void> {
       digests.push(digest)
     }
   }
-  if (digests.length === 0) return
+  if (digests.length === 0) return await checkBound(backend, plan, target)
   throw new LayercastError(
     'BLOB_NOT_FOUND',
     `image ${plan.reference} is on this node under other content: ${digests.join(', ')} of the plan is not there`,

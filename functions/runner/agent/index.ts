@@ -1,26 +1,24 @@
 /** The node agent: enrols the node, then round after round makes it have what it is assigned, and says so. */
-import { setTimeout as sleep } from 'node:timers/promises'
+import { baseOf } from '../../contract/call.ts'
 import { createClient } from '../../contract/client.ts'
-import { hasCode, LayercastError } from '../../image/errors.ts'
+import { KNOWN_HEADER } from '../../contract/own-node.ts'
 import type { Backend } from '../ports.ts'
 import { asAborted, checkAborted } from '../unpack/abort.ts'
 import type { ApplierChoice } from '../unpack/index.ts'
+import { Backoff, jittered, pause } from './backoff.ts'
+import { Dismissal, refusesNodeToken } from './dismissal.ts'
 import { enrol, enrolment, type Enrolled, type EnrolOptions } from './enrol.ts'
 import type { AgentEvent, RoundResult } from './events.ts'
 import { gatherFacts } from './facts.ts'
+import { lockState } from './lock.ts'
 import { Patience } from './patience.ts'
 import { runRound } from './round.ts'
-import { State } from './state.ts'
+import { DEFAULT_STATE_DIRECTORY, State } from './state.ts'
 
+export { openNodeBackend } from './node-backend.ts'
 export type { AgentEvent, PlanOutcome, RoundResult } from './events.ts'
 
-/** Where an agent keeps its token and what it last saw, unless told otherwise. */
-const DEFAULT_STATE_DIRECTORY = '/var/lib/layercast/agent'
-
 const INTERVAL_MS = 30_000
-const JITTER = 0.2
-const FIRST_WAIT_MS = 1_000
-const LONGEST_WAIT_MS = 5 * 60_000
 
 export interface AgentOptions {
   backend: Backend
@@ -43,47 +41,72 @@ export interface AgentOptions {
 
 /**
  * Enrols where needed, does one round and gives what came of it. A plan that fails is a result, not an error.
- * TOKEN_*, SERVER_*, CONTAINERD_UNREACHABLE (before any plan), ABORTED.
+ * TOKEN_*, SERVER_*, CONTAINERD_UNREACHABLE (before any plan), ABORTED; USAGE for a server that is no address.
  */
 export async function runOnce(options: AgentOptions): Promise<RoundResult> {
   const agent = await start(options)
-  return await agent.round()
+  try {
+    return await agent.round()
+  } finally {
+    agent.close()
+  }
 }
 
 /**
- * Goes on until the signal fires: a round, a jittered wait, and longer and longer waits while the server or the daemon
- * cannot be reached. Returns after an abort; throws what no waiting cures, such as TOKEN_INVALID.
+ * Goes on until the signal fires: a round, a jittered wait, and longer and longer waits while a round fails, whatever it
+ * fails of: wrong answers, a full disk, a daemon that is away. Returns after an abort. Throws where there is no token to
+ * begin with (TOKEN_MISSING) or the server itself refuses it (TOKEN_INVALID and the like), and USAGE for a server that is
+ * no address.
  */
 export async function runAgent(options: AgentOptions): Promise<void> {
   const { signal = new AbortController().signal, intervalMs = INTERVAL_MS, onEvent } = options
+  baseOf(options.server)
   let agent: Agent | undefined
-  let failures = 0
-  while (!signal.aborted) {
-    let waitMs = jittered(intervalMs)
-    try {
-      agent ??= await start(options)
-      await agent.round()
-      failures = 0
-      onEvent?.({ type: 'waiting', waitMs })
-    } catch (error) {
-      if (signal.aborted) return
-      if (!isPassing(error)) throw error
-      waitMs = jittered(Math.min(FIRST_WAIT_MS * 2 ** failures++, LONGEST_WAIT_MS))
-      onEvent?.({ type: 'failed', error, waitMs })
+  const backoff = new Backoff()
+  try {
+    while (!signal.aborted) {
+      let waitMs = jittered(intervalMs)
+      try {
+        agent ??= await start(options)
+        await agent.round()
+        backoff.succeeded()
+        onEvent?.({ type: 'waiting', waitMs })
+      } catch (error) {
+        if (signal.aborted) return
+        if (error instanceof Dismissal) throw error
+        waitMs = backoff.failed(error)
+        onEvent?.({ type: 'failed', error, waitMs })
+      }
+      await pause(waitMs, signal)
     }
-    await pause(waitMs, signal)
+  } finally {
+    agent?.close()
   }
 }
 
 interface Agent {
   round(): Promise<RoundResult>
+  /** Lets go of the state directory. */
+  close(): void
 }
 
 async function start(options: AgentOptions): Promise<Agent> {
+  checkAborted(options.signal ?? new AbortController().signal)
+  const directory = options.stateDirectory ?? DEFAULT_STATE_DIRECTORY
+  const state = await State.open(directory)
+  const lock = lockState(directory)
+  try {
+    return { round: await enter(options, state), close: () => lock.release() }
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+/** Enrols where needed, and gives what does a round. */
+async function enter(options: AgentOptions, state: State): Promise<Agent['round']> {
   const { backend, server, joinToken, name, labels, fetch, applier } = options
   const { signal = new AbortController().signal, onEvent = () => undefined } = options
-  checkAborted(signal)
-  const state = await State.open(options.stateDirectory ?? DEFAULT_STATE_DIRECTORY)
   const patience = new Patience()
   const facts = () => gatherFacts(backend)
   const entry: EnrolOptions = { state, server, joinToken, name, labels, facts, fetch, signal }
@@ -96,45 +119,31 @@ async function start(options: AgentOptions): Promise<Agent> {
   if (kept?.token !== self.token) welcome(self)
 
   const once = async (): Promise<RoundResult> => {
-    const client = createClient({ server, token: self.token, fetch, signal })
+    let known: string | undefined
+    const onAnswer = (headers: Headers) => {
+      known = headers.get(KNOWN_HEADER) ?? undefined
+    }
+    const client = createClient({ server, token: self.token, fetch, signal, onAnswer })
     const { id } = self
-    const common = { id, client, state, backend, applier, patience, signal, onEvent }
+    const common = { id, client, known: () => known, state, backend, applier, patience, signal, onEvent }
     return await runRound({ ...common, facts: await facts() })
   }
-  return {
-    round: async () => {
-      try {
-        return await once()
-      } catch (error) {
-        if (!hasCode(error, 'TOKEN_INVALID')) throw asAborted(error, signal)
-        if (joinToken === undefined) throw forgotten(server, error)
-        // With a join token at hand, this machine may become a node again.
-        self = welcome(await enrol(entry))
-        return await once()
-      }
-    },
+  return async () => {
+    try {
+      return await once()
+    } catch (error) {
+      if (signal.aborted || !refusesNodeToken(error)) throw asAborted(error, signal)
+      if (joinToken === undefined) throw forgotten(server, error)
+      // With a join token at hand, this machine may become a node again.
+      self = welcome(await enrol(entry))
+      return await once()
+    }
   }
 }
 
-function forgotten(server: string, cause: unknown): LayercastError {
-  return new LayercastError('TOKEN_INVALID', `${server} does not know this node, or not any more`, {
+function forgotten(server: string, cause: unknown): Dismissal {
+  return new Dismissal('TOKEN_INVALID', `${server} does not know this node, or not any more`, {
     cause,
     fix: 'Where an operator removed it, let it join again: give --join-token with what `layercast join-token create` prints.',
   })
-}
-
-function isPassing(error: unknown): boolean {
-  return hasCode(error, 'SERVER_UNREACHABLE', 'SERVER_FAILED', 'CONTAINERD_UNREACHABLE', 'CONTAINERD_FAILED')
-}
-
-function jittered(ms: number): number {
-  return Math.round(ms * (1 + JITTER * (2 * Math.random() - 1)))
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  try {
-    await sleep(ms, undefined, { signal })
-  } catch (error) {
-    if (!signal.aborted) throw error
-  }
 }

@@ -6,7 +6,8 @@ export class Patience {
   readonly #failures = new Map<string, { times: number; due: number }>()
   readonly #now: () => number
 
-  constructor(now: () => number = Date.now) {
+  /** @param now milliseconds on a clock that only goes on: the wall clock may be set while a plan waits */
+  constructor(now: () => number = () => performance.now()) {
     this.#now = now
   }
 

@@ -1,15 +1,19 @@
+import { createHash } from 'node:crypto'
 import type { Client } from '../../contract/client.ts'
 import type { Facts } from '../../contract/nodes.ts'
 import type { Digest } from '../../image/digest.ts'
+import type { Planned } from '../../plan/document.ts'
 import { hasCode, LayercastError } from '../../image/errors.ts'
 import type { Backend } from '../ports.ts'
 import { systemFailure } from '../system/failure.ts'
 import { checkAborted } from '../unpack/abort.ts'
 import type { ApplierChoice } from '../unpack/index.ts'
+import { askedWait } from './backoff.ts'
 import { carryOut, fetchPlan } from './carry-out.ts'
+import { refusesNodeToken } from './dismissal.ts'
 import type { AgentEvent, PlanOutcome, RoundResult } from './events.ts'
 import type { Patience } from './patience.ts'
-import type { KeptAssignment, State } from './state.ts'
+import type { KeptAssignment, Said, State } from './state.ts'
 
 /** What the contract takes. */
 const MESSAGE_LIMIT = 2048
@@ -18,6 +22,8 @@ const REPORTS_AT_ONCE = 256
 export interface RoundOptions {
   id: string
   client: Client
+  /** What the server's last answer called the state of what it knows of this node; undefined where it did not say. */
+  known: () => string | undefined
   state: State
   backend: Backend
   facts: Facts
@@ -29,13 +35,16 @@ export interface RoundOptions {
 }
 
 /**
- * One round: the facts where they changed, the assignment by conditional GET, each of its plans, and a report of what
+ * One round: the assignment by conditional GET, the facts where they changed, each of its plans, and a report of what
  * the server does not know yet. Plans that are done cost a call or two, so that what was removed meanwhile is made again.
+ * A server that was set back to an older state is told everything again, and gets done whatever it assigns now.
  */
 export async function runRound(options: RoundOptions): Promise<RoundResult> {
-  const { state, client, signal, onEvent } = options
-  await sendFacts(options)
-  const { assignment, changed } = await readAssignment(client, state)
+  const { id, state, known, signal, onEvent } = options
+  const { assignment, changed } = await readAssignment(options)
+  const before = await state.said(id)
+  const forgot = known() !== undefined && known() !== before.known
+  const said = await sendFacts(options, forgot ? { node: id, reports: {} } : before, forgot)
   // Whatever failed may go better now: the assignment is another one.
   if (changed) options.patience.forget()
   onEvent({ type: 'assignment', generation: assignment.generation, plans: assignment.plans.length, changed })
@@ -45,28 +54,45 @@ export async function runRound(options: RoundOptions): Promise<RoundResult> {
     const outcome = await runPlan(options, assigned)
     if (outcome) outcomes.push(outcome)
   }
-  const reported = await report(options, assignment, outcomes)
+  const reported = await report(options, assignment, outcomes, said)
   await state.prunePlans(assignment.plans.map((plan) => plan.digest))
   return { generation: assignment.generation, changed, plans: outcomes, reported }
 }
 
-async function sendFacts({ id, client, state, facts }: RoundOptions): Promise<void> {
-  const said = await state.said()
+/** Says the facts where they are news. What the server knows then is not noted while it still lacks the reports. */
+async function sendFacts(
+  { id, client, known, state, facts }: RoundOptions,
+  said: Said,
+  forgot: boolean,
+): Promise<Said> {
   const text = JSON.stringify(facts)
-  if (said.facts === text) return
+  if (said.facts === text) return said
   await client.putFacts(id, facts)
-  await state.keepSaid({ ...said, facts: text })
+  const now = { ...said, facts: text, ...(forgot ? {} : { known: known() }) }
+  await state.keepSaid(now)
+  return now
 }
 
-async function readAssignment(client: Client, state: State): Promise<{ assignment: KeptAssignment; changed: boolean }> {
-  const kept = await state.assignment()
+/** The assignment that holds now: whichever the server answers, also one of a lower generation, as after a backup. */
+async function readAssignment(options: RoundOptions): Promise<{ assignment: KeptAssignment; changed: boolean }> {
+  const { id, client, state } = options
+  const kept = await state.assignment(id)
   const fresh = await client.ownAssignment(kept?.etag)
   if (fresh === undefined) {
     if (kept) return { assignment: kept, changed: false }
     throw new LayercastError('SERVER_FAILED', 'the server answered 304 to a request without an ETag')
   }
-  await state.keepAssignment(fresh)
-  return { assignment: fresh, changed: true }
+  const assignment = { ...fresh, node: id }
+  await state.keepAssignment(assignment)
+  return { assignment, changed: kept === undefined || contentOf(kept) !== contentOf(assignment) }
+}
+
+/** A hash over what an assignment says. Neither its generation nor its ETag would do alone: one may come round, the other be lost on the way. */
+function contentOf({ generation, plans }: KeptAssignment): string {
+  const told = plans.map(({ digest, reference, snapshotter }) => [digest, reference, snapshotter])
+  return createHash('sha256')
+    .update(JSON.stringify([generation, told]))
+    .digest('hex')
 }
 
 async function runPlan(
@@ -83,8 +109,18 @@ async function runPlan(
     return made
   }
   onEvent({ type: 'plan', step: 'started', digest, reference, snapshotter })
+  const failed = (error: unknown) => outcome({ state: 'failed', ready: false, error: tellable(error) })
+  let planned: Planned
   try {
-    const planned = await fetchPlan(client, state, digest)
+    planned = await fetchPlan(client, state, digest)
+  } catch (error) {
+    checkAborted(signal)
+    // A server that cannot be asked for plans is no failure of this one: it ends the round.
+    if (hasCode(error, 'SERVER_UNREACHABLE') || refusesNodeToken(error) || askedWait(error) !== undefined) throw error
+    // The next round asks again: patience is for what costs the node work.
+    return failed(error)
+  }
+  try {
     const { ready, chainID, lazy } = await carryOut(planned, {
       backend,
       applier,
@@ -95,10 +131,8 @@ async function runPlan(
     return outcome({ state: 'applied', ready, chainID, ...(lazy === undefined ? {} : { lazy }) })
   } catch (error) {
     checkAborted(signal)
-    // A server that cannot be asked for the plan is no failure of the plan: it ends the round.
-    if (hasCode(error, 'SERVER_UNREACHABLE', 'TOKEN_INVALID')) throw error
     patience.failed(digest)
-    return outcome({ state: 'failed', ready: false, error: tellable(error) })
+    return failed(error)
   }
 }
 
@@ -114,26 +148,34 @@ function tellable(error: unknown): NonNullable<PlanOutcome['error']> {
   return { code, message: message.slice(0, MESSAGE_LIMIT), ...(fix === undefined ? {} : { fix }) }
 }
 
-/** Reports on the plans whose state the server does not have; and on none, once, where only the generation is new. */
+/** Reports on the plans whose state the server does not have; and on none, once, where only the assignment is new. */
 async function report(
-  { client, state, onEvent }: RoundOptions,
-  { generation, plans }: KeptAssignment,
+  { client, known, state, onEvent }: RoundOptions,
+  assignment: KeptAssignment,
   outcomes: readonly PlanOutcome[],
+  said: Said,
 ): Promise<boolean> {
-  const said = await state.said()
+  const { generation, plans } = assignment
+  const content = contentOf(assignment)
   const assigned = new Set<string>(plans.map((plan) => plan.digest))
   const reports = Object.fromEntries(Object.entries(said.reports).filter(([digest]) => assigned.has(digest)))
-  const isNews = said.generation !== generation
+  const isNews = said.assignment !== content
   const news = outcomes.filter((outcome) => isNews || reports[outcome.digest] !== gist(outcome))
   if (news.length === 0 && !isNews) return false
   let recorded = 0
+  const ignored = new Set<Digest>()
   // Where there is none, once all the same: the generation is news.
   for (let from = 0; from === 0 || from < news.length; from += REPORTS_AT_ONCE) {
     const answer = await client.report({ generation, plans: news.slice(from, from + REPORTS_AT_ONCE).map(reportOf) })
     recorded += answer.recorded
+    for (const { digest } of answer.ignored) ignored.add(digest)
   }
-  for (const outcome of news) reports[outcome.digest] = gist(outcome)
-  await state.keepSaid({ ...(await state.said()), generation, reports })
+  for (const outcome of news) {
+    // What the server passed over it does not know: it is said again.
+    if (ignored.has(outcome.digest)) delete reports[outcome.digest]
+    else reports[outcome.digest] = gist(outcome)
+  }
+  await state.keepSaid({ ...said, assignment: content, known: known(), reports })
   onEvent({ type: 'reported', generation, recorded })
   return true
 }

@@ -1,38 +1,58 @@
 import { open, readdir, readFile, rename, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import type { Digest } from '../../image/digest.ts'
 import { isDigest } from '../../image/digest.ts'
-import { LayercastError } from '../../image/errors.ts'
+import { hasCode, LayercastError } from '../../image/errors.ts'
 import { makeDirectory } from '../system/make-directory.ts'
+
+/** Where an agent keeps its token and what it last saw, unless told otherwise. */
+export const DEFAULT_STATE_DIRECTORY = '/var/lib/layercast/agent'
 
 const digest = z.custom<Digest>((value) => typeof value === 'string' && isDigest(value), 'not a digest')
 
-/** Who this node is to a server. Its token and enrolment key are secrets. */
-const identity = z.object({
+const entry = z.object({
   server: z.string(),
   name: z.string(),
-  /** Made before the first enrolment, so that a lost answer can be asked for again. */
+  /** Made before the enrolment, so that a lost answer can be asked for again. */
   enrolmentKey: z.string(),
+})
+
+/** Who this node is to a server. Its token and enrolment keys are secrets. */
+const identity = entry.extend({
   id: z.string().optional(),
   token: z.string().optional(),
+  /** What it enrolled with, so that other words on the command line later are not passed over. */
+  labels: z.record(z.string(), z.string()).optional(),
+  /** Whose images and snapshots the node's are. A node of containerd stays one while containerd is away. */
+  backend: z.enum(['containerd', 'embedded']).optional(),
+  /** What it is about to be, where that is another: the enrolment that it has is kept until the next one is there. */
+  next: entry.optional(),
 })
 
 const assignment = z.object({
+  /** Which node it is of: another enrolment's must not be taken for this one's. */
+  node: z.string(),
+  /** Opaque; empty where the server gave none. */
   etag: z.string(),
   generation: z.number().int(),
   plans: z.array(z.object({ digest, reference: z.string(), snapshotter: z.string() })),
 })
 
 const said = z.object({
-  generation: z.number().int().optional(),
+  node: z.string(),
+  /** The content, as a hash, of the assignment that was reported on. */
+  assignment: z.string().optional(),
+  /** What the server called the state of what it was told, after the last of it. */
+  known: z.string().optional(),
   /** The last report of each plan, as JSON without its duration: what is the same is not said again. */
   reports: z.record(z.string(), z.string()).default({}),
   /** The facts last sent, as JSON. */
   facts: z.string().optional(),
 })
 
-export type Identity = z.infer<typeof identity>
+export type Entry = z.infer<typeof entry>
+type Identity = z.infer<typeof identity>
 export type KeptAssignment = z.infer<typeof assignment>
 export type Said = z.infer<typeof said>
 
@@ -59,15 +79,10 @@ export class State {
 
   identity = () => this.#read('node.json', identity)
   keepIdentity = (value: Identity) => this.#write('node.json', value)
-  assignment = () => this.#read('assignment.json', assignment)
+  assignment = (node: string) => this.#recall('assignment.json', assignment, node)
   keepAssignment = (value: KeptAssignment) => this.#write('assignment.json', value)
-  said = async (): Promise<Said> => (await this.#read('said.json', said)) ?? { reports: {} }
+  said = async (node: string): Promise<Said> => (await this.#recall('said.json', said, node)) ?? { node, reports: {} }
   keepSaid = (value: Said) => this.#write('said.json', value)
-
-  /** What belongs to another enrolment must not be taken for this one's. */
-  async forgetRounds(): Promise<void> {
-    for (const name of ['assignment.json', 'said.json']) await rm(join(this.#directory, name), { force: true })
-  }
 
   /** A plan's bytes, as they were kept; the caller checks them. */
   async plan(name: Digest): Promise<Uint8Array | undefined> {
@@ -91,6 +106,17 @@ export class State {
     return join(this.#directory, 'plans', `${name.replace(':', '-')}.json`)
   }
 
+  /** What was kept of this node's rounds. What cannot be read is as good as none: the server has it, or is told again. */
+  async #recall<T extends z.ZodType<{ node: string }>>(name: string, schema: T, node: string) {
+    try {
+      const kept = await this.#read(name, schema)
+      return kept?.node === node ? kept : undefined
+    } catch (error) {
+      if (hasCode(error, 'DOCUMENT_FIELD_INVALID')) return undefined
+      throw error
+    }
+  }
+
   async #read<T extends z.ZodType>(name: string, schema: T): Promise<z.output<T> | undefined> {
     const path = join(this.#directory, name)
     const bytes = await readOrNone(path)
@@ -100,10 +126,7 @@ export class State {
     } catch (cause) {
       throw new LayercastError('DOCUMENT_FIELD_INVALID', `the agent's file ${path} is not as it was written`, {
         cause,
-        fix:
-          name === 'node.json'
-            ? `Remove ${path} and enrol again: layercast agent --join-token TOKEN.`
-            : `Remove ${path}; the agent asks the server again.`,
+        fix: `Remove ${path} and enrol again: layercast agent --join-token TOKEN.`,
       })
     }
   }
@@ -122,15 +145,32 @@ async function readOrNone(path: string): Promise<Uint8Array | undefined> {
   }
 }
 
-/** A reader, also one after a crash, sees the old file or the new one, never half of it. */
+/** A reader, also one after a crash or on a full disk, sees the old file or the new one, never half of it. */
 async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
   const partial = `${path}.${process.pid}.part`
-  const file = await open(partial, 'w', 0o600)
   try {
-    await file.writeFile(bytes)
-    await file.sync()
-  } finally {
-    await file.close()
+    const file = await open(partial, 'w', 0o600)
+    try {
+      await file.writeFile(bytes)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(partial, path)
+  } catch (error) {
+    // A full disk is not to stay full of halves.
+    await rm(partial, { force: true })
+    throw error
   }
-  await rename(partial, path)
+  await syncDirectory(dirname(path))
+}
+
+/** Else the new name may be lost with the power, and with it the only copy of a token that the server gave once. */
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r')
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
+  }
 }

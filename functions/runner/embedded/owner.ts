@@ -6,7 +6,7 @@ import { readFileSync, statSync } from 'node:fs'
  * alone says little: it is used again, and means another process in another PID namespace.
  */
 
-// What is older than this belongs to nobody, whatever its name says.
+// What is older than this, and of a process that cannot be looked for, belongs to nobody.
 const DAY_MS = 24 * 60 * 60 * 1000
 
 function startOf(pid: number | 'self'): string | undefined {
@@ -36,9 +36,8 @@ export function isOwnedName(name: string): boolean {
 
 /** Whether the owner of a name is gone for sure. `modifiedAt` in milliseconds is when the file was last written. */
 export function isOrphan(name: string, modifiedAt: number): boolean {
-  if (Date.now() - modifiedAt > DAY_MS) return true
   const [pid, start, namespace] = name.split('.')
-  // A process of another PID namespace cannot be looked for from here.
-  if (Number(namespace) !== pidNamespace()) return false
+  // A process of another PID namespace cannot be looked for from here. Of one that can, no age tells: clocks are set.
+  if (Number(namespace) !== pidNamespace()) return Date.now() - modifiedAt > DAY_MS
   return startOf(Number(pid)) !== start
 }

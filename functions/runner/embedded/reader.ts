@@ -52,14 +52,14 @@ export class Reader {
 
   /** What `read` gives, of a database that is whole; undefined where there is none. DATABASE_DAMAGED, SYSTEM_CALL_FAILED. */
   query<T>(read: (prepare: (sql: string) => StatementSync) => T): T | undefined {
-    const end = Date.now() + BUSY_MS
+    const end = performance.now() + BUSY_MS
     for (;;) {
       const before = look(this.#layout)
       if (before === undefined) return undefined
       const answer = this.#try(before, read)
       if (answer !== undefined) return answer.value
       this.close()
-      if (Date.now() > end) {
+      if (performance.now() > end) {
         throw new LayercastError('FAILED_PRECONDITION', `${this.#layout.database} changes faster than it can be read`, {
           fix: 'Wait until the other process is done, and run again.',
           detail: { root: this.#layout.root },

@@ -146,13 +146,13 @@ function applicationOf(db: DatabaseSync): number {
  * has one of those never waits for a write lock. Two processes that do so at once would fail.
  */
 function useWriteAheadLog(db: DatabaseSync): void {
-  const end = Date.now() + BUSY_MS
+  const end = performance.now() + BUSY_MS
   for (;;) {
     try {
       db.exec('pragma journal_mode = wal')
       return
     } catch (error) {
-      if (sqliteCode(error) !== SQLITE_BUSY || Date.now() > end) throw error
+      if (sqliteCode(error) !== SQLITE_BUSY || performance.now() > end) throw error
       // Not for equally long: two that try in step would refuse each other again.
       pause(1 + Math.random() * 10)
     }

@@ -1,8 +1,10 @@
 /** A plan that came from elsewhere, against the documents that the node holds. */
 import type { Descriptor } from '../../image/descriptor.ts'
-import { verifyBytes } from '../../image/digest.ts'
+import { verifyBytes, type Digest } from '../../image/digest.ts'
 import { hasCode, LayercastError } from '../../image/errors.ts'
+import { parseIndex } from '../../image/image-index.ts'
 import { MAX_DOCUMENT_BYTES } from '../../image/json.ts'
+import { isIndex } from '../../image/media-type.ts'
 import { notDerived, notOfManifest } from '../../plan/derive.ts'
 import type { PlanChange } from '../../plan/diff.ts'
 import type { Plan } from '../../plan/document.ts'
@@ -31,6 +33,36 @@ export async function checkDerived(backend: Backend, plan: Plan): Promise<boolea
   }
   if (changes.length > 0) throw refusal(plan, changes.slice(0, SHOWN).map(changeText).join('; '), { changes })
   return config !== undefined
+}
+
+/** Indexes within indexes that are followed; image-spec names no limit, and images have one or two. */
+const INDEX_DEPTH = 4
+
+/**
+ * Refuses a plan whose name leads to another image on this node than the one that it is of: its labels would then say of the
+ * layers that they are another image's. `target` is what the name points to. PLAN_NOT_DERIVED.
+ */
+export async function checkBound(backend: Backend, plan: Plan, target: Descriptor): Promise<void> {
+  if (await leadsTo(backend, target, plan.manifest.digest, INDEX_DEPTH)) return
+  throw new LayercastError(
+    'PLAN_NOT_DERIVED',
+    `the plan is of manifest ${plan.manifest.digest}, and ${plan.reference} leads to ${target.digest} on this node, which does not have it`,
+    {
+      fix: 'Plan the image that the name leads to, or pull the one that was planned.',
+      detail: { manifest: plan.manifest.digest, target: target.digest },
+    },
+  )
+}
+
+async function leadsTo(backend: Backend, from: Descriptor, manifest: Digest, depth: number): Promise<boolean> {
+  if (from.digest === manifest) return true
+  if (depth === 0 || !isIndex(from.mediaType)) return false
+  const bytes = await heldOrNone(backend, from, 'the index')
+  if (bytes === undefined) return false
+  for (const entry of parseIndex(bytes, from.mediaType).manifests) {
+    if (await leadsTo(backend, entry, manifest, depth - 1)) return true
+  }
+  return false
 }
 
 async function heldOrNone(backend: Backend, { digest }: Descriptor, what: string): Promise<Uint8Array | undefined> {
