@@ -54,7 +54,18 @@ describe.skipIf(process.getuid?.() !== 0)('layercast (as root)', () => {
     for (const args of [
       ['unpack', spec, '-s', 'overlayfs', '--root', root],
       ['serve', '--data', root, '--port', '0'],
-      ['agent', '--server', 'http://127.0.0.1:9', '--join-token', 'x', '--once', '--state', root, '--root', directory],
+      [
+        'agent',
+        '--server',
+        'http://127.0.0.1:9',
+        '--join-token',
+        'x',
+        '--once',
+        '--state',
+        root,
+        '--root',
+        join(directory, 'node'),
+      ],
     ]) {
       const failure = errorOf(await layercast([...args, '-o', 'json']))
       expect({ verb: args[0], ...failure }).toMatchObject({ verb: args[0], code: 'SYSTEM_CALL_FAILED', exit: 1 })
@@ -82,6 +93,7 @@ describe.skipIf(process.getuid?.() !== 0)('layercast (as root)', () => {
     const command = `exec ${LAUNCHER} image ls --root ${join(directory, 'none')} -o ${format} >/dev/full`
     const failure: unknown = await run('sh', ['-c', command]).catch((error: unknown) => error)
     expect(failure).toMatchObject({ code: 1, stderr: expect.stringContaining('SYSTEM_CALL_FAILED') as string })
-    expect((failure as { stderr: string }).stderr.trimEnd().split('\n')).toHaveLength(format === 'json' ? 1 : 2)
+    // The note that the root is not there yet, the error, and its fix.
+    expect((failure as { stderr: string }).stderr.trimEnd().split('\n')).toHaveLength(format === 'json' ? 1 : 3)
   })
 })
