@@ -27,7 +27,7 @@ export interface RawHeader {
 export function corrupt(message: string, detail: Record<string, unknown> = {}): LayercastError {
   return new LayercastError('LAYER_CORRUPT', message, {
     detail,
-    fix: 'Fetch the layer again; when its digest is right, the image itself was built wrongly.',
+    fix: "See with 'layercast content check' whether the blob is damaged; where it is not, the image itself was built wrongly.",
   })
 }
 

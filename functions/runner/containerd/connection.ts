@@ -47,6 +47,11 @@ export class Connection {
     return new Connection(this.#session, this.address, this.namespace, lease)
   }
 
+  /** The same session in another namespace, under no lease. */
+  inNamespace(namespace: string): Connection {
+    return new Connection(this.#session, this.address, namespace, undefined)
+  }
+
   client<T extends DescService>(service: T): Client<T> {
     return createClient(service, this.#transport)
   }

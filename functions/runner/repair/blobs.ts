@@ -4,7 +4,6 @@ import type { Backend } from '../ports.ts'
 import { createWays, type Placed, type Ways } from '../supply/index.ts'
 import { checkAborted } from '../unpack/abort.ts'
 import { blobsNotFound } from '../unpack/context.ts'
-import { hasBlob } from '../unpack/supply.ts'
 import type { RepairLook, RepairOptions } from './types.ts'
 
 /** Runs `work` with the ways to missing blobs that the user allows, and closes them. */
@@ -23,7 +22,7 @@ export async function withWays<T>(options: RepairOptions, work: (ways: Ways) => 
  * The config is one of them, because the gc label is written on it.
  */
 export async function findBlobs(
-  { backend, planned }: RepairOptions,
+  { planned }: RepairOptions,
   { before, decision }: RepairLook,
   ways: Ways,
 ): Promise<{ toBring: Placed[]; missing: Digest[] }> {
@@ -33,7 +32,7 @@ export async function findBlobs(
   const toBring: Placed[] = []
   for (const index of decision.make) {
     const layer = plan.layers[index]
-    if (layer?.blob !== 'required' || (await hasBlob(backend, layer.descriptor.digest))) continue
+    if (layer?.blob !== 'required' || (await ways.held(layer.descriptor))) continue
     const placed = { index, layer }
     if (await ways.current(placed)) toBring.push(placed)
     else missing.add(layer.descriptor.digest)

@@ -6,6 +6,7 @@ import { LayercastError } from '../../image/errors.ts'
 import { parseManifest } from '../../image/manifest.ts'
 import { isLayer } from '../../image/media-type.ts'
 import type { Plan } from '../../plan/document.ts'
+import { storeWhole } from '../content/store-whole.ts'
 import { readDocuments } from '../image/documents.ts'
 import { sourceLabel } from '../image/gc-labels.ts'
 import type { ImageSource } from '../sources/index.ts'
@@ -111,7 +112,7 @@ class SourceWay implements Way {
         }
       }
       const labels = this.#spec.startsWith('docker://') && source.reference ? sourceLabel(source.reference, {}) : {}
-      await into.content.write(blob, data(), labels)
+      await storeWhole({ content: into.content, expected: blob, read: data, labels, signal })
       return blob
     }
   }
