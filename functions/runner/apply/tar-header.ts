@@ -3,6 +3,7 @@
  * what containerd accepts. Names are byte strings (system/bytes.ts).
  */
 import { LayercastError } from '../../image/errors.ts'
+import { SUSPECT_FIX } from '../supply/text.ts'
 import type { Time } from '../system/at.ts'
 
 export const BLOCK = 512
@@ -27,7 +28,7 @@ export interface RawHeader {
 export function corrupt(message: string, detail: Record<string, unknown> = {}): LayercastError {
   return new LayercastError('LAYER_CORRUPT', message, {
     detail,
-    fix: "See with 'layercast content check' whether the blob is damaged; where it is not, the image itself was built wrongly.",
+    fix: SUSPECT_FIX,
   })
 }
 

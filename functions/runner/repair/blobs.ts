@@ -1,10 +1,40 @@
 /** The blobs that a repair takes, which must be there before anything is removed. */
 import type { Digest } from '../../image/digest.ts'
+import { hasCode } from '../../image/errors.ts'
+import { faultOf, infoOrNone } from '../content/fault.ts'
 import type { Backend } from '../ports.ts'
 import { createWays, type Placed, type Ways } from '../supply/index.ts'
 import { checkAborted } from '../unpack/abort.ts'
 import { blobsNotFound } from '../unpack/context.ts'
 import type { RepairLook, RepairOptions } from './types.ts'
+
+/**
+ * Replaces layers' blobs that are there and damaged, where the user named sources: also those that this repair does not unpack,
+ * since the next one may. What no source has stays as it is, for whoever needs it to say so.
+ */
+export async function healBlobs({ backend, planned, blobs, signal }: RepairOptions): Promise<void> {
+  const { plan } = planned
+  const sources = blobs?.sources ?? []
+  if (sources.length === 0) return
+  const { createHealer } = await import('../supply/heal.ts')
+  const until = signal ?? new AbortController().signal
+  const { reference, manifest } = plan
+  const healer = createHealer({ backend, reference, target: manifest.digest, sources, signal: until })
+  try {
+    const unique = new Map(plan.layers.map(({ descriptor }) => [descriptor.digest, descriptor]))
+    for (const descriptor of unique.values()) {
+      if ((await infoOrNone(backend.content, descriptor.digest)) === undefined) continue
+      if ((await faultOf(backend.content, descriptor, until)) === undefined) continue
+      try {
+        await healer.heal(descriptor)
+      } catch (error) {
+        if (!hasCode(error, 'BLOB_NOT_FOUND')) throw error
+      }
+    }
+  } finally {
+    await healer.close()
+  }
+}
 
 /** Runs `work` with the ways to missing blobs that the user allows, and closes them. */
 export async function withWays<T>(options: RepairOptions, work: (ways: Ways) => Promise<T>): Promise<T> {

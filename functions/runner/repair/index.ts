@@ -8,7 +8,7 @@ import { underLease } from '../unpack/lease.ts'
 import { retry } from '../unpack/retry.ts'
 import type { UnpackEvent } from '../unpack/types.ts'
 import { verifyChain } from '../verify/index.ts'
-import { bringBlobs, findBlobs, withWays } from './blobs.ts'
+import { bringBlobs, findBlobs, healBlobs, withWays } from './blobs.ts'
 import { decide, isNothing } from './decide.ts'
 import { withRepairLock } from './lock.ts'
 import { holdKept, removeUpper } from './rebuild.ts'
@@ -51,6 +51,7 @@ export async function repairChain(options: RepairOptions): Promise<RepairResult>
   checkAborted(signal)
   checkRequiredLabels(options)
   return await withRepairLock(backend, plan, emitUnpack, async () => {
+    await healBlobs(options)
     const first = await lookAt(options)
     if (isNothing(first.decision)) {
       const { users: _, ...look } = first

@@ -34,7 +34,9 @@ export function namedSource(spec: string, options: SourcesOptions): Way {
   if (spec !== REGISTRY) return new SourceWay(spec, options)
   let ways: Promise<SourceWay[]> | undefined
   const open = async (): Promise<SourceWay[]> => {
-    const specs = await registrySources(options.backend, options.plan)
+    const { reference, manifest, config, layers } = options.plan
+    const blobs = [manifest, config, ...layers.map((layer) => layer.descriptor)].map(({ digest }) => digest)
+    const specs = await registrySources(options.backend, { reference, target: manifest.digest, blobs })
     if (specs.length === 0) options.complain('no blob of the image says which registry it came from')
     return specs.map((one) => new SourceWay(one, options))
   }
