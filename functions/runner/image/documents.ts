@@ -62,10 +62,13 @@ export async function checkHeld(
   heal?: (document: Descriptor) => Promise<void>,
 ): Promise<void> {
   const { digest } = document
-  if ((await infoOrNone(content, digest)) === undefined) {
+  const info = await infoOrNone(content, digest)
+  if (info === undefined) {
     await heal?.(document)
     return
   }
+  // More than a document may have is refused by whoever reads it, and not hashed to its end before.
+  if (info.size > MAX_DOCUMENT_BYTES) return
   const fault = await faultOf(content, document)
   if (fault === undefined) return
   if (heal === undefined) {

@@ -10,12 +10,13 @@ import type { RepairLook, RepairOptions } from './types.ts'
 
 /**
  * Replaces layers' blobs that are there and damaged, where the user named sources: also those that this repair does not unpack,
- * since the next one may. What no source has stays as it is, for whoever needs it to say so.
+ * since the next one may. Gives their digests. What no source has stays as it is, for whoever needs it to say so.
  */
-export async function healBlobs({ backend, planned, blobs, signal }: RepairOptions): Promise<void> {
+export async function healBlobs({ backend, planned, blobs, signal }: RepairOptions): Promise<Digest[]> {
   const { plan } = planned
   const sources = blobs?.sources ?? []
-  if (sources.length === 0) return
+  const healed: Digest[] = []
+  if (sources.length === 0) return healed
   const { createHealer } = await import('../supply/heal.ts')
   const until = signal ?? new AbortController().signal
   const { reference, manifest } = plan
@@ -27,10 +28,12 @@ export async function healBlobs({ backend, planned, blobs, signal }: RepairOptio
       if ((await faultOf(backend.content, descriptor, until)) === undefined) continue
       try {
         await healer.heal(descriptor)
+        healed.push(descriptor.digest)
       } catch (error) {
         if (!hasCode(error, 'BLOB_NOT_FOUND')) throw error
       }
     }
+    return healed
   } finally {
     await healer.close()
   }

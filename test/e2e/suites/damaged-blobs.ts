@@ -126,7 +126,8 @@ export function damagedBlobs({ run, snapshotter, fileOf }: DamagedBlobsOptions):
     const error = await fails('verify', name, '-s', snapshotter, '--deep')
     expect(error.exit).toBe(5)
     expect(error.fix).toContain('layercast image import SOURCE')
-    await succeeds('repair', name, '-s', snapshotter, '--deep', '--source', source)
+    const repaired = await succeeds('repair', name, '-s', snapshotter, '--deep', '--source', source)
+    expect(repaired.stdout.toString()).toContain(`damaged blob ${digest}`)
     await check(digest)
   })
 
