@@ -21,8 +21,8 @@ export interface WaysOptions {
 /** By which ways each missing layer may come, in their order, and which one it is now. */
 export interface Ways {
   /**
-   * Whether the content store has the blob. Where the user named sources, its bytes are held against its digest, once: one
-   * that is damaged counts as missing then, and is replaced by what a source has.
+   * Whether the content store has the blob, and its last byte. Where the user named sources, its bytes are held against its
+   * digest, once: one that is damaged counts as missing then, and is replaced by what a source has.
    */
   held(blob: Descriptor): Promise<boolean>
   /** The way for this layer; undefined where there is none, or none is left. */
@@ -57,9 +57,15 @@ export function createWays(options: WaysOptions): Ways {
   ]
   const layers = new Map<string, LayerWays>()
   const checks = new Map<Digest, Promise<boolean>>()
-  const isWhole = async (blob: Descriptor): Promise<boolean> => {
-    if ((await infoOrNone(backend.content, blob.digest)) === undefined) return false
-    const fault = await faultOf(backend.content, blob, signal)
+  const check = async (blob: Descriptor): Promise<boolean> => {
+    const { content } = backend
+    if ((await infoOrNone(content, blob.digest)) === undefined) return false
+    const fault =
+      sources.length > 0
+        ? await faultOf(content, blob, signal)
+        : (await hasBytes(content, blob.digest))
+          ? undefined
+          : 'has lost its bytes, or the last of them'
     if (fault !== undefined) complain(`blob ${blob.digest} of the content store ${fault}`)
     return fault === undefined
   }
@@ -71,11 +77,11 @@ export function createWays(options: WaysOptions): Ways {
   }
   return {
     async held(blob) {
-      if (sources.length === 0) return await hasBytes(backend.content, blob.digest)
-      const check = checks.get(blob.digest) ?? isWhole(blob)
-      checks.set(blob.digest, check)
-      check.catch(() => checks.delete(blob.digest))
-      return await check
+      if (sources.length === 0) return await check(blob)
+      const checked = checks.get(blob.digest) ?? check(blob)
+      checks.set(blob.digest, checked)
+      checked.catch(() => checks.delete(blob.digest))
+      return await checked
     },
     current: (placed) => of(placed).current(),
     next: (placed) => of(placed).next(),
