@@ -131,6 +131,17 @@ export function damagedBlobs({ run, snapshotter, fileOf }: DamagedBlobsOptions):
     await check(digest)
   })
 
+  test('apply heals the documents that its plan is compared with', async () => {
+    const plan = join(directory, `plan-${count}.json`)
+    await writeFile(plan, (await succeeds('plan', name, '-s', snapshotter, '-o', 'json')).stdout)
+    await DAMAGES.altered(fileOf(image.config.digest))
+    const error = await fails('apply', plan)
+    expect(error).toMatchObject({ code: 'DIGEST_MISMATCH', exit: 5 })
+    expect(error.fix).toContain('layercast image import SOURCE')
+    await succeeds('apply', plan, '--source', source)
+    await check(image.config.digest)
+  })
+
   test('a source that is damaged in the same way changes nothing, and is named', async () => {
     const digest = image.layers[0]?.digest as Digest
     await DAMAGES.altered(fileOf(digest))
