@@ -71,11 +71,15 @@ export function inputOf(image: NodeImage, options: PlanningOptions): PlanInput {
   return { ...named, manifest, mediaType, config, ...shape(options) }
 }
 
-/** An image by its name on the node, or in a source; neither node nor source is changed. */
+/**
+ * An image by its name on the node, or in a source; neither node nor source is changed, but for a document that is damaged
+ * on the node, and comes anew from the sources that the user named.
+ */
 export async function lookUp(
   context: Context,
   image: string,
-  options: Pick<PlanningOptions, 'platform' | 'reference'> & Preference,
+  options: Pick<PlanningOptions, 'platform' | 'reference'> &
+    Preference & { source?: readonly string[]; dryRun?: boolean },
 ): Promise<NodeImage> {
   const { inspect, isSpec, resolve } = await import('../runner/image/index.ts')
   const where = {
@@ -86,7 +90,9 @@ export async function lookUp(
   if (isSpec(image)) {
     return inspect(image, { ...where, ...(options.reference !== undefined && { reference: options.reference }) })
   }
-  return resolve(await context.backend(), image, where)
+  // A dry run changes nothing, and heals nothing.
+  const sources = options.dryRun === true ? [] : (options.source ?? [])
+  return resolve(await context.backend(), image, { ...where, sources })
 }
 
 /** What decides which of an image's manifests is preferred. */

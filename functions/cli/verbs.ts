@@ -2,6 +2,9 @@ import type { Verb } from './verb.ts'
 import { agentVerb } from './verbs/agent.ts'
 import { applyVerb } from './verbs/apply.ts'
 import { assignmentLsVerb, assignmentRmVerb, assignVerb } from './verbs/assign.ts'
+import { contentCheckVerb } from './verbs/content-check.ts'
+import { contentLsVerb } from './verbs/content-ls.ts'
+import { contentRmVerb } from './verbs/content-rm.ts'
 import { doctorVerb } from './verbs/doctor.ts'
 import { imageImportVerb } from './verbs/image-import.ts'
 import { imageLsVerb } from './verbs/image-ls.ts'
@@ -28,6 +31,9 @@ export const VERBS: readonly Verb[] = [
   repairVerb,
   imageLsVerb,
   imageImportVerb,
+  contentLsVerb,
+  contentCheckVerb,
+  contentRmVerb,
   snapshotLsVerb,
   snapshotTreeVerb,
   snapshotRmVerb,

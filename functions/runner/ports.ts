@@ -79,6 +79,16 @@ export interface ContentStore {
   read(digest: Digest, options?: { offset?: number; length?: number }): AsyncIterable<Uint8Array>
   /** Stores a blob. Its digest and size are checked before it can be seen; writing what is there already succeeds. */
   write(expected: Pick<Descriptor, 'digest' | 'size'>, data: AsyncIterable<Uint8Array>, labels?: Labels): Promise<void>
+  /**
+   * Stores a blob in the place of one whose bytes are not what its digest says: the labels of that one stay, with the given
+   * ones beside them, and so does all that they keep. Nothing is touched before the data has proved right. Where no such blob
+   * is there, as `write`.
+   */
+  replace(
+    expected: Pick<Descriptor, 'digest' | 'size'>,
+    data: AsyncIterable<Uint8Array>,
+    labels?: Labels,
+  ): Promise<void>
   /** Sets labels on a blob; an empty value removes one. Others stay. */
   label(digest: Digest, labels: Labels): Promise<ContentInfo>
   list(): AsyncIterable<ContentInfo>

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { ContainerdBackend } from '../../functions/runner/containerd/index.ts'
+import { resolve } from '../../functions/runner/image/index.ts'
 import { dryRun, unpack, type UnpackEvent } from '../../functions/runner/unpack/index.ts'
 import { ACCOUNT, push, registryProgram, startRegistry, type Peer } from '../runner/sources/registry-peer.ts'
 import {
@@ -92,6 +93,25 @@ await describeContainerd('missing blobs', (version) => {
       expect(result.warnings).toMatchObject([{ code: 'ORIGIN_REFUSED' }])
       expect(result.warnings[0]?.detail).toContain('team/gone')
       await expectWhole(backend, node)
+    })
+
+    test('heals a manifest and a config too, where their labels say where they came from', async () => {
+      const reference = `${peer.host}/team/healed:1`
+      const { image } = await bereft(backend, 'native', reference)
+      await push(peer.host, image, 'team/healed', '1')
+      const label = { 'containerd.io/distribution.source.127.0.0.1': 'team/healed' }
+      for (const { digest } of [image.manifest, image.config]) {
+        await backend.content.label(digest, label)
+        const store = 'root/io.containerd.content.v1.content/blobs'
+        await writeFile(join(containerd.directory, store, digest.replace(':', '/')), '{}')
+      }
+      const platform = 'linux/amd64'
+      expect(await failure(resolve(backend, reference, { platform }))).toMatchObject({ code: 'DIGEST_MISMATCH' })
+      const found = await resolve(backend, reference, { platform, sources: ['registry'] })
+      expect(Buffer.compare(found.config, image.configBytes)).toBe(0)
+      expect(await resolve(backend, reference, { platform })).toEqual(found)
+      expect((await backend.content.info(image.config.digest)).labels).toMatchObject(label)
+      expect(await leftovers(backend, 'native')).toEqual([])
     })
 
     test('without the account nothing is touched, and the reason is told', async () => {

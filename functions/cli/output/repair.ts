@@ -23,6 +23,7 @@ export function repairText({ plan }: Planned, found: RepairDryRun | RepairResult
     ['chain ID', plan.chainID || '- (nothing to unpack)'],
     ['config', `${configText(before)}${decision.labelConfig ? `; ${dry ? 'would be labelled' : 'labelled'}` : ''}`],
     ['found', stateText(before)],
+    ...(dry ? [] : found.healed).map((digest): [string, string] => ['replaced', `damaged blob ${digest}`]),
     ...(tree === undefined ? [] : treeFields(tree)),
     ...leftovers.map((key): [string, string] => [dry ? 'would remove' : 'removed', key]),
     ['now', dry ? undefined : nowText(found)],

@@ -66,3 +66,10 @@ export function lazyText(lazy: { layers: number; of: number } | undefined): stri
   if (lazy === undefined) return undefined
   return `${lazy.layers} of ${count(lazy.of, 'layer')}${lazy.layers < lazy.of ? ', the rest unpacked on this node' : ''}`
 }
+
+/** Labels as `key=value`, comma-joined. */
+export function labelText(labels: Readonly<Record<string, string>>): string {
+  return Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(',')
+}

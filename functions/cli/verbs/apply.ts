@@ -25,9 +25,11 @@ export const applyVerb = verb({
   ],
   async run(context, { args, options }) {
     const { parsePlan } = await import('../../plan/index.ts')
-    const { checkDerived } = await import('../../runner/image/derived.ts')
+    const { checkDerived, healDocuments } = await import('../../runner/image/derived.ts')
     const planned = parsePlan(await readInput(context, args.PLAN))
-    await checkDerived(await context.backend(), planned.plan)
+    const backend = await context.backend()
+    if (!options.dryRun) await healDocuments(backend, planned.plan, options.source, context.signal)
+    await checkDerived(backend, planned.plan)
     if (options.dryRun) return dryRunPlan(context, planned, { ...options, fromSource: false })
     await unpackPlan(context, planned, options)
   },

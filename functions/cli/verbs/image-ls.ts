@@ -1,7 +1,7 @@
 import { isIndex } from '../../image/media-type.ts'
 import type { ImageRecord } from '../../runner/ports.ts'
 import { table } from '../output/table.ts'
-import { age } from '../output/text.ts'
+import { age, labelText } from '../output/text.ts'
 import { verb } from '../verb.ts'
 
 export const imageLsVerb = verb({
@@ -33,9 +33,3 @@ export const imageLsVerb = verb({
     )
   },
 })
-
-function labelText(labels: Readonly<Record<string, string>>): string {
-  return Object.entries(labels)
-    .map(([key, value]) => `${key}=${value}`)
-    .join(',')
-}

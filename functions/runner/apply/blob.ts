@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import type { Descriptor } from '../../image/descriptor.ts'
 import { digestAlgorithm } from '../../image/digest.ts'
 import { LayercastError } from '../../image/errors.ts'
+import { DAMAGED_FIX } from '../supply/text.ts'
 import type { Guard } from './guard.ts'
 
 export interface BlobOptions {
@@ -50,7 +51,7 @@ export async function* readBlob(
   const actual = `${digestAlgorithm(layer.digest)}:${hash.digest('hex')}`
   if (actual !== layer.digest) {
     throw new LayercastError('DIGEST_MISMATCH', `the blob of layer ${layer.digest} has the digest ${actual}`, {
-      fix: 'Remove the blob from the content store and fetch it again.',
+      fix: DAMAGED_FIX,
       detail: { expected: layer.digest, actual },
     })
   }
@@ -80,7 +81,7 @@ function wrongSize(layer: Descriptor, size: number): LayercastError {
     'DIGEST_MISMATCH',
     `the blob of layer ${layer.digest} has ${more}${size} bytes, not ${layer.size}`,
     {
-      fix: 'Remove the blob from the content store and fetch it again.',
+      fix: DAMAGED_FIX,
       detail: { expected: layer.size, actual: size },
     },
   )

@@ -3,6 +3,7 @@
  * what containerd accepts. Names are byte strings (system/bytes.ts).
  */
 import { LayercastError } from '../../image/errors.ts'
+import { SUSPECT_FIX } from '../supply/text.ts'
 import type { Time } from '../system/at.ts'
 
 export const BLOCK = 512
@@ -27,7 +28,7 @@ export interface RawHeader {
 export function corrupt(message: string, detail: Record<string, unknown> = {}): LayercastError {
   return new LayercastError('LAYER_CORRUPT', message, {
     detail,
-    fix: 'Fetch the layer again; when its digest is right, the image itself was built wrongly.',
+    fix: SUSPECT_FIX,
   })
 }
 

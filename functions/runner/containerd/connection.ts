@@ -52,6 +52,11 @@ export class Connection {
     return new Connection(this.#session, this.#calls, this.address, this.namespace, lease)
   }
 
+  /** The same session in another namespace, under no lease. */
+  inNamespace(namespace: string): Connection {
+    return new Connection(this.#session, this.#calls, this.address, namespace, undefined)
+  }
+
   client<T extends DescService>(service: T): Client<T> {
     return createClient(service, this.#transport)
   }

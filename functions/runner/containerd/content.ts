@@ -2,9 +2,11 @@ import { create } from '@bufbuild/protobuf'
 import { FieldMaskSchema } from '@bufbuild/protobuf/wkt'
 import { parseDigest, type Digest } from '../../image/digest.ts'
 import type { ContentInfo, ContentStore, Labels } from '../ports.ts'
+import { blobFix } from '../supply/text.ts'
 import type { Connection } from './connection.ts'
 import { labelPaths, toDate } from './convert.ts'
 import { Content, InfoSchema, type Info } from './proto/gen/content_pb.js'
+import { replaceBlob } from './replace.ts'
 import { writeBlob } from './write.ts'
 
 /** The daemon's content store, as one namespace sees it. Errors as the port says. */
@@ -12,7 +14,7 @@ export function containerdContent(connection: Connection): ContentStore {
   const client = connection.client(Content)
   const missing = {
     notFound: 'BLOB_NOT_FOUND',
-    fix: 'Pull the image again, or name a source that has this blob.',
+    fix: blobFix(),
   } as const
   const call = <T>(verb: string, digest: Digest, run: () => Promise<T>): Promise<T> =>
     connection.call(`${verb} blob ${digest}`, run, missing)
@@ -51,6 +53,9 @@ export function containerdContent(connection: Connection): ContentStore {
       const stored = await writeBlob(connection, expected, data, labels)
       if (stored === 'exists') await label(expected.digest, labels)
     },
+
+    replace: (expected, data, labels = {}) =>
+      replaceBlob(connection, (one) => containerdContent(one), { expected, data, labels }),
 
     async *list(): AsyncGenerator<ContentInfo> {
       const answers = connection.stream('list the blobs', (signal) => client.list({}, { signal }))

@@ -1,5 +1,6 @@
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Applied, Applier, ApplyOptions, Labels, Mount } from '../ports.ts'
+import { blobFix, DAMAGED_FIX } from '../supply/text.ts'
 import type { Connection } from './connection.ts'
 import { fromDescriptor, fromMounts, toDescriptor } from './convert.ts'
 import type { Meaning } from './errors.ts'
@@ -10,7 +11,7 @@ import { Diff } from './proto/gen/diff_pb.js'
 const CORRUPT = /gzip|unpigz|zstd|zlib|flate|archive\/tar|unexpected EOF|corrupt|CRC check failed|magic number mismatch/
 const MEANING: Meaning = {
   notFound: 'BLOB_NOT_FOUND',
-  fix: 'Pull the image again, or name a source that has this blob.',
+  fix: blobFix(),
   words: [
     [
       /no processor for media-type|unsupported diff media type|not implemented/,
@@ -29,7 +30,7 @@ const MEANING: Meaning = {
       'LAYER_CORRUPT',
       'Under erofs say --applier own; elsewhere build the image anew: a layer links to a file that is not there.',
     ],
-    [CORRUPT, 'LAYER_CORRUPT', 'Fetch the blob again: what containerd has of it cannot be unpacked.'],
+    [CORRUPT, 'LAYER_CORRUPT', `What containerd has of the blob cannot be unpacked. ${DAMAGED_FIX}`],
   ],
 }
 

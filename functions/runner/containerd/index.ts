@@ -14,7 +14,7 @@ import { answered, unreachable } from './errors.ts'
 import { daemonProcess, plugins, snapshotters, type DaemonProcess, type Plugin } from './introspection.ts'
 import { containerdLeases } from './leases.ts'
 import { Version } from './proto/gen/version_pb.js'
-import { namespaces } from './namespaces.ts'
+import { namespaceNames } from './namespaces.ts'
 import { containerdSnapshotter } from './snapshotter.ts'
 
 export type { DaemonProcess, Plugin } from './introspection.ts'
@@ -79,7 +79,7 @@ function backend(connection: Connection, version: string, close: () => void): Co
     kind: 'containerd',
     address: connection.address,
     namespace: connection.namespace,
-    namespaces: () => namespaces(connection),
+    namespaces: () => namespaceNames(connection),
     version: () => Promise.resolve(version),
     images: containerdImages(connection),
     content: containerdContent(connection),

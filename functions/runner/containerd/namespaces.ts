@@ -1,8 +1,8 @@
 import type { Connection } from './connection.ts'
 import { Namespaces } from './proto/gen/namespaces_pb.js'
 
-/** The daemon's namespaces, sorted. */
-export async function namespaces(connection: Connection): Promise<string[]> {
-  const answer = await connection.call('list the namespaces', () => connection.client(Namespaces).list({}))
-  return answer.namespaces.map(({ name }) => name).toSorted()
+/** The names of the daemon's namespaces, sorted. Images and labels are of one namespace; the bytes of a blob are of all. */
+export async function namespaceNames(connection: Connection): Promise<string[]> {
+  const { namespaces } = await connection.call('list the namespaces', () => connection.client(Namespaces).list({}))
+  return namespaces.map(({ name }) => name).toSorted()
 }

@@ -21,15 +21,19 @@ type Expected = Pick<Descriptor, 'digest' | 'size'>
  * makes writers of the same blob wait for each other, and lets a writer take over what a dead one left.
  *
  * Throws DIGEST_MISMATCH when the data is not what was expected; then, and when the data fails, nothing is left behind.
+ *
+ * @param makeRoom removes the blob that is there under this digest, and is not what it should be; called once all bytes are
+ *   with the daemon, so that next to no time passes in which there is no blob. The caller has checked the data by then.
  */
 export async function writeBlob(
   connection: Connection,
   expected: Expected,
   data: AsyncIterable<Uint8Array>,
   labels: Labels,
+  makeRoom?: () => Promise<void>,
 ): Promise<'written' | 'exists'> {
   try {
-    return await new BlobWriter(connection, expected).write(data, labels)
+    return await new BlobWriter(connection, expected, makeRoom).write(data, labels)
   } catch (error) {
     // What the data itself threw is its owner's to explain.
     if (!(error instanceof ConnectError)) throw error
@@ -42,18 +46,20 @@ class BlobWriter {
   readonly #client: Client<typeof Content>
   readonly #expected: Expected
   readonly #ref: string
+  readonly #makeRoom: (() => Promise<void>) | undefined
 
-  constructor(connection: Connection, expected: Expected) {
+  constructor(connection: Connection, expected: Expected, makeRoom: (() => Promise<void>) | undefined) {
     this.#client = connection.client(Content)
     this.#expected = expected
-    this.#ref = `layercast-${expected.digest}`
+    this.#ref = makeRoom === undefined ? `layercast-${expected.digest}` : `layercast-replace-${expected.digest}`
+    this.#makeRoom = makeRoom
   }
 
   async write(data: AsyncIterable<Uint8Array>, labels: Labels): Promise<'written' | 'exists'> {
     const taken = await this.#open()
     if (taken === 'exists') return 'exists'
     // Whole before a byte is sent: another namespace has the blob, or a writer died just before its commit.
-    if (taken.offset === this.#expected.size && this.#expected.size > 0) {
+    if (taken.offset === this.#expected.size && this.#expected.size > 0 && this.#makeRoom === undefined) {
       const result = await this.#commit(taken.session, labels)
       if (result !== 'refused') return result
       const again = await this.#open()
@@ -78,7 +84,7 @@ class BlobWriter {
   }
 
   async #fill(session: WriteSession, data: AsyncIterable<Uint8Array>, labels: Labels): Promise<'written' | 'exists'> {
-    const { size } = this.#expected
+    const { digest, size } = this.#expected
     let offset = 0
     try {
       for await (const chunk of rechunk(data, CHUNK)) {
@@ -87,7 +93,9 @@ class BlobWriter {
         await session.send({ action: WriteAction.WRITE, offset: BigInt(offset), data: chunk })
         offset += chunk.length
       }
-      await session.send({ action: WriteAction.COMMIT, offset: BigInt(offset), labels })
+      await this.#makeRoom?.()
+      const expected = this.#makeRoom === undefined ? '' : digest
+      await session.send({ action: WriteAction.COMMIT, offset: BigInt(offset), expected, labels })
       return 'written'
     } catch (error) {
       if (answered(error) === Code.AlreadyExists) return 'exists'
@@ -151,7 +159,9 @@ class BlobWriter {
 
   #greet(session: WriteSession): ReturnType<WriteSession['send']> {
     const { digest, size } = this.#expected
-    return session.send({ action: WriteAction.STAT, ref: this.#ref, total: BigInt(size), expected: digest })
+    // The daemon refuses to begin with a digest that it has.
+    const expected = this.#makeRoom === undefined ? digest : ''
+    return session.send({ action: WriteAction.STAT, ref: this.#ref, total: BigInt(size), expected })
   }
 
   /** How far the writer that has the ref has come. */

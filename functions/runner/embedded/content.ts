@@ -1,4 +1,4 @@
-import { createReadStream, mkdirSync, renameSync } from 'node:fs'
+import { createReadStream, lstatSync, mkdirSync, renameSync } from 'node:fs'
 import { open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Descriptor } from '../../image/descriptor.ts'
@@ -6,6 +6,7 @@ import { parseDigest, type Digest } from '../../image/digest.ts'
 import { LayercastError } from '../../image/errors.ts'
 import type { ContentInfo, ContentStore, Labels } from '../ports.ts'
 import { verified } from '../sources/verified.ts'
+import { blobFix } from '../supply/text.ts'
 import { discardBlob } from './collect.ts'
 import type { Database, Row } from './database.ts'
 import { checkLabels, mergeLabels } from './labels.ts'
@@ -16,6 +17,8 @@ import { dropBlobRecord, keepBlobRecord } from './records.ts'
 import { encodeLabels, storedOf } from './rows.ts'
 import { writeFailure } from './failures.ts'
 import { removeTree } from './sweep.ts'
+
+type Expected = Pick<Descriptor, 'digest' | 'size'>
 
 const READ_BYTES = 1 << 20
 
@@ -38,28 +41,32 @@ export function embeddedContent(database: Database, layout: Layout, hold: Hold):
   }
 
   /** Whether the blob is there already; then it is held and labelled as if it had been written now. */
-  const takeExisting = (digest: Digest, labels: Labels): boolean => {
+  const takeExisting = ({ digest, size }: Expected, labels: Labels): boolean => {
     const row = find(digest)
-    if (row === undefined) return false
+    // A file that is gone or of another size is no blob: what is written takes its place.
+    if (row === undefined || sizeOf(blobPath(layout, digest)) !== size) return false
     hold('blob', digest)
     if (Object.keys(labels).length > 0) relabel(row, labels)
     return true
   }
 
-  const register = async (
-    expected: Pick<Descriptor, 'digest' | 'size'>,
-    ingest: string,
-    labels: Labels,
-  ): Promise<void> => {
+  /** @param anew whether it takes the place of one that is there */
+  const register = async (expected: Expected, ingest: string, labels: Labels, anew: boolean): Promise<void> => {
     const { digest, size } = expected
     try {
       await database.transaction(() => {
-        if (takeExisting(digest, labels)) return
+        if (!anew && takeExisting(expected, labels)) return
         hold('blob', digest)
         mkdirSync(blobDirectory(layout, digest), { recursive: true, mode: 0o711 })
-        // The file comes before its row: a row always has its file.
+        // The file comes before its row: a row has its file, unless somebody takes that away.
         renameSync(ingest, blobPath(layout, digest))
         const now = Date.now()
+        const row = find(digest)
+        if (row !== undefined) {
+          database.run('update blobs set size = ? where digest = ?', size, digest)
+          relabel(row, labels)
+          return
+        }
         database.run(
           'insert into blobs (digest, size, labels, created, updated) values (?, ?, ?, ?, ?)',
           digest,
@@ -77,25 +84,54 @@ export function embeddedContent(database: Database, layout: Layout, hold: Hold):
     }
   }
 
+  /** Writes the data beside the blobs, and makes it one once it has proved right. */
+  const take = async (
+    expected: Expected,
+    data: AsyncIterable<Uint8Array>,
+    labels: Labels,
+    anew: boolean,
+  ): Promise<void> => {
+    const ingest = join(layout.ingest, ownedName())
+    try {
+      const file = await open(ingest, 'wx', 0o644)
+      try {
+        for await (const chunk of verified(data, expected)) await file.writeFile(chunk)
+        await file.sync()
+      } finally {
+        await file.close()
+      }
+      await register(expected, ingest, labels, anew)
+    } catch (error) {
+      throw writeFailure(layout, error)
+    } finally {
+      await rm(ingest, { force: true })
+    }
+  }
+
   async function* readFile(digest: Digest, start: number, end: number): AsyncGenerator<Uint8Array> {
     const path = blobPath(layout, digest)
     try {
       yield* createReadStream(path, { start, end: end - 1, highWaterMark: READ_BYTES }) as AsyncIterable<Buffer>
     } catch (cause) {
       // Removed since its row was read.
-      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') throw notFound(digest, cause)
+      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') throw notFound(digest, { cause })
       throw cause
     }
   }
 
   return {
     async info(digest): Promise<ContentInfo> {
-      return infoOf(get(digest))
+      const row = get(digest)
+      if (sizeOf(blobPath(layout, digest)) === undefined) throw notFound(digest, { why: ': its file is gone' })
+      return infoOf(row)
     },
 
     async *read(digest, options = {}): AsyncGenerator<Uint8Array> {
       const { offset = 0, length } = options
-      const size = Number(get(digest)['size'])
+      get(digest)
+      // The file's own size: whoever reads all of a blob that has been altered shall see that it is.
+      const size = sizeOf(blobPath(layout, digest))
+      if (size === undefined) throw notFound(digest, { why: ': its file is gone' })
       const end = length === undefined ? size : Math.min(size, offset + length)
       if (offset >= end) return
       yield* readFile(digest, offset, end)
@@ -103,22 +139,15 @@ export function embeddedContent(database: Database, layout: Layout, hold: Hold):
 
     async write(expected, data, labels = {}): Promise<void> {
       const kept = checkLabels(labels)
-      if (await database.transaction(() => takeExisting(expected.digest, kept))) return
-      const ingest = join(layout.ingest, ownedName())
-      try {
-        const file = await open(ingest, 'wx', 0o644)
-        try {
-          for await (const chunk of verified(data, expected)) await file.writeFile(chunk)
-          await file.sync()
-        } finally {
-          await file.close()
-        }
-        await register(expected, ingest, kept)
-      } catch (error) {
-        throw writeFailure(layout, error)
-      } finally {
-        await rm(ingest, { force: true })
-      }
+      if (await database.transaction(() => takeExisting(expected, kept))) return
+      await take(expected, data, kept, false)
+    },
+
+    async replace(expected, data, labels = {}): Promise<void> {
+      const kept = checkLabels(labels)
+      // The first change makes the root.
+      await database.transaction(() => undefined)
+      await take(expected, data, kept, true)
     },
 
     async label(digest, labels): Promise<ContentInfo> {
@@ -147,9 +176,15 @@ export function infoOf(row: Row): ContentInfo {
   return { digest: parseDigest(String(row['digest'])), size: Number(row['size']), ...storedOf(row) }
 }
 
-function notFound(digest: Digest, cause?: unknown): LayercastError {
-  return new LayercastError('BLOB_NOT_FOUND', `blob ${digest} is not under this root`, {
-    fix: 'Unpack from a source that has it: oci:DIR, oci-archive:FILE, docker-archive:FILE or docker://NAME.',
+/** In bytes; undefined where there is no such file. */
+function sizeOf(path: string): number | undefined {
+  const found = lstatSync(path, { throwIfNoEntry: false })
+  return found?.isFile() === true ? found.size : undefined
+}
+
+function notFound(digest: Digest, { cause, why = '' }: { cause?: unknown; why?: string } = {}): LayercastError {
+  return new LayercastError('BLOB_NOT_FOUND', `blob ${digest} is not under this root${why}`, {
+    fix: blobFix(),
     detail: { digest },
     ...(cause === undefined ? {} : { cause }),
   })

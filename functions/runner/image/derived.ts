@@ -9,7 +9,7 @@ import { notDerived, notOfManifest } from '../../plan/derive.ts'
 import type { PlanChange } from '../../plan/diff.ts'
 import type { Plan } from '../../plan/document.ts'
 import type { Backend } from '../ports.ts'
-import { collect } from './documents.ts'
+import { checkHeld, collect } from './documents.ts'
 
 const SHOWN = 3
 
@@ -65,8 +65,29 @@ async function leadsTo(backend: Backend, from: Descriptor, manifest: Digest, dep
   return false
 }
 
-async function heldOrNone(backend: Backend, { digest }: Descriptor, what: string): Promise<Uint8Array | undefined> {
+/** Brings the plan's manifest and config anew where they are damaged here, from the first source that has them. */
+export async function healDocuments(
+  backend: Backend,
+  { reference, manifest, config }: Plan,
+  sources: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
+  if (sources.length === 0) return
+  const { createHealer } = await import('../supply/heal.ts')
+  const healer = createHealer({ backend, reference, target: manifest.digest, sources, signal })
   try {
+    for (const document of [manifest, config]) {
+      await checkHeld(backend.content, document, (one) => healer.heal(one))
+    }
+  } finally {
+    await healer.close()
+  }
+}
+
+async function heldOrNone(backend: Backend, document: Descriptor, what: string): Promise<Uint8Array | undefined> {
+  const { digest } = document
+  try {
+    await checkHeld(backend.content, document)
     const bytes = await collect(backend.content.read(digest), { digest, size: MAX_DOCUMENT_BYTES })
     verifyBytes(bytes, digest, what)
     return bytes

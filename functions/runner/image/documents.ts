@@ -6,7 +6,9 @@ import { MAX_DOCUMENT_BYTES } from '../../image/json.ts'
 import { isIndex } from '../../image/media-type.ts'
 import type { Platform } from '../../image/platform.ts'
 import { resolveImage } from '../../image/resolve.ts'
-import type { Backend } from '../ports.ts'
+import { faultOf, infoOrNone } from '../content/fault.ts'
+import type { Backend, ContentStore } from '../ports.ts'
+import { DAMAGED_FIX } from '../supply/text.ts'
 
 /** A manifest, index or config as it was read, its digest checked. */
 interface Document {
@@ -33,9 +35,49 @@ export type ReadBlob = (descriptor: Descriptor) => AsyncIterable<Uint8Array>
 /**
  * The documents of an image that the node holds. What a descriptor states as their size does not count, as with containerd:
  * it is the digest that says what they are. Errors as `readDocuments`.
+ * @param heal brings a document anew that is missing or damaged, or throws
  */
-export async function readHeldDocuments(backend: Backend, target: Descriptor, platform: Platform): Promise<Documents> {
-  return await readDocuments(target, ({ digest }) => backend.content.read(digest), platform, MAX_DOCUMENT_BYTES)
+export async function readHeldDocuments(
+  backend: Backend,
+  target: Descriptor,
+  platform: Platform,
+  heal?: (document: Descriptor) => Promise<void>,
+): Promise<Documents> {
+  const { content } = backend
+  const read = async function* (document: Descriptor): AsyncGenerator<Uint8Array> {
+    await checkHeld(content, document, heal)
+    yield* content.read(document.digest)
+  }
+  return await readDocuments(target, read, platform, MAX_DOCUMENT_BYTES)
+}
+
+/**
+ * Sees to it that a document of the content store is what its digest says. DIGEST_MISMATCH for one that is not and cannot be
+ * healed. One that is not there is for whoever reads it.
+ * @param heal brings what is missing or damaged anew, or throws
+ */
+export async function checkHeld(
+  content: ContentStore,
+  document: Descriptor,
+  heal?: (document: Descriptor) => Promise<void>,
+): Promise<void> {
+  const { digest } = document
+  const info = await infoOrNone(content, digest)
+  if (info === undefined) {
+    await heal?.(document)
+    return
+  }
+  // More than a document may have is refused by whoever reads it, and not hashed to its end before.
+  if (info.size > MAX_DOCUMENT_BYTES) return
+  const fault = await faultOf(content, document)
+  if (fault === undefined) return
+  if (heal === undefined) {
+    throw new LayercastError('DIGEST_MISMATCH', `blob ${digest} of the content store ${fault}`, {
+      fix: DAMAGED_FIX,
+      detail: { digest, fault },
+    })
+  }
+  await heal(document)
 }
 
 /**

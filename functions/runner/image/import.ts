@@ -1,6 +1,7 @@
 import type { Descriptor } from '../../image/descriptor.ts'
-import { hasCode } from '../../image/errors.ts'
 import { parseManifest } from '../../image/manifest.ts'
+import { infoOrNone } from '../content/fault.ts'
+import { storeWhole } from '../content/store-whole.ts'
 import type { Backend, ImageRecord, Labels } from '../ports.ts'
 import type { ImageSource } from '../sources/index.ts'
 import { checkAborted } from '../unpack/abort.ts'
@@ -14,7 +15,7 @@ const BLOBS_AT_ONCE = 3
 
 export type ImportEvent =
   | Extract<UnpackEvent, { type: 'lease' | 'retry' | 'warning' }>
-  /** Bytes come in of `total`; `there` says that the blob was there before. */
+  /** Bytes come in of `total`; `there` says that the blob was there before, and right. */
   | { type: 'blob'; digest: string; bytes: number; total: number; there: boolean }
 
 export interface ImportOptions {
@@ -63,32 +64,22 @@ export async function importImage(options: ImportOptions): Promise<ImageRecord> 
 async function storeBlob(options: ImportOptions, blob: Descriptor, gc: Labels): Promise<void> {
   const { backend, source, registry, signal, onEvent } = options
   checkAborted(signal)
-  const existing = await labelsOf(backend, blob)
+  const existing = (await infoOrNone(backend.content, blob.digest))?.labels
   const labels = { ...gc, ...(registry === undefined ? {} : sourceLabel(registry, existing ?? {})) }
   const told = { type: 'blob' as const, digest: blob.digest, total: blob.size }
-  if (existing === undefined) {
-    const counted = async function* () {
-      let bytes = 0
-      for await (const chunk of source.read(blob)) {
-        checkAborted(signal)
-        yield chunk
-        bytes += chunk.length
-        onEvent?.({ ...told, bytes, there: false })
-      }
+  const counted = async function* () {
+    let bytes = 0
+    for await (const chunk of source.read(blob)) {
+      checkAborted(signal)
+      yield chunk
+      bytes += chunk.length
+      onEvent?.({ ...told, bytes, there: false })
     }
-    await backend.content.write(blob, counted(), labels)
-  } else onEvent?.({ ...told, bytes: blob.size, there: true })
+  }
+  const stored = await storeWhole({ content: backend.content, expected: blob, read: counted, labels, signal })
+  if (stored === 'there') onEvent?.({ ...told, bytes: blob.size, there: true })
   // Also after a write: where another was first, the blob is there without these labels.
   if (Object.keys(labels).length > 0) await backend.content.label(blob.digest, labels)
-}
-
-async function labelsOf(backend: Backend, { digest }: Descriptor): Promise<Labels | undefined> {
-  try {
-    return (await backend.content.info(digest)).labels
-  } catch (error) {
-    if (hasCode(error, 'BLOB_NOT_FOUND')) return undefined
-    throw error
-  }
 }
 
 /** Does them in order, a few at once; the first failure is thrown when all that had begun are through. */

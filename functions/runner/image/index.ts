@@ -40,6 +40,8 @@ export interface ResolveOptions {
   features?: readonly string[]
   /** What to call an image that comes from a source; what the source calls it where absent. */
   reference?: string
+  /** Where a document of a held image comes from that is missing or damaged; as the user spelt them. */
+  sources?: readonly string[]
   signal?: AbortSignal
   onEvent?: (event: ImportEvent) => void
 }
@@ -64,7 +66,18 @@ export async function resolve(backend: Backend, image: string, options: ResolveO
     })
   }
   const { name, target } = await findRecord(backend, image, platformOf(options))
-  return imageOf(name, await preferred(options, (on) => readHeldDocuments(backend, target, on)))
+  const { sources = [], signal = new AbortController().signal } = options
+  if (sources.length === 0) {
+    return imageOf(name, await preferred(options, (on) => readHeldDocuments(backend, target, on)))
+  }
+  const { createHealer } = await import('../supply/heal.ts')
+  const healer = createHealer({ backend, reference: name, target: target.digest, sources, signal })
+  try {
+    const heal = (document: Descriptor) => healer.heal(document)
+    return imageOf(name, await preferred(options, (on) => readHeldDocuments(backend, target, on, heal)))
+  } finally {
+    await healer.close()
+  }
 }
 
 /** What the planner needs of an image: its documents, and its name, which is taken to the letter where it is not normal. */

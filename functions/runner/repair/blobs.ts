@@ -1,11 +1,43 @@
 /** The blobs that a repair takes, which must be there before anything is removed. */
 import type { Digest } from '../../image/digest.ts'
+import { hasCode } from '../../image/errors.ts'
+import { faultOf, infoOrNone } from '../content/fault.ts'
 import type { Backend } from '../ports.ts'
 import { createWays, type Placed, type Ways } from '../supply/index.ts'
 import { checkAborted } from '../unpack/abort.ts'
 import { blobsNotFound } from '../unpack/context.ts'
-import { hasBlob } from '../unpack/supply.ts'
 import type { RepairLook, RepairOptions } from './types.ts'
+
+/**
+ * Replaces layers' blobs that are there and damaged, where the user named sources: also those that this repair does not unpack,
+ * since the next one may. Gives their digests. What no source has stays as it is, for whoever needs it to say so.
+ */
+export async function healBlobs({ backend, planned, blobs, signal }: RepairOptions): Promise<Digest[]> {
+  const { plan } = planned
+  const sources = blobs?.sources ?? []
+  const healed: Digest[] = []
+  if (sources.length === 0) return healed
+  const { createHealer } = await import('../supply/heal.ts')
+  const until = signal ?? new AbortController().signal
+  const { reference, manifest } = plan
+  const healer = createHealer({ backend, reference, target: manifest.digest, sources, signal: until })
+  try {
+    const unique = new Map(plan.layers.map(({ descriptor }) => [descriptor.digest, descriptor]))
+    for (const descriptor of unique.values()) {
+      if ((await infoOrNone(backend.content, descriptor.digest)) === undefined) continue
+      if ((await faultOf(backend.content, descriptor, until)) === undefined) continue
+      try {
+        await healer.heal(descriptor)
+        healed.push(descriptor.digest)
+      } catch (error) {
+        if (!hasCode(error, 'BLOB_NOT_FOUND')) throw error
+      }
+    }
+    return healed
+  } finally {
+    await healer.close()
+  }
+}
 
 /** Runs `work` with the ways to missing blobs that the user allows, and closes them. */
 export async function withWays<T>(options: RepairOptions, work: (ways: Ways) => Promise<T>): Promise<T> {
@@ -23,7 +55,7 @@ export async function withWays<T>(options: RepairOptions, work: (ways: Ways) => 
  * The config is one of them, because the gc label is written on it.
  */
 export async function findBlobs(
-  { backend, planned }: RepairOptions,
+  { planned }: RepairOptions,
   { before, decision }: RepairLook,
   ways: Ways,
 ): Promise<{ toBring: Placed[]; missing: Digest[] }> {
@@ -33,7 +65,7 @@ export async function findBlobs(
   const toBring: Placed[] = []
   for (const index of decision.make) {
     const layer = plan.layers[index]
-    if (layer?.blob !== 'required' || (await hasBlob(backend, layer.descriptor.digest))) continue
+    if (layer?.blob !== 'required' || (await ways.held(layer.descriptor))) continue
     const placed = { index, layer }
     if (await ways.current(placed)) toBring.push(placed)
     else missing.add(layer.descriptor.digest)

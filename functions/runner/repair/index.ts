@@ -8,7 +8,7 @@ import { underLease } from '../unpack/lease.ts'
 import { retry } from '../unpack/retry.ts'
 import type { UnpackEvent } from '../unpack/types.ts'
 import { verifyChain } from '../verify/index.ts'
-import { bringBlobs, findBlobs, withWays } from './blobs.ts'
+import { bringBlobs, findBlobs, healBlobs, withWays } from './blobs.ts'
 import { decide, isNothing } from './decide.ts'
 import { withRepairLock } from './lock.ts'
 import { holdKept, removeUpper } from './rebuild.ts'
@@ -51,12 +51,13 @@ export async function repairChain(options: RepairOptions): Promise<RepairResult>
   checkAborted(signal)
   checkRequiredLabels(options)
   return await withRepairLock(backend, plan, emitUnpack, async () => {
+    const healed = await healBlobs(options)
     const first = await lookAt(options)
     if (isNothing(first.decision)) {
       const { users: _, ...look } = first
       const { before, tree } = look
       const rest = { after: before, ...(tree ? { treeAfter: tree } : {}), ms: performance.now() - started }
-      return { ...look, ok: before.ok && (tree?.ok ?? true), ...rest }
+      return { ...look, healed, ok: before.ok && (tree?.ok ?? true), ...rest }
     }
     const done = await underLease(backend, { purpose: 'repair', signal, emit: emitUnpack }, async (leased) => {
       const { users, ...look } = await lookAndHold(options, leased, first)
@@ -85,7 +86,7 @@ export async function repairChain(options: RepairOptions): Promise<RepairResult>
     const after = await verifyChain({ backend, plan })
     const treeAfter = deep ? await compareTree({ ...options, plan }) : undefined
     const ok = after.ok && (treeAfter?.ok ?? true)
-    return { ...done, ok, after, ...(treeAfter ? { treeAfter } : {}), ms: performance.now() - started }
+    return { ...done, healed, ok, after, ...(treeAfter ? { treeAfter } : {}), ms: performance.now() - started }
   })
 }
 

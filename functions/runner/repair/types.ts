@@ -63,6 +63,8 @@ export interface RepairDryRun extends RepairLook {
 export interface RepairResult extends RepairLook {
   /** Everything is as planned now. */
   ok: boolean
+  /** Layers' blobs that were damaged, and came anew from the sources that were named. */
+  healed: Digest[]
   /** Absent where nothing was to be done. */
   unpacked?: UnpackResult
   after: VerifyReport

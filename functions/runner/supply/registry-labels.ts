@@ -1,19 +1,30 @@
 /** Where an image's blobs came from, by their own labels (CONTAINERD-FACTS section 7). */
 import { hasCode } from '../../image/errors.ts'
 import { parseReference } from '../../image/reference.ts'
-import type { Plan } from '../../plan/document.ts'
+import type { Digest } from '../../image/digest.ts'
 import { DISTRIBUTION_SOURCE, hostOf } from '../image/gc-labels.ts'
 import type { Backend, Labels } from '../ports.ts'
 
+export interface LabelledImage {
+  reference: string
+  /** What a registry is asked for. */
+  target: Digest
+  /** Those whose labels are looked at. */
+  blobs: readonly Digest[]
+}
+
 /** The image in every registry and repository that a blob of it names, as sources; each once. */
-export async function registrySources(backend: Backend, plan: Plan): Promise<string[]> {
+export async function registrySources(
+  backend: Backend,
+  { reference, target, blobs }: LabelledImage,
+): Promise<string[]> {
   const specs = new Set<string>()
-  for (const { digest } of [plan.manifest, plan.config, ...plan.layers.map((layer) => layer.descriptor)]) {
+  for (const digest of blobs) {
     for (const [key, value] of Object.entries(await labelsOf(backend, digest))) {
       if (!key.startsWith(DISTRIBUTION_SOURCE)) continue
-      const registry = withPort(key.slice(DISTRIBUTION_SOURCE.length), plan.reference)
+      const registry = withPort(key.slice(DISTRIBUTION_SOURCE.length), reference)
       const repositories = value.split(',').filter((repository) => repository !== '')
-      for (const repository of repositories) specs.add(`docker://${registry}/${repository}@${plan.manifest.digest}`)
+      for (const repository of repositories) specs.add(`docker://${registry}/${repository}@${target}`)
     }
   }
   return [...specs]
@@ -37,7 +48,7 @@ function domainOf(reference: string): string | undefined {
   }
 }
 
-async function labelsOf(backend: Backend, digest: Plan['manifest']['digest']): Promise<Labels> {
+async function labelsOf(backend: Backend, digest: Digest): Promise<Labels> {
   try {
     return (await backend.content.info(digest)).labels
   } catch (error) {

@@ -6,6 +6,7 @@ import { LayercastError } from '../../image/errors.ts'
 import { parseManifest } from '../../image/manifest.ts'
 import { isLayer } from '../../image/media-type.ts'
 import type { Plan } from '../../plan/document.ts'
+import { storeWhole } from '../content/store-whole.ts'
 import { readDocuments } from '../image/documents.ts'
 import { sourceLabel } from '../image/gc-labels.ts'
 import type { ImageSource } from '../sources/index.ts'
@@ -33,7 +34,9 @@ export function namedSource(spec: string, options: SourcesOptions): Way {
   if (spec !== REGISTRY) return new SourceWay(spec, options)
   let ways: Promise<SourceWay[]> | undefined
   const open = async (): Promise<SourceWay[]> => {
-    const specs = await registrySources(options.backend, options.plan)
+    const { reference, manifest, config, layers } = options.plan
+    const blobs = [manifest, config, ...layers.map((layer) => layer.descriptor)].map(({ digest }) => digest)
+    const specs = await registrySources(options.backend, { reference, target: manifest.digest, blobs })
     if (specs.length === 0) options.complain('no blob of the image says which registry it came from')
     return specs.map((one) => new SourceWay(one, options))
   }
@@ -111,7 +114,7 @@ class SourceWay implements Way {
         }
       }
       const labels = this.#spec.startsWith('docker://') && source.reference ? sourceLabel(source.reference, {}) : {}
-      await into.content.write(blob, data(), labels)
+      await storeWhole({ content: into.content, expected: blob, read: data, labels, signal })
       return blob
     }
   }

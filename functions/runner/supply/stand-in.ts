@@ -1,5 +1,6 @@
 /** Other blobs of the content store that come to the same diff ID (CONTAINERD-FACTS section 7). */
 import type { Descriptor } from '../../image/descriptor.ts'
+import { hasBytes } from '../content/fault.ts'
 import type { Backend, ContentInfo } from '../ports.ts'
 import { isArchive, sniffed, UNCOMPRESSED_LABEL } from './blob.ts'
 import type { Candidate, Way } from './types.ts'
@@ -24,7 +25,12 @@ export function standIns(backend: Backend): Way {
       const { descriptor, diffID } = layer
       if (!isArchive(descriptor)) return []
       const found = (await list()).get(diffID) ?? []
-      return found.filter(({ digest }) => digest !== descriptor.digest).map((info) => candidate(sniffed(info)))
+      const candidates: Candidate[] = []
+      for (const info of found) {
+        if (info.digest === descriptor.digest || !(await hasBytes(backend.content, info.digest))) continue
+        candidates.push(candidate(sniffed(info)))
+      }
+      return candidates
     },
   }
 }

@@ -1,5 +1,8 @@
 import { LayercastError } from '../../image/errors.ts'
+import type { Descriptor } from '../../image/descriptor.ts'
+import type { Digest } from '../../image/digest.ts'
 import type { Plan } from '../../plan/document.ts'
+import { faultOf, hasBytes, infoOrNone } from '../content/fault.ts'
 import type { Backend } from '../ports.ts'
 import { parseSpec } from '../sources/spec.ts'
 import { rebuilding } from './rebuild.ts'
@@ -17,6 +20,11 @@ export interface WaysOptions {
 
 /** By which ways each missing layer may come, in their order, and which one it is now. */
 export interface Ways {
+  /**
+   * Whether the content store has the blob, and its last byte. Where the user named sources, its bytes are held against its
+   * digest, once: one that is damaged counts as missing then, and is replaced by what a source has.
+   */
+  held(blob: Descriptor): Promise<boolean>
   /** The way for this layer; undefined where there is none, or none is left. */
   current(placed: Placed): Promise<Candidate | undefined>
   /** Gives the present way of this layer up for the next one; where there is none it stays, and the answer is undefined. */
@@ -48,6 +56,19 @@ export function createWays(options: WaysOptions): Ways {
     ...(fromSnapshotter === undefined ? [] : [rebuilding({ backend, plan, from: fromSnapshotter, complain })]),
   ]
   const layers = new Map<string, LayerWays>()
+  const checks = new Map<Digest, Promise<boolean>>()
+  const check = async (blob: Descriptor): Promise<boolean> => {
+    const { content } = backend
+    if ((await infoOrNone(content, blob.digest)) === undefined) return false
+    const fault =
+      sources.length > 0
+        ? await faultOf(content, blob, signal)
+        : (await hasBytes(content, blob.digest))
+          ? undefined
+          : 'has lost its bytes, or the last of them'
+    if (fault !== undefined) complain(`blob ${blob.digest} of the content store ${fault}`)
+    return fault === undefined
+  }
   const of = (placed: Placed): LayerWays => {
     // Not by the blob: the same layer twice in one image is made again out of different snapshots.
     const known = layers.get(placed.layer.chainID) ?? new LayerWays(placed, ways)
@@ -55,6 +76,13 @@ export function createWays(options: WaysOptions): Ways {
     return known
   }
   return {
+    async held(blob) {
+      if (sources.length === 0) return await check(blob)
+      const checked = checks.get(blob.digest) ?? check(blob)
+      checks.set(blob.digest, checked)
+      checked.catch(() => checks.delete(blob.digest))
+      return await checked
+    },
     current: (placed) => of(placed).current(),
     next: (placed) => of(placed).next(),
     problems: () => [...problems.keys()],

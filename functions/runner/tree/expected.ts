@@ -7,6 +7,7 @@ import { layerBytes } from '../apply/decoder.ts'
 import { readEntry } from '../apply/entry.ts'
 import { Guard } from '../apply/guard.ts'
 import { TarReader } from '../apply/tar.ts'
+import { SUSPECT_FIX } from '../supply/text.ts'
 import { fromByteString } from '../system/bytes.ts'
 import type { Fold } from './fold.ts'
 
@@ -67,7 +68,7 @@ function checkDiffID({ descriptor, diffID }: PlanLayer, actual: string): void {
     'DIFF_ID_MISMATCH',
     `layer ${descriptor.digest} uncompresses to ${actual}, and the image's config says ${diffID}`,
     {
-      fix: 'The blob or the config is not what was built: pull the image again, or rebuild it.',
+      fix: SUSPECT_FIX,
       detail: { layer: descriptor.digest, expected: diffID, actual },
     },
   )

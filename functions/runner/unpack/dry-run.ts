@@ -76,8 +76,8 @@ async function lookAt(backend: Backend, plan: Plan, index: number, ways: Ways): 
   const info = await statOrNone(backend.snapshotter(plan.snapshotter), layer.chainID)
   const difference = info && compareLabels(layer.labels, info.labels, profileOf(plan).writes)
   const same = difference && isSame(difference)
-  const there = await hasBlob(backend, digest)
   const wanted = info === undefined && layer.blob === 'required'
+  const there = wanted ? await ways.held(layer.descriptor) : await hasBlob(backend, digest)
   const origin = there
     ? ({ from: 'here' } as const)
     : wanted

@@ -1,11 +1,12 @@
+import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
-import { hasCode, LayercastError } from '../../image/errors.ts'
+import { LayercastError } from '../../image/errors.ts'
 import type { Plan } from '../../plan/document.ts'
+import { infoOrNone } from '../content/fault.ts'
 import type { Backend, ContentInfo, SnapshotInfo } from '../ports.ts'
 import type { Candidate, Ways } from '../supply/index.ts'
 import { blobsNotFound, type Placed } from './context.ts'
 import { chainIDsOf, countPresent } from './snapshots.ts'
-import { hasBlob } from './supply.ts'
 
 interface Preflight {
   /** How many layers are there, from the base up. */
@@ -26,8 +27,8 @@ export async function preflight(backend: Backend, plan: Plan, ways: Ways): Promi
   checkRequiredLabels(plan)
   const snapshotter = backend.snapshotter(plan.snapshotter)
   const { present, top } = await countPresent(snapshotter, chainIDsOf(plan))
-  const config = await infoOrNone(backend, plan.config.digest)
-  const missing = await missingBlobs(backend, plan, present)
+  const config = await infoOrNone(backend.content, plan.config.digest)
+  const missing = await missingBlobs(ways, plan, present)
   const found = await Promise.all(missing.map(async (placed) => ({ placed, candidate: await ways.current(placed) })))
   const absent: Digest[] = config === undefined ? [plan.config.digest] : []
   const toFetch: Preflight['toFetch'] = []
@@ -54,25 +55,16 @@ function checkRequiredLabels(plan: Plan): void {
 }
 
 /** The layers from `present` up that cannot be made without their blob, and whose blob is not there. */
-async function missingBlobs(backend: Backend, plan: Plan, present: number): Promise<Placed[]> {
+async function missingBlobs(ways: Ways, plan: Plan, present: number): Promise<Placed[]> {
   const known = new Map<Digest, Promise<boolean>>()
-  const there = (digest: Digest) => {
-    const asked = known.get(digest) ?? hasBlob(backend, digest)
-    known.set(digest, asked)
+  const there = (descriptor: Descriptor) => {
+    const asked = known.get(descriptor.digest) ?? ways.held(descriptor)
+    known.set(descriptor.digest, asked)
     return asked
   }
   const required = plan.layers
     .map((layer, index) => ({ index, layer }))
     .filter(({ index, layer }) => index >= present && layer.blob === 'required')
-  const found = await Promise.all(required.map(({ layer }) => there(layer.descriptor.digest)))
+  const found = await Promise.all(required.map(({ layer }) => there(layer.descriptor)))
   return required.filter((_, index) => !found[index])
-}
-
-async function infoOrNone(backend: Backend, digest: Digest): Promise<ContentInfo | undefined> {
-  try {
-    return await backend.content.info(digest)
-  } catch (error) {
-    if (hasCode(error, 'BLOB_NOT_FOUND')) return undefined
-    throw error
-  }
 }

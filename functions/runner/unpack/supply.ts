@@ -1,6 +1,7 @@
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
 import { hasCode, LayercastError, type Code } from '../../image/errors.ts'
+import { faultOf, hasBytes } from '../content/fault.ts'
 import type { Backend } from '../ports.ts'
 import type { BlobOrigin, Candidate, Placed, Ways } from '../supply/index.ts'
 import { originText } from '../supply/text.ts'
@@ -57,6 +58,8 @@ export function createSupply({ backend, ways, concurrency, signal, emit }: Suppl
   const either = AbortSignal.any([signal, stop.signal])
   const started = new Map<Digest, Promise<Supplied>>()
   const fetching = new Map<Digest, Promise<Descriptor>>()
+  /** Blobs that are there and turned out to be damaged. */
+  const damaged = new Set<Digest>()
   const waiting: (() => void)[] = []
   let running = 0
 
@@ -146,14 +149,21 @@ export function createSupply({ backend, ways, concurrency, signal, emit }: Suppl
       const { descriptor, chainID } = placed.layer
       const under = started.get(chainID)
       if (under) return await under
-      if (await hasBlob(backend, descriptor.digest)) return { blob: descriptor, origin: { from: 'here' } }
+      if (!damaged.has(descriptor.digest) && (await ways.held(descriptor))) {
+        return { blob: descriptor, origin: { from: 'here' } }
+      }
       return await begin(placed)
     },
     async another(placed, { blob, origin }, error) {
-      const { digest, chainID } = { ...placed.layer.descriptor, ...placed.layer }
-      if (origin.from === 'here' || blob.digest === digest || !hasCode(error, ...CONTENT_FAULTS)) return false
-      const next = await ways.next(placed)
+      const { descriptor, chainID } = placed.layer
+      if (!hasCode(error, ...CONTENT_FAULTS)) return false
+      const isHere = origin.from === 'here'
+      // The layer's own blob is what the image has, right or wrong, unless its bytes are others.
+      if (isHere && (await faultOf(backend.content, blob, either)) === undefined) return false
+      if (!isHere && blob.digest === descriptor.digest) return false
+      const next = await (isHere ? ways.current(placed) : ways.next(placed))
       if (next === undefined) return false
+      if (isHere) damaged.add(descriptor.digest)
       started.delete(chainID)
       told(placed, next.origin, error)
       return true
@@ -176,13 +186,7 @@ function isItsOwn(error: unknown): boolean {
   return error instanceof LayercastError && !hasCode(error, 'ABORTED', 'CONTAINERD_UNREACHABLE', 'INTERNAL')
 }
 
-/** Whether the content store has the blob. */
-export async function hasBlob(backend: Backend, digest: Digest): Promise<boolean> {
-  try {
-    await backend.content.info(digest)
-    return true
-  } catch (error) {
-    if (hasCode(error, 'BLOB_NOT_FOUND')) return false
-    throw error
-  }
+/** Whether the content store has the blob, as far as its last byte tells. */
+export async function hasBlob({ content }: Backend, digest: Digest): Promise<boolean> {
+  return await hasBytes(content, digest)
 }

@@ -4,6 +4,7 @@ import { hasCode, LayercastError } from '../../image/errors.ts'
 import type { Applied, Mount } from '../ports.ts'
 import { UNCOMPRESSED_LABEL } from '../supply/index.ts'
 import { asAborted, checkAborted } from './abort.ts'
+import { SUSPECT_FIX } from '../supply/text.ts'
 import { cleanUp } from './cleanup.ts'
 import { tell, type LayerContext, type Placed } from './context.ts'
 import type { Supplied } from './supply.ts'
@@ -114,7 +115,7 @@ function mismatch({ layer }: Placed, { digest }: Descriptor, expected: Digest, {
     `${what} uncompresses to ${diffID}, and the image's config says ${expected}`,
     {
       fix: own
-        ? 'The blob or the config is not what was built: pull the image again, or rebuild it.'
+        ? SUSPECT_FIX
         : `The blob's ${UNCOMPRESSED_LABEL} label, or the source that has it, is wrong: name a source of the layer itself (--source).`,
       detail: { layer: layer.descriptor.digest, expected, actual: diffID, ...(own ? {} : { blob: digest }) },
     },

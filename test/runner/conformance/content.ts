@@ -128,6 +128,27 @@ export function contentConformance(open: OpenBackend, { sha512 = true } = {}): v
       expect(await digests()).toEqual([digest])
     })
 
+    test('replaces a blob, with the new labels beside the old, and not by anything else', async () => {
+      const data = randomBytes(5000)
+      const digest = await store(data, { old: '1', both: '1' })
+      const wrong = subject().replace({ digest, size: 5000 }, chunks(randomBytes(5000)), { wrong: '1' })
+      expect(await codeOf(wrong)).toBe('DIGEST_MISMATCH')
+      await expect(subject().replace({ digest, size: 5000 }, broken(data.subarray(0, 10)))).rejects.toThrow('went dead')
+      expect((await subject().info(digest)).labels).toEqual({ old: '1', both: '1' })
+      await subject().replace({ digest, size: 5000 }, chunks(data), { new: '2', both: '2' })
+      expect((await subject().info(digest)).labels).toEqual({ old: '1', new: '2', both: '2' })
+      expect((await read(digest)).equals(data)).toBe(true)
+      expect(await digests()).toEqual([digest])
+    })
+
+    test('replaces what is not there as it writes it', async () => {
+      const data = randomBytes(5000)
+      const digest = digestOf(data)
+      await subject().replace({ digest, size: 5000 }, chunks(data), { a: '1' })
+      expect((await subject().info(digest)).labels).toEqual({ a: '1' })
+      expect((await read(digest)).equals(data)).toBe(true)
+    })
+
     test('lets two write the same blob at once', async () => {
       const data = randomBytes(2_000_000)
       await Promise.all([store(data, { a: '1' }), store(data, { b: '1' }), store(data)])

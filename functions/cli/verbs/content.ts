@@ -1,0 +1,40 @@
+/** What the `content` verbs have in common. */
+import { parseDigest, type Digest } from '../../image/digest.ts'
+import { LayercastError } from '../../image/errors.ts'
+import type { Backend, ContentInfo } from '../../runner/ports.ts'
+import type { Context } from '../context.ts'
+import type { ArgumentSpec } from '../verb.ts'
+
+export const DIGESTS = {
+  name: 'DIGEST',
+  summary: 'a blob, such as sha256:6c3c…',
+  many: true,
+} as const satisfies ArgumentSpec
+
+/** Every blob that the content store lists, by its digest. */
+export async function listContent(context: Context, backend: Backend): Promise<ContentInfo[]> {
+  const infos: ContentInfo[] = []
+  for await (const info of backend.content.list()) {
+    context.signal.throwIfAborted()
+    infos.push(info)
+  }
+  return infos.sort((one, other) => (one.digest < other.digest ? -1 : 1))
+}
+
+/** The digests that were named, each once. DIGEST_INVALID, and BLOB_NOT_FOUND for one that the store does not list. */
+export function namedDigests(names: readonly string[], infos: readonly ContentInfo[]): Digest[] {
+  const listed = new Set<string>(infos.map(({ digest }) => digest))
+  const digests = [...new Set(names.map((name) => parseDigest(name)))]
+  const absent = digests.filter((digest) => !listed.has(digest))
+  if (absent.length === 0) return digests
+  throw new LayercastError('BLOB_NOT_FOUND', `the content store has no blob ${absent.join(', ')}`, {
+    fix: "See what there is with 'layercast content ls'.",
+    detail: { digests: absent },
+  })
+}
+
+/** `a`, or `a and 2 more`. */
+export function imagesText(images: readonly string[]): string {
+  const [first = '', ...others] = images
+  return others.length === 0 ? first : `${first} and ${others.length} more`
+}

@@ -1,0 +1,42 @@
+import type { Digest } from '../../image/digest.ts'
+import type { Backend, ContentInfo } from '../ports.ts'
+import { checkAborted } from '../unpack/abort.ts'
+import { faultOf } from './fault.ts'
+import { imagesOfBlobs } from './users.ts'
+
+export interface CheckedBlob {
+  digest: Digest
+  /** As the store says it, in bytes. */
+  size: number
+  /** What is wrong with it, in words that follow "blob DIGEST"; absent where its bytes are what the digest says. */
+  fault?: string
+  /** The names of the images that it belongs to. */
+  images: string[]
+}
+
+export interface CheckOptions {
+  backend: Backend
+  /** These alone; every blob that the store lists where absent. */
+  digests?: readonly Digest[]
+  signal: AbortSignal
+  onChecked?: (blob: CheckedBlob, of: number) => void
+}
+
+/** Reads blobs and holds them against their digests, in the order of the digests. Changes nothing. ABORTED. */
+export async function checkContent({ backend, digests, signal, onChecked }: CheckOptions): Promise<CheckedBlob[]> {
+  const infos: ContentInfo[] = []
+  for await (const info of backend.content.list()) {
+    if (digests === undefined || digests.includes(info.digest)) infos.push(info)
+  }
+  infos.sort((one, other) => (one.digest < other.digest ? -1 : 1))
+  const images = await imagesOfBlobs(backend)
+  const checked: CheckedBlob[] = []
+  for (const { digest, size } of infos) {
+    checkAborted(signal)
+    const fault = await faultOf(backend.content, { digest, size }, signal)
+    const blob = { digest, size, ...(fault !== undefined && { fault }), images: images.get(digest) ?? [] }
+    checked.push(blob)
+    onChecked?.(blob, infos.length)
+  }
+  return checked
+}
