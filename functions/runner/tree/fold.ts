@@ -5,12 +5,13 @@
  * tree says that both are right.
  */
 import { createHash, type Hash } from 'node:crypto'
+import type { Make } from '../apply/directories.ts'
 import type { Entry } from '../apply/entry.ts'
 import { tooLarge, unsafe } from '../apply/guard.ts'
 import { corrupt } from '../apply/tar-header.ts'
 import { S_IFBLK, S_IFCHR } from '../system/at.ts'
 import { fromByteString } from '../system/bytes.ts'
-import { describeNode, newDirectory, type Dir, type Leaf, type LeafKind, type Slot } from './node.ts'
+import { describeNode, hiddenAt, newDirectory, type Dir, type Leaf, type LeafKind, type Slot } from './node.ts'
 
 /** The most names that a fold makes in all: a bound on memory, some 300 bytes each. */
 const MOST_NODES = 4_000_000
@@ -58,8 +59,7 @@ export class Fold {
 
   /** Starts an entry; a file's data follows, then `end`. LAYER_CORRUPT, LAYER_UNSAFE, LAYER_TOO_LARGE. */
   begin(entry: Entry): void {
-    if (entry.kind === 'opaque') this.#prune(this.#find(entry.path, true))
-    else if (entry.kind === 'whiteout') this.#whiteout(this.#find(entry.path, true), entry.name)
+    if (entry.kind === 'opaque' || entry.kind === 'whiteout') this.#hideFor(entry)
     else this.#write(entry)
   }
 
@@ -80,8 +80,15 @@ export class Fold {
     this.#file = undefined
   }
 
+  #hideFor(entry: Exclude<Entry, Content>): void {
+    const directory = this.#find(entry.path, 'unhidden')
+    if (directory === undefined) return
+    if (entry.kind === 'opaque') this.#prune(directory)
+    else this.#whiteout(directory, entry.name)
+  }
+
   #write(entry: Content): void {
-    const parent = this.#find(entry.path.slice(0, -1), true)
+    const parent = this.#find(entry.path.slice(0, -1), 'all')
     const name = entry.path.at(-1) ?? ''
     if (entry.kind === 'directory') this.#writeDirectory(entry, parent, name)
     else if (entry.kind === 'link') this.#link(entry, parent, name)
@@ -120,7 +127,7 @@ export class Fold {
 
   #link(entry: Content & { kind: 'link' }, parent: Dir, name: string): void {
     const target = fromByteString(entry.target.join('/'))
-    const above = this.#find(entry.target.slice(0, -1), false)
+    const above = this.#find(entry.target.slice(0, -1), 'none')
     const last = entry.target.at(-1) ?? ''
     const slot = above?.children.get(last)
     const there = parent.children.get(name)
@@ -174,7 +181,7 @@ export class Fold {
 
   #makeDirectory(parent: Dir, name: string): Dir {
     const directory = newDirectory(parent)
-    const hidden = parent.hidden?.get(name) ?? hiddenBelow(parent.before, name)
+    const hidden = hiddenAt(parent, name)
     if (hidden?.node.kind === 'directory') directory.before = hidden
     this.#put(parent, name, directory)
     return directory
@@ -220,19 +227,28 @@ export class Fold {
     if (slot !== undefined) {
       slot.layer = this.#layer
       slot.implied = false
+      if (slot.node.kind === 'directory') slot.optional = false
     }
-    for (let above = parent.slot, dir = parent; above !== undefined && above.layer !== this.#layer;) {
+    for (
+      let above = parent.slot, dir = parent;
+      above !== undefined && (above.layer !== this.#layer || above.optional);
+    ) {
       above.layer = this.#layer
       above.implied = true
+      above.optional = false
       dir = dir.parent ?? this.root
       above = dir.slot
     }
   }
 
-  /** The directory that the components lead to, links followed. LAYER_CORRUPT where one is no directory. */
-  #find(components: readonly string[], make: true): Dir
-  #find(components: readonly string[], make: boolean): Dir | undefined
-  #find(components: readonly string[], make: boolean): Dir | undefined {
+  /**
+   * The directory that the components lead to, links followed. LAYER_CORRUPT where one is no directory.
+   * @param make which missing directories are made. On the way to a whiteout containerd makes all of them: one that never
+   * was may be there, and one that was deleted may not.
+   */
+  #find(components: readonly string[], make: 'all'): Dir
+  #find(components: readonly string[], make: Make): Dir | undefined
+  #find(components: readonly string[], make: Make): Dir | undefined {
     let directory = this.root
     const steps = [...components]
     let links = 0
@@ -251,18 +267,14 @@ export class Fold {
         steps.unshift(...there.target.split('/'))
       } else if (there !== undefined) {
         throw corrupt(`${JSON.stringify(fromByteString(step))}, which the path goes through, is no directory`)
-      } else if (make) directory = this.#makeDirectory(directory, step)
-      else return undefined
+      } else if (make === 'none' || (make === 'unhidden' && hiddenAt(directory, step) !== undefined)) return undefined
+      else {
+        directory = this.#makeDirectory(directory, step)
+        if (make === 'unhidden' && directory.slot !== undefined) directory.slot.optional = true
+      }
     }
     return directory
   }
-}
-
-/** What a deleted directory held at a name. */
-export function hiddenBelow(before: Dir['before'], name: string): NonNullable<Dir['before']> | undefined {
-  if (before?.node.kind !== 'directory') return undefined
-  const slot = before.node.children.get(name)
-  return slot === undefined ? undefined : { layer: before.layer, node: slot.node }
 }
 
 /** The character device 0:0 is overlayfs's own sign that nothing is there: under it there is no such file. */

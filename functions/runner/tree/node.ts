@@ -1,9 +1,10 @@
 /** A file system tree in memory, as layers describe it. Names, paths and attributes are byte strings (system/bytes.ts). */
 import type { Metadata } from '../apply/entry.ts'
+import { CAPABILITY } from '../apply/xattr.ts'
 
 export type LeafKind = 'file' | 'symlink' | 'char' | 'block' | 'fifo'
 
-/** An extended attribute. One is not sure where a layer describes a directory anew, without it. */
+/** An extended attribute. One is not sure where a hard link describes its file anew, without it. */
 export interface Attribute {
   value: string
   sure: boolean
@@ -67,8 +68,6 @@ export interface Hidden {
   node: TreeNode
 }
 
-export const CAPABILITY = 'security.capability'
-
 export function newDirectory(parent: Dir | undefined): Dir {
   return {
     kind: 'directory',
@@ -84,16 +83,30 @@ export function newDirectory(parent: Dir | undefined): Dir {
   }
 }
 
-/** Takes over what an entry says. `trusted.` attributes are the node's own, and never taken from layers. */
+/** What layers deleted at a name, by itself or with the directory. */
+export function hiddenAt({ hidden, before }: Dir, name: string): Hidden | undefined {
+  return hidden?.get(name) ?? hiddenBelow(before, name)
+}
+
+/** What a deleted directory held at a name. */
+function hiddenBelow(before: Dir['before'], name: string): Hidden | undefined {
+  if (before?.node.kind !== 'directory') return undefined
+  const slot = before.node.children.get(name)
+  return slot === undefined ? undefined : { layer: before.layer, node: slot.node }
+}
+
+/**
+ * Takes over what an entry says. A directory's attributes are replaced (image-spec 1.1, "Changeset over existing files").
+ * `trusted.` ones are the node's own, and never taken from layers.
+ */
 export function describeNode(node: TreeNode, { mode, uid, gid, xattrs }: Metadata): void {
   node.mode = mode
   node.uid = uid
   node.gid = gid
-  for (const [name, attribute] of node.xattrs) {
-    // A directory that a layer describes again without it: a stack of layers drops it, one merged tree keeps it. And a
-    // file that a hard link describes again without it: the kernel takes capabilities away at a change of owner.
-    if (node.kind === 'directory' || name === CAPABILITY) attribute.sure = false
-  }
+  if (node.kind === 'directory') node.xattrs.clear()
+  // A file that a hard link describes again without it: the kernel takes capabilities away at a change of owner.
+  const capability = node.xattrs.get(CAPABILITY)
+  if (capability !== undefined) capability.sure = false
   for (const [name, value] of xattrs) {
     if (!name.startsWith('trusted.')) node.xattrs.set(name, { value, sure: true })
   }
