@@ -3,7 +3,7 @@
  * that no path, symbolic link, hard link or race leaves the root. The order of steps is containerd's: content, owner,
  * attributes, mode, times; the times of directories last of all.
  */
-import { closeSync, writeSync } from 'node:fs'
+import { closeSync } from 'node:fs'
 import {
   chmod,
   chmodPath,
@@ -25,17 +25,14 @@ import {
   RESOLVE_NO_MAGICLINKS,
   S_IFCHR,
   S_IFIFO,
-  S_IFLNK,
-  S_IFMT,
-  S_IFREG,
-  statAt,
   symlinkAt,
   truncate,
   utimes,
   utimesAt,
 } from '../system/at.ts'
 import { fromByteString } from '../system/bytes.ts'
-import { errno, must, systemError } from '../system/libc.ts'
+import { errno, must } from '../system/libc.ts'
+import { kindOf, writeAt } from './descriptor.ts'
 import { Directories, joinPath } from './directories.ts'
 import type { Directory } from './directories.ts'
 import type { Entry, Metadata } from './entry.ts'
@@ -283,20 +280,4 @@ export class Tree {
   #ignored(path: string, what: string, reason: string): void {
     this.#options.ignored?.(path, what, reason)
   }
-}
-
-function writeAt(fd: number, bytes: Uint8Array, offset: number, path: readonly string[]): number {
-  try {
-    return writeSync(fd, bytes, 0, bytes.length, offset)
-  } catch (error) {
-    const number = (error as NodeJS.ErrnoException).errno
-    throw number === undefined ? error : systemError('pwrite', number, fromByteString(path.join('/')))
-  }
-}
-
-function kindOf(fd: number, shown: string): 'file' | 'symlink' | 'other' {
-  const stat = statAt(fd, '')
-  if (typeof stat === 'number') throw systemError('statx', stat, shown)
-  const kind = stat.mode & S_IFMT
-  return kind === S_IFREG ? 'file' : kind === S_IFLNK ? 'symlink' : 'other'
 }

@@ -1,6 +1,7 @@
 /** A file system tree in memory, as layers describe it. Names, paths and attributes are byte strings (system/bytes.ts). */
 import type { Metadata } from '../apply/entry.ts'
 import { CAPABILITY } from '../apply/xattr.ts'
+import { S_IFBLK, S_IFCHR } from '../system/at.ts'
 
 export type LeafKind = 'file' | 'symlink' | 'char' | 'block' | 'fifo'
 
@@ -95,6 +96,12 @@ function hiddenBelow(before: Dir['before'], name: string): Hidden | undefined {
   return slot === undefined ? undefined : { layer: before.layer, node: slot.node }
 }
 
+/** Whether the node has attributes that an entry of it leaves out. */
+export function losesAttributes(node: TreeNode, { xattrs }: Metadata): boolean {
+  for (const name of node.xattrs.keys()) if (!xattrs.some(([kept]) => kept === name)) return true
+  return false
+}
+
 /**
  * Takes over what an entry says. A directory's attributes are replaced (image-spec 1.1, "Changeset over existing files").
  * `trusted.` ones are the node's own, and never taken from layers.
@@ -110,4 +117,21 @@ export function describeNode(node: TreeNode, { mode, uid, gid, xattrs }: Metadat
   for (const [name, value] of xattrs) {
     if (!name.startsWith('trusted.')) node.xattrs.set(name, { value, sure: true })
   }
+}
+
+/** The character device 0:0 is overlayfs's own sign that nothing is there: under it there is no such file. */
+export function isNothing(slot: Slot | undefined): boolean {
+  const node = slot?.node
+  return node?.kind === 'char' && node.major === 0 && node.minor === 0
+}
+
+/** Whether the node is the directory, or one above it. */
+export function isWithin(directory: Dir | undefined, node: Leaf | Dir): boolean {
+  for (let at = directory; at !== undefined; at = at.parent) if (at === node) return true
+  return false
+}
+
+/** The kind of a node by its type, S_IFCHR, S_IFBLK or S_IFIFO. */
+export function nodeKind(type: number): LeafKind {
+  return type === S_IFCHR ? 'char' : type === S_IFBLK ? 'block' : 'fifo'
 }
