@@ -7,7 +7,7 @@ import { lowerDirectories, optionValue } from '../system/mount-options.ts'
 
 const CAP_SYS_ADMIN = 21n
 /** What types are prefixed with that ask no more of a mount manager than layercast does itself. */
-const PREFIXED = /^(?:format\/)*[a-z0-9]+$/u
+const PREFIXED = /^(?:(?:format|mkdir)\/)*[a-z0-9]+$/u
 
 /** Whether the directory can be looked at from here. */
 export async function isVisible(directory: string): Promise<boolean> {
