@@ -141,6 +141,26 @@ await describeContainerd('trees as layers describe them', (version) => {
     })
   })
 
+  test('where it cannot be told whether containerd wrote a layer right, that is told', async () => {
+    const layers = [[dir('usr', of), symlink('lib', 'usr')], [file('lib/x', '')]]
+    const lower = buildImage({ layers: layers.slice(0, 1) })
+    await store(backend, lower, 'example.com/lower:1')
+    await unpack({ backend, planned: planOf(lower, { snapshotter: 'native', reference: 'example.com/lower:1' }) })
+    const image = buildImage({ layers })
+    await store(backend, image)
+    const [base] = image.layers
+    if (base === undefined) throw new Error('no layer')
+    await backend.content.remove(base.digest)
+    const { warnings } = await unpack({
+      backend,
+      planned: planOf(image, { snapshotter: 'native' }),
+      applier: 'containerd',
+    })
+    expect(warnings).toMatchObject([{ code: 'TREE_UNCHECKED', detail: expect.stringContaining(base.digest) as string }])
+    await removeChain(backend, lower, 'native')
+    await removeChain(backend, image, 'native')
+  })
+
   test('a chain that containerd itself made is found and mended by the verbs', async () => {
     const image = await bring('a file through a link of a layer below')
     const archive = join(directory, 'image.tar')

@@ -1,6 +1,6 @@
 /** A file system tree in memory, as layers describe it. Names, paths and attributes are byte strings (system/bytes.ts). */
 import type { Metadata } from '../apply/entry.ts'
-import { CAPABILITY } from '../apply/xattr.ts'
+import { CAPABILITY, isOfLayers } from '../apply/xattr.ts'
 import { S_IFBLK, S_IFCHR } from '../system/at.ts'
 
 export type LeafKind = 'file' | 'symlink' | 'char' | 'block' | 'fifo'
@@ -96,10 +96,9 @@ function hiddenBelow(before: Dir['before'], name: string): Hidden | undefined {
   return slot === undefined ? undefined : { layer: before.layer, node: slot.node }
 }
 
-/** Whether the node has attributes that an entry of it leaves out. */
+/** Whether the node has attributes of layers that an entry of it leaves out. */
 export function losesAttributes(node: TreeNode, { xattrs }: Metadata): boolean {
-  for (const name of node.xattrs.keys()) if (!xattrs.some(([kept]) => kept === name)) return true
-  return false
+  return [...node.xattrs.keys()].some((name) => isOfLayers(name) && !xattrs.some(([kept]) => kept === name))
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { Descriptor } from '../../image/descriptor.ts'
+import type { Digest } from '../../image/digest.ts'
 import { LayercastError } from '../../image/errors.ts'
 import { isEncrypted, isErofsLayer } from '../../image/media-type.ts'
 import type { Applied, Applier, ApplyOptions, Backend, Mount } from '../ports.ts'
@@ -8,10 +9,16 @@ import type { ApplierChoice } from './types.ts'
 /** How containerd's diff service sees the layers below the one that it writes. */
 export type View = 'merged' | 'not at all'
 
-/** The applier of a run, and how containerd's has written layers in it so far; undefined where it has written none. */
+/** A layer that containerd's diff service wrote: from which blob, and with which view of those below it. */
+export interface Daemons {
+  blob: Descriptor
+  view: View
+}
+
+/** The applier of a run, and the layers, by diff ID, that containerd's has written in it so far. */
 export interface Chosen {
   applier: Applier
-  daemonsView(): View | undefined
+  daemons: ReadonlyMap<Digest, Daemons>
 }
 
 /** USAGE where containerd's applier is asked for and there is no containerd. */
@@ -30,20 +37,19 @@ export async function chooseApplier(backend: Backend, choice: ApplierChoice | Ap
   if (typeof choice === 'object') return notDaemons(choice)
   if (choice === 'own') return notDaemons(await ownApplier(backend))
   if (backend.kind !== 'containerd') return notDaemons(backend.applier)
-  let view: View | undefined
-  const daemons: Applier = {
+  const daemons = new Map<Digest, Daemons>()
+  const noting: Applier = {
     async apply(layer, mounts, options): Promise<Applied> {
       const applied = await backend.applier.apply(layer, mounts, options)
-      if (view !== 'not at all') view = viewThrough(mounts)
+      if (!isErofsLayer(layer.mediaType)) daemons.set(applied.diffID, { blob: layer, view: viewThrough(mounts) })
       return applied
     },
   }
-  const applier = choice === 'containerd' ? daemons : ownWherePossible(await ownApplier(backend), daemons)
-  return { applier, daemonsView: () => view }
+  return { applier: choice === 'containerd' ? noting : ownWherePossible(await ownApplier(backend), noting), daemons }
 }
 
 function notDaemons(applier: Applier): Chosen {
-  return { applier, daemonsView: () => undefined }
+  return { applier, daemons: new Map() }
 }
 
 async function ownApplier(backend: Backend): Promise<Applier> {

@@ -84,7 +84,7 @@ async function carryOut(options: UnpackOptions & { signal: AbortSignal }, ways: 
     const concurrency = options.concurrency ?? LAYERS_IN_FLIGHT
     const supply = createSupply({ backend: leased, ways, concurrency, signal, emit })
     const snapshotter = leased.snapshotter(plan.snapshotter)
-    const { applier, daemonsView } = await chooseApplier(leased, options.applier)
+    const { applier, daemons } = await chooseApplier(leased, options.applier)
     const context: LayerContext = {
       backend: leased,
       snapshotter,
@@ -106,8 +106,7 @@ async function carryOut(options: UnpackOptions & { signal: AbortSignal }, ways: 
       await retry(() => labelConfig(leased.content, plan), { what: 'label the config', signal, emit })
       emit({ type: 'chain', step: 'labelled' })
       await warnOfDifferences(leased, plan, infos, emit)
-      const view = daemonsView()
-      if (view !== undefined) await warnOfWrongTrees(context, plan, appliedIn(made), view)
+      await warnOfWrongTrees(context, plan, daemons)
       lazy = tellLazy(plan, infos, emit)
       return made
     } finally {
@@ -116,10 +115,6 @@ async function carryOut(options: UnpackOptions & { signal: AbortSignal }, ways: 
   })
   await dropLeftBehind(backend, emit)
   return result(false, done)
-}
-
-function appliedIn(made: ReadonlyMap<number, UnpackedLayer>): Set<number> {
-  return new Set([...made.values()].filter(({ state }) => state === 'applied').map(({ index }) => index))
 }
 
 function existing(plan: Plan, index: number): UnpackedLayer {
