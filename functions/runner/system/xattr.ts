@@ -51,11 +51,13 @@ export function listXattrsAt(dirfd: number, path: string): string[] | number {
   return namesIn(list, size)
 }
 
+// One for all calls, none of which waits for anything.
+const names = Buffer.alloc(MOST)
+
 /** As `listXattrsAt`, of an open file or directory. */
 export function listXattrs(fd: number): string[] | number {
-  const list = Buffer.alloc(MOST)
-  const size = calls.flistxattr(fd, list, list.length)
-  return namesIn(list, size)
+  const size = calls.flistxattr(fd, names, names.length)
+  return namesIn(names, size)
 }
 
 /** Whether an open file or directory has the attribute; false where that cannot be told. */
