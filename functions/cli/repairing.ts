@@ -67,7 +67,7 @@ export async function repairPlan(
     {
       fix:
         result.treeAfter?.ok === false
-          ? 'The applier that was used writes another tree than the layers describe: repair with --applier own.'
+          ? "Where containerd's diff service wrote the layers (TREE_WRONG says which), repair without --applier containerd, from where containerd's snapshots can be seen."
           : 'Something else changes these snapshots: see what runs on the node, and run again.',
       detail: { plan: planned.digest, state: result.after.state },
     },

@@ -120,7 +120,10 @@ await describeContainerd('ten days of damage and unpacking', (version) => {
       const applier = ROUNDS.indexOf(round) % 2 === 0 ? 'own' : 'containerd'
       const blobs = round.blobs === 'go, and come from a source' ? { sources: [`oci-archive:${archive}`] } : {}
       const result = await unpack({ backend, planned, applier, blobs })
-      expect(result.warnings).toEqual(planned.plan.warnings)
+      // With the blobs of layers below gone, nobody can tell whether containerd wrote those above them right.
+      const untold = applier === 'containerd' && round.blobs !== 'stay' && left > 0 ? ['TREE_UNCHECKED'] : []
+      const said = result.warnings.filter(({ code }) => !untold.includes(code))
+      expect(said).toEqual(planned.plan.warnings)
       // What no unpack needed is missed by who compares.
       if (round.blobs === 'go, and come from a source') await bringBack()
       await expectAllRight(planned, snapshotter)

@@ -65,7 +65,7 @@ export const APPLIER = {
   value: 'WHO',
   choices: ['containerd', 'own'],
   summary:
-    "who writes the layers: containerd's diff service, or layercast itself (default: the backend's, and layercast itself under erofs)",
+    "who writes the layers: layercast itself (own), or containerd's diff service, which gets some layers wrong (default: own, and containerd for what layercast cannot see or write from here)",
 } as const satisfies OptionSpec
 
 export const SEQUENTIAL = {

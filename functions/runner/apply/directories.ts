@@ -23,20 +23,28 @@ import { fromByteString } from '../system/bytes.ts'
 import { errno, must, systemError } from '../system/libc.ts'
 import { unsafe } from './guard.ts'
 import { corrupt } from './tar-header.ts'
+import { dropOtherXattrs, handsDownAcl } from './xattr.ts'
 
 export interface Directory {
   fd: number
   /** Where it is in the root, without symbolic links: a byte string, empty for the root. */
   path: string
+  /** Whether what is made in it is given an ACL by its default one. */
+  handsDownAcl: boolean
 }
+
+/** Which missing directories are made: all, those that this layer has no whiteout for, or none. */
+export type Make = 'all' | 'unhidden' | 'none'
 
 export interface DirectoryEvents {
   /** A directory is about to be made in this one. */
   making(parent: Directory): void
   /** A directory that was missing has been made, root's own, with mode 0755. */
   made(directory: Directory): void
-  /** What is at this name is no directory and no link. Gives whether it was taken away. */
-  blocked(parent: Directory, name: string): boolean
+  /** What is at this name is no directory and no link. Gives whether it is a whiteout that this layer wrote. */
+  isHidden(parent: Directory, name: string): boolean
+  /** That whiteout is in the way of a directory, and to be taken away. */
+  uncover(parent: Directory, name: string): void
 }
 
 const OPEN = O_RDONLY | O_DIRECTORY | O_NOFOLLOW
@@ -56,18 +64,18 @@ export class Directories {
   readonly #open: Directory[] = []
 
   constructor(rootfd: number, events: DirectoryEvents) {
-    this.#root = { fd: rootfd, path: '' }
+    this.#root = { fd: rootfd, path: '', handsDownAcl: handsDownAcl(rootfd) }
     this.#events = events
   }
 
   /**
    * The directory that the components lead to. It stays open until a later call or `forget`.
-   * @param make whether missing directories are made; else undefined is given for one.
+   * @param make which missing directories are made; undefined is given for one that is not.
    * Errors: LAYER_CORRUPT (a component is no directory), LAYER_UNSAFE (too many links), SYSTEM_CALL_FAILED.
    */
-  find(components: readonly string[], make: true): Directory
-  find(components: readonly string[], make: boolean): Directory | undefined
-  find(components: readonly string[], make: boolean): Directory | undefined {
+  find(components: readonly string[], make: 'all'): Directory
+  find(components: readonly string[], make: Make): Directory | undefined
+  find(components: readonly string[], make: Make): Directory | undefined {
     let common = 0
     while (common < this.#names.length && this.#names[common] === components[common]) common++
     this.#closeFrom(common)
@@ -102,17 +110,19 @@ export class Directories {
     this.#names.length = Math.min(this.#names.length, length)
   }
 
-  #child(parent: Directory, name: string, make: boolean): Directory | undefined {
+  #child(parent: Directory, name: string, make: Make): Directory | undefined {
     for (;;) {
       const fd = openAt(parent.fd, name, OPEN)
-      if (fd >= 0) return { fd, path: joinPath(parent.path, name) }
-      if (fd === -errno.ENOENT) return make ? this.#make(parent, name) : undefined
+      if (fd >= 0) return { fd, path: joinPath(parent.path, name), handsDownAcl: handsDownAcl(fd) }
+      if (fd === -errno.ENOENT) return make === 'none' ? undefined : this.#make(parent, name)
       if (fd !== -errno.ENOTDIR && fd !== -errno.ELOOP) throw systemError('openat2', fd, this.#shown(parent, name))
       const target = readlinkAt(parent.fd, name)
       if (typeof target === 'string') return this.#follow(parent, target, make)
-      if (!this.#events.blocked(parent, name)) {
+      if (!this.#events.isHidden(parent, name)) {
         throw corrupt(`${JSON.stringify(this.#shown(parent, name))}, which the path goes through, is no directory`)
       }
+      if (make !== 'all') return undefined
+      this.#events.uncover(parent, name)
     }
   }
 
@@ -120,8 +130,10 @@ export class Directories {
     const shown = this.#shown(parent, name)
     this.#events.making(parent)
     must(mkdirAt(parent.fd, name, 0o755), 'mkdirat', shown)
-    const directory = { fd: must(openAt(parent.fd, name, OPEN), 'openat2', shown), path: joinPath(parent.path, name) }
+    const fd = must(openAt(parent.fd, name, OPEN), 'openat2', shown)
+    const directory = { fd, path: joinPath(parent.path, name), handsDownAcl: false }
     try {
+      if (parent.handsDownAcl) dropOtherXattrs(fd, [], shown)
       // Whatever the umask, and whatever a setgid parent hands down.
       must(chown(directory.fd, 0, 0), 'fchown', shown)
       must(chmod(directory.fd, 0o755), 'fchmod', shown)
@@ -133,7 +145,7 @@ export class Directories {
     return directory
   }
 
-  #follow(parent: Directory, target: string, make: boolean): Directory | undefined {
+  #follow(parent: Directory, target: string, make: Make): Directory | undefined {
     const resolved = parent.path === '' ? [] : parent.path.split('/')
     const steps = unfold(resolved, target)
     let links = 1
@@ -166,7 +178,8 @@ export class Directories {
 
   #at(resolved: readonly string[]): Directory {
     const path = resolved.join('/')
-    return { fd: must(this.reopen(path), 'openat2', fromByteString(path)), path }
+    const fd = must(this.reopen(path), 'openat2', fromByteString(path))
+    return { fd, path, handsDownAcl: handsDownAcl(fd) }
   }
 
   #shown(parent: Directory, name: string): string {

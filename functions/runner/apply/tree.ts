@@ -3,7 +3,7 @@
  * that no path, symbolic link, hard link or race leaves the root. The order of steps is containerd's: content, owner,
  * attributes, mode, times; the times of directories last of all.
  */
-import { closeSync, writeSync } from 'node:fs'
+import { closeSync } from 'node:fs'
 import {
   chmod,
   chmodPath,
@@ -25,17 +25,14 @@ import {
   RESOLVE_NO_MAGICLINKS,
   S_IFCHR,
   S_IFIFO,
-  S_IFLNK,
-  S_IFMT,
-  S_IFREG,
-  statAt,
   symlinkAt,
   truncate,
   utimes,
   utimesAt,
 } from '../system/at.ts'
 import { fromByteString } from '../system/bytes.ts'
-import { errno, must, systemError } from '../system/libc.ts'
+import { errno, must } from '../system/libc.ts'
+import { kindOf, writeAt } from './descriptor.ts'
 import { Directories, joinPath } from './directories.ts'
 import type { Directory } from './directories.ts'
 import type { Entry, Metadata } from './entry.ts'
@@ -44,7 +41,7 @@ import { corrupt } from './tar-header.ts'
 import { Traces } from './traces.ts'
 import { Whiteouts } from './whiteout.ts'
 import type { WhiteoutForm } from './whiteout.ts'
-import { applyXattrs } from './xattr.ts'
+import { applyXattrs, DEFAULT_ACL, dropAclAt, dropOtherXattrs } from './xattr.ts'
 import type { Place } from './xattr.ts'
 
 export interface TreeOptions {
@@ -64,7 +61,7 @@ export class Tree {
   readonly #traces: Traces
   readonly #directories: Directories
   readonly #whiteouts: Whiteouts
-  #file: { fd: number; entry: Content & { kind: 'file' }; end: number } | undefined
+  #file: { fd: number; entry: Content & { kind: 'file' }; end: number; hasAcl: boolean } | undefined
 
   /** @param root an open directory, which the caller closes after `close`. */
   constructor(root: number, options: TreeOptions) {
@@ -76,7 +73,8 @@ export class Tree {
         this.#traces.made(directory.path)
         this.#whiteouts.directoryMade(directory)
       },
-      blocked: (parent, name) => this.#whiteouts.uncover(parent, name),
+      isHidden: (parent, name) => this.#whiteouts.isHidden(parent, name),
+      uncover: (parent, name) => this.#whiteouts.uncover(parent, name),
     })
     this.#traces = new Traces((path) => this.#directories.reopen(path))
     this.#whiteouts = new Whiteouts(options.whiteouts, this.#traces, () => this.#directories.forget())
@@ -85,13 +83,8 @@ export class Tree {
   /** Starts an entry; the data of a file follows, then `end`. Errors: LAYER_CORRUPT, LAYER_UNSAFE, SYSTEM_CALL_FAILED. */
   begin(entry: Entry): void {
     this.#whiteouts.settle()
-    if (entry.kind === 'opaque') {
-      this.#whiteouts.hideContent(this.#directories.find(entry.path, true))
-    } else if (entry.kind === 'whiteout') {
-      this.#whiteouts.hide(this.#directories.find(entry.path, true), entry.name)
-    } else {
-      this.#write(entry)
-    }
+    if (entry.kind === 'opaque' || entry.kind === 'whiteout') this.#hide(entry)
+    else this.#write(entry)
   }
 
   /** Bytes of the present file, at an offset. */
@@ -112,7 +105,7 @@ export class Tree {
     const shown = fromByteString(path.join('/'))
     // Zeros at the end of a sparse file are in no data.
     if (file.end < size) must(truncate(file.fd, size), 'ftruncate', shown)
-    this.#setOpen(file.fd, metadata, shown)
+    this.#setOpen(file.fd, metadata, shown, file.hasAcl)
     must(utimes(file.fd, metadata.atime, metadata.mtime), 'futimens', shown)
     this.#file = undefined
     closeSync(file.fd)
@@ -131,8 +124,18 @@ export class Tree {
     this.#directories.forget()
   }
 
+  // A whiteout makes nothing of what is deleted, or never was: where all is seen, no directory; in an upper directory, where
+  // the layers below are not, none of which this layer deletes more.
+  #hide(entry: Exclude<Entry, Content>): void {
+    const make = this.#options.whiteouts === 'remove' ? 'none' : 'unhidden'
+    const directory = this.#directories.find(entry.path, make)
+    if (directory === undefined) return
+    if (entry.kind === 'opaque') this.#whiteouts.hideContent(directory)
+    else this.#whiteouts.hide(directory, entry.name)
+  }
+
   #write(entry: Content): void {
-    const parent = this.#directories.find(entry.path.slice(0, -1), true)
+    const parent = this.#directories.find(entry.path.slice(0, -1), 'all')
     const name = entry.path.at(-1) ?? ''
     const shown = fromByteString(joinPath(parent.path, name))
     this.#traces.changing(parent)
@@ -170,7 +173,7 @@ export class Tree {
   #openFile(entry: Content & { kind: 'file' }, parent: Directory, name: string, shown: string): void {
     const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW
     const fd = this.#create(parent, name, 'openat2', shown, () => openAt(parent.fd, name, flags, { mode: 0o600 }))
-    this.#file = { fd, entry, end: 0 }
+    this.#file = { fd, entry, end: 0, hasAcl: parent.handsDownAcl }
   }
 
   #makeDirectory(entry: Content, parent: Directory, name: string, shown: string): void {
@@ -182,10 +185,11 @@ export class Tree {
       this.#create(parent, name, 'mkdirat', shown, () => mkdirAt(parent.fd, name, 0o700))
       fd = open()
     }
-    const directory = { fd: must(fd, 'openat2', shown), path: joinPath(parent.path, name) }
+    const handsDownAcl = entry.metadata.xattrs.some(([attribute]) => attribute === DEFAULT_ACL)
+    const directory = { fd: must(fd, 'openat2', shown), path: joinPath(parent.path, name), handsDownAcl }
     try {
       if (fresh) this.#whiteouts.directoryMade(directory)
-      this.#setOpen(fd, entry.metadata, shown)
+      this.#setOpen(fd, entry.metadata, shown, !fresh || parent.handsDownAcl)
     } catch (error) {
       closeSync(fd)
       throw error
@@ -235,12 +239,14 @@ export class Tree {
       return
     }
     must(result, 'mknodat', shown)
+    if (parent.handsDownAcl) dropAclAt(parent.fd, name, shown)
     this.#setAt(entry.metadata, parent, name, shown, true)
   }
 
   // Owner before attributes and mode: a change of owner clears file capabilities, setuid and setgid.
-  #setOpen(fd: number, metadata: Metadata, shown: string): void {
+  #setOpen(fd: number, metadata: Metadata, shown: string, hasOthers: boolean): void {
     must(chown(fd, metadata.uid, metadata.gid), 'fchown', shown)
+    if (hasOthers) dropOtherXattrs(fd, metadata.xattrs, shown)
     this.#setXattrs({ fd }, metadata, shown, true)
     must(chmod(fd, metadata.mode), 'fchmod', shown)
   }
@@ -274,20 +280,4 @@ export class Tree {
   #ignored(path: string, what: string, reason: string): void {
     this.#options.ignored?.(path, what, reason)
   }
-}
-
-function writeAt(fd: number, bytes: Uint8Array, offset: number, path: readonly string[]): number {
-  try {
-    return writeSync(fd, bytes, 0, bytes.length, offset)
-  } catch (error) {
-    const number = (error as NodeJS.ErrnoException).errno
-    throw number === undefined ? error : systemError('pwrite', number, fromByteString(path.join('/')))
-  }
-}
-
-function kindOf(fd: number, shown: string): 'file' | 'symlink' | 'other' {
-  const stat = statAt(fd, '')
-  if (typeof stat === 'number') throw systemError('statx', stat, shown)
-  const kind = stat.mode & S_IFMT
-  return kind === S_IFREG ? 'file' : kind === S_IFLNK ? 'symlink' : 'other'
 }

@@ -66,7 +66,7 @@ export class Whiteouts {
       const fd = openAt(parent.fd, name, OPEN)
       if (fd < 0) return
       try {
-        this.hideContent({ fd, path })
+        this.hideContent({ fd, path, handsDownAcl: false })
       } finally {
         closeSync(fd)
       }
@@ -94,12 +94,15 @@ export class Whiteouts {
     if (this.#covered.delete(directory.path)) this.#makeOpaque(directory)
   }
 
-  /** Takes away the whiteout that this layer put in the way of a directory; false when there is none. */
-  uncover(parent: Directory, name: string): boolean {
+  /** Whether this layer put a whiteout at the name, and nothing in its place since. */
+  isHidden(parent: Directory, name: string): boolean {
     const path = joinPath(parent.path, name)
-    if (!this.#covered.has(path) || this.#traces.has(path)) return false
-    must(unlinkAt(parent.fd, name), 'unlinkat', fromByteString(path))
-    return true
+    return this.#covered.has(path) && !this.#traces.has(path)
+  }
+
+  /** Takes away the whiteout that this layer put in the way of a directory. */
+  uncover(parent: Directory, name: string): void {
+    must(unlinkAt(parent.fd, name), 'unlinkat', fromByteString(joinPath(parent.path, name)))
   }
 
   /** Removes what is at a name, if anything, with all that is in it. */
@@ -129,7 +132,7 @@ export class Whiteouts {
       const fd = openAt(directory.fd, name, OPEN)
       if (fd < 0) continue
       try {
-        this.#prune({ fd, path })
+        this.#prune({ fd, path, handsDownAcl: false })
       } finally {
         closeSync(fd)
       }

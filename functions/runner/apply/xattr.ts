@@ -1,7 +1,19 @@
 /** Extended attributes of a layer's entries, taken over as containerd does. */
 import { fromByteString } from '../system/bytes.ts'
 import { errno, systemError } from '../system/libc.ts'
-import { setXattr, setXattrAt } from '../system/xattr.ts'
+import { hasXattr, listXattrs, removeXattr, removeXattrAt, setXattr, setXattrAt } from '../system/xattr.ts'
+
+/** What overlay file systems keep for themselves in the namespace of users. */
+const OVERLAYS = ['user.overlay.', 'user.fuseoverlayfs.'] as const
+export const CAPABILITY = 'security.capability'
+export const ACCESS_ACL = 'system.posix_acl_access'
+export const DEFAULT_ACL = 'system.posix_acl_default'
+
+/** Whether an attribute is one that layers bring: others are the node's own, as its security module's are. */
+export function isOfLayers(name: string): boolean {
+  if (name === CAPABILITY || name === ACCESS_ACL || name === DEFAULT_ACL) return true
+  return name.startsWith('user.') && !OVERLAYS.some((prefix) => name.startsWith(prefix))
+}
 
 /** Where an entry is: an open descriptor of it, or its name in its parent's. */
 export type Place = { fd: number } | { parent: number; name: string }
@@ -32,4 +44,30 @@ export function applyXattrs(
       throw systemError('setxattr', result, fromByteString(name), 'use a file system that holds this attribute')
     }
   }
+}
+
+/**
+ * Takes away what an open file or directory has that layers bring and its entry does not name: what an entry of a layer
+ * below gave a directory, and what a default ACL of the directory above hands down. SYSTEM_CALL_FAILED.
+ */
+export function dropOtherXattrs(fd: number, xattrs: readonly (readonly [string, string])[], shown: string): void {
+  const names = listXattrs(fd)
+  if (typeof names === 'number') throw systemError('flistxattr', names, shown)
+  for (const name of names) {
+    if (isOfLayers(name) && !xattrs.some(([kept]) => kept === name)) mustRemove(removeXattr(fd, name), shown)
+  }
+}
+
+/** Whether what is made in the directory is given an ACL. */
+export function handsDownAcl(fd: number): boolean {
+  return hasXattr(fd, DEFAULT_ACL)
+}
+
+/** Takes away the ACL that a name was given when it was made, by the directory that it is in. SYSTEM_CALL_FAILED. */
+export function dropAclAt(parent: number, name: string, shown: string): void {
+  mustRemove(removeXattrAt(parent, name, ACCESS_ACL), shown)
+}
+
+function mustRemove(result: number, shown: string): void {
+  if (result < 0 && result !== -errno.ENODATA) throw systemError('removexattr', result, shown)
 }

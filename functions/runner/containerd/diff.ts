@@ -9,7 +9,9 @@ import { Diff } from './proto/gen/diff_pb.js'
 // The daemon inflates with igzip or unpigz where it finds them, else with Go's own: each has words of its own.
 // Go's zstd does not name itself.
 const CORRUPT = /gzip|unpigz|zstd|zlib|flate|archive\/tar|unexpected EOF|corrupt|CRC check failed|magic number mismatch/
-const MEANING: Meaning = {
+// The kernel's refusal of a hard link without its target.
+const LINK = /link \S+ \S+: no such file/
+const MEANING = {
   notFound: 'BLOB_NOT_FOUND',
   fix: blobFix(),
   words: [
@@ -24,13 +26,28 @@ const MEANING: Meaning = {
       'LAYER_UNSUPPORTED',
       'Compress the layer anew, with a window of at most 128 MiB and no dictionary.',
     ],
-    [
-      // The kernel's refusal of a hard link without its target. Under erofs the service sees no layer below.
-      /link \S+ \S+: no such file/,
-      'LAYER_CORRUPT',
-      'Under erofs say --applier own; elsewhere build the image anew: a layer links to a file that is not there.',
-    ],
+    [LINK, 'LAYER_CORRUPT', 'Build the image anew: a layer links to a file that is not there.'],
     [CORRUPT, 'LAYER_CORRUPT', `What containerd has of the blob cannot be unpacked. ${DAMAGED_FIX}`],
+  ],
+} satisfies Meaning
+
+// To an overlay the service writes without a look at the layers below (1.6 to 2.4).
+const ELSEWHERE = "Leave --applier away, or say --applier own, where containerd's snapshots can be seen"
+const ALONE: Meaning = {
+  ...MEANING,
+  words: [
+    [
+      LINK,
+      'LAYER_UNSUPPORTED',
+      `${ELSEWHERE}: containerd's diff service links to no file of a layer below. If that fails too, build the image anew.`,
+    ],
+    [
+      // What stands there may be the whiteout that the same layer has for the directory.
+      /mkparent .*: not a directory/,
+      'LAYER_UNSUPPORTED',
+      `${ELSEWHERE}: containerd's diff service writes nothing below a name that the layer deletes. If that fails too, build the image anew.`,
+    ],
+    ...MEANING.words,
   ],
 }
 
@@ -47,7 +64,7 @@ export function containerdApplier(connection: Connection): Applier {
             { diff: fromDescriptor(layer), mounts: fromMounts(mounts) },
             signal === undefined ? {} : { signal },
           ),
-        { ...MEANING, signal },
+        { ...(isOverlay(mounts) ? ALONE : MEANING), signal },
       )
       // The service says nothing until it is done.
       onProgress?.(layer.size)
@@ -55,6 +72,10 @@ export function containerdApplier(connection: Connection): Applier {
       return { diffID: digest, size }
     },
   }
+}
+
+function isOverlay(mounts: readonly Mount[]): boolean {
+  return mounts.some(({ type }) => type === 'overlay' || type.includes('/'))
 }
 
 /** Writes what a tree changes in another as a layer, into the content store. */

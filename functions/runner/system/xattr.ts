@@ -7,6 +7,10 @@ const calls = {
   lsetxattr: bind('int lsetxattr(const void *path, const void *name, const void *value, size_t size, int flags)'),
   lgetxattr: bind('int64_t lgetxattr(const void *path, const void *name, _Out_ uint8_t *value, size_t size)'),
   llistxattr: bind('int64_t llistxattr(const void *path, _Out_ uint8_t *list, size_t size)'),
+  fgetxattr: bind('int64_t fgetxattr(int fd, const void *name, void *value, size_t size)'),
+  flistxattr: bind('int64_t flistxattr(int fd, _Out_ uint8_t *list, size_t size)'),
+  fremovexattr: bind('int fremovexattr(int fd, const void *name)'),
+  lremovexattr: bind('int lremovexattr(const void *path, const void *name)'),
 }
 
 const MOST = 65536 // the kernel's own bound, for a value as for a list of names
@@ -44,6 +48,35 @@ export function getXattrAt(dirfd: number, path: string, name: string): string | 
 export function listXattrsAt(dirfd: number, path: string): string[] | number {
   const list = Buffer.alloc(MOST)
   const size = calls.llistxattr(pathAt(dirfd, path), list, list.length)
+  return namesIn(list, size)
+}
+
+// One for all calls, none of which waits for anything.
+const names = Buffer.alloc(MOST)
+
+/** As `listXattrsAt`, of an open file or directory. */
+export function listXattrs(fd: number): string[] | number {
+  const size = calls.flistxattr(fd, names, names.length)
+  return namesIn(names, size)
+}
+
+/** Whether an open file or directory has the attribute; false where that cannot be told. */
+export function hasXattr(fd: number, name: string): boolean {
+  return calls.fgetxattr(fd, bytes(name), null, 0) >= 0
+}
+
+/** Removes an attribute of an open file or directory. */
+export function removeXattr(fd: number, name: string): number {
+  return calls.fremovexattr(fd, bytes(name))
+}
+
+/** Removes an attribute of what the name in `dirfd` itself is, without following a symbolic link. */
+export function removeXattrAt(dirfd: number, path: string, name: string): number {
+  if (path.includes('\0')) return -errno.EINVAL
+  return calls.lremovexattr(pathAt(dirfd, path), bytes(name))
+}
+
+function namesIn(list: Buffer, size: number): string[] | number {
   if (size === -errno.ENOTSUP) return []
   if (size < 0) return size
   return list.toString('latin1', 0, size).split('\0').slice(0, -1).sort()

@@ -1,8 +1,9 @@
 /** Compares a tree as it is on the disk with the tree that layers describe. */
+import { ACCESS_ACL, CAPABILITY, DEFAULT_ACL, isOfLayers } from '../apply/xattr.ts'
 import { fromByteString } from '../system/bytes.ts'
 import type { FileKind, WalkEntry } from '../system/walk.ts'
-import { hiddenBelow } from './fold.ts'
-import { CAPABILITY, type Dir, type Leaf, type Owned, type TreeNode } from './node.ts'
+import { shownAccessAcl, shownDefaultAcl } from './acl.ts'
+import { hiddenAt, type Dir, type Leaf, type Owned, type TreeNode } from './node.ts'
 
 /** One thing that is not as the layers describe it. Paths and values are for people: bytes that are no UTF-8 are replaced. */
 export type TreeDifference =
@@ -136,12 +137,13 @@ export class TreeComparison {
     if (node.uid !== entry.uid || node.gid !== entry.gid) {
       yield { code: 'OWNER', path, expected: `${node.uid}:${node.gid}`, actual: `${entry.uid}:${entry.gid}` }
     }
-    const found = new Map(entry.xattrs.filter(([name]) => isCompared(name)))
+    const found = new Map(entry.xattrs.filter(([name]) => isOfLayers(name)))
     for (const [name, { value, sure }] of node.xattrs) {
-      if (!sure || !isCompared(name) || !canHave(node, name)) continue
+      if (!sure || !isOfLayers(name) || !canHave(node, name)) continue
+      const expected = shownBy(node, name, value)
       const actual = found.get(name)
-      if (actual === value) continue
-      const difference = { code: 'XATTR' as const, path, ...shown(name, value, actual) }
+      if (actual === expected) continue
+      const difference = { code: 'XATTR' as const, path, ...shown(name, expected, actual) }
       if (actual === undefined) this.#lacking.push(difference)
       else yield difference
     }
@@ -155,7 +157,7 @@ function surplus(open: Open, name: string, entry: WalkEntry): TreeDifference | u
   // ext4 makes this one by itself, where a snapshot is a file system of its own.
   if (entry.path === 'lost+found' && entry.kind === 'directory') return undefined
   const path = fromByteString(entry.path)
-  const hidden = open.directory.hidden?.get(name) ?? hiddenBelow(open.directory.before, name)
+  const hidden = hiddenAt(open.directory, name)
   if (hidden === undefined) return { code: 'EXTRA', path, actual: entry.kind }
   return { code: 'DELETED_BACK', path, actual: entry.kind, layer: hidden.layer }
 }
@@ -176,10 +178,10 @@ function namespaceOf(name: string): string {
   return name === CAPABILITY ? name : name.slice(0, name.indexOf('.'))
 }
 
-/** Whether it is one that layers bring: security modules and overlay file systems set others, and ACLs show in the mode. */
-export function isCompared(name: string): boolean {
-  if (name === CAPABILITY) return true
-  return name.startsWith('user.') && !name.startsWith('user.overlay.') && !name.startsWith('user.fuseoverlayfs.')
+/** What the kernel shows of an attribute that an entry gave; undefined for none. */
+function shownBy(node: Owned, name: string, value: string): string | undefined {
+  if (name === ACCESS_ACL) return shownAccessAcl(value, node.mode)
+  return name === DEFAULT_ACL ? shownDefaultAcl(value) : value
 }
 
 function canHave({ kind }: TreeNode, name: string): boolean {

@@ -4,13 +4,25 @@
  * whiteout is of the layers below alone; a hard link's entry describes the file. Where the two decide differently, the
  * tree says that both are right.
  */
-import { createHash, type Hash } from 'node:crypto'
+import type { Make } from '../apply/directories.ts'
 import type { Entry } from '../apply/entry.ts'
 import { tooLarge, unsafe } from '../apply/guard.ts'
 import { corrupt } from '../apply/tar-header.ts'
-import { S_IFBLK, S_IFCHR } from '../system/at.ts'
 import { fromByteString } from '../system/bytes.ts'
-import { describeNode, newDirectory, type Dir, type Leaf, type LeafKind, type Slot } from './node.ts'
+import { Contents } from './contents.ts'
+import {
+  describeNode,
+  hiddenAt,
+  isNothing,
+  isWithin,
+  losesAttributes,
+  newDirectory,
+  nodeKind,
+  type Dir,
+  type Leaf,
+  type Slot,
+} from './node.ts'
+import type { OnReliance, Reliance } from './reliance.ts'
 
 /** The most names that a fold makes in all: a bound on memory, some 300 bytes each. */
 const MOST_NODES = 4_000_000
@@ -21,17 +33,23 @@ type Content = Exclude<Entry, { kind: 'whiteout' | 'opaque' }>
 
 export class Fold {
   readonly root: Dir = newDirectory(undefined)
-  readonly #contents: boolean
+  readonly #contents: Contents | undefined
   readonly #most: number
+  readonly #onReliance: OnReliance | undefined
   #layer = -1
   // What stood, before this layer, at the names of the root that the layer's snapshotter does not show.
   #beneath = new Map<string, Slot | undefined>()
   #made = 0
-  #file: { leaf: Leaf; hash: Hash; end: number } | undefined
+  // Of the present entry, for who is told what it relies on.
+  #path: readonly string[] = []
 
-  /** @param options.contents whether files are hashed */
-  constructor(options: { contents: boolean; most?: number }) {
-    this.#contents = options.contents
+  /**
+   * @param options.contents whether files are hashed
+   * @param options.onReliance told of entries that rely on the layers below
+   */
+  constructor(options: { contents: boolean; most?: number; onReliance?: OnReliance }) {
+    this.#contents = options.contents ? new Contents() : undefined
+    this.#onReliance = options.onReliance
     this.#most = options.most ?? MOST_NODES
   }
 
@@ -58,30 +76,34 @@ export class Fold {
 
   /** Starts an entry; a file's data follows, then `end`. LAYER_CORRUPT, LAYER_UNSAFE, LAYER_TOO_LARGE. */
   begin(entry: Entry): void {
-    if (entry.kind === 'opaque') this.#prune(this.#find(entry.path, true))
-    else if (entry.kind === 'whiteout') this.#whiteout(this.#find(entry.path, true), entry.name)
+    this.#path = entry.path
+    if (entry.kind === 'opaque' || entry.kind === 'whiteout') this.#hideFor(entry)
     else this.#write(entry)
   }
 
   /** Bytes of the present file, in order. */
   data(bytes: Uint8Array, offset: number): void {
-    if (this.#file === undefined) return
-    hashZeros(this.#file.hash, offset - this.#file.end)
-    this.#file.hash.update(bytes)
-    this.#file.end = offset + bytes.length
+    this.#contents?.data(bytes, offset)
   }
 
   /** The present entry is complete. */
   end(): void {
-    if (this.#file === undefined) return
-    const { leaf, hash, end } = this.#file
-    hashZeros(hash, leaf.size - end)
-    leaf.sha256 = hash.digest('hex')
-    this.#file = undefined
+    this.#contents?.end()
+  }
+
+  #hideFor(entry: Exclude<Entry, Content>): void {
+    const directory = this.#find(entry.path, 'unhidden')
+    if (directory === undefined) {
+      this.#relies('deleted')
+      return
+    }
+    if (entry.kind === 'opaque' && directory === this.root) this.#relies('opaque root')
+    if (entry.kind === 'opaque') this.#prune(directory)
+    else this.#whiteout(directory, entry.name)
   }
 
   #write(entry: Content): void {
-    const parent = this.#find(entry.path.slice(0, -1), true)
+    const parent = this.#find(entry.path.slice(0, -1), 'all')
     const name = entry.path.at(-1) ?? ''
     if (entry.kind === 'directory') this.#writeDirectory(entry, parent, name)
     else if (entry.kind === 'link') this.#link(entry, parent, name)
@@ -90,8 +112,10 @@ export class Fold {
   }
 
   #writeDirectory(entry: Content, parent: Dir, name: string): void {
-    const there = parent.children.get(name)?.node
+    const slot = parent.children.get(name)
+    const there = slot?.node
     const directory = there?.kind === 'directory' ? there : this.#makeDirectory(parent, name)
+    if (slot?.layer !== this.#layer && losesAttributes(directory, entry.metadata)) this.#relies('attributes')
     describeNode(directory, entry.metadata)
   }
 
@@ -115,12 +139,12 @@ export class Fold {
     describeNode(leaf, entry.metadata)
     const slot = this.#put(parent, name, leaf)
     slot.optional = isNothing(slot)
-    if (leaf.kind === 'file' && this.#contents) this.#file = { leaf, hash: createHash('sha256'), end: 0 }
+    if (leaf.kind === 'file') this.#contents?.begin(leaf)
   }
 
   #link(entry: Content & { kind: 'link' }, parent: Dir, name: string): void {
     const target = fromByteString(entry.target.join('/'))
-    const above = this.#find(entry.target.slice(0, -1), false)
+    const above = this.#find(entry.target.slice(0, -1), 'none')
     const last = entry.target.at(-1) ?? ''
     const slot = above?.children.get(last)
     const there = parent.children.get(name)
@@ -132,6 +156,7 @@ export class Fold {
     if (slot.node.kind === 'directory') {
       throw corrupt(`the hard link's target ${JSON.stringify(target)} is a directory`, { target })
     }
+    if (slot.layer !== this.#layer) this.#relies('hard link')
     const leaf = this.#leafOf(slot, slot.node)
     describeNode(leaf, { ...entry.metadata, mode: leaf.kind === 'symlink' ? leaf.mode : entry.metadata.mode })
     leaf.names++
@@ -150,6 +175,10 @@ export class Fold {
     const copy = { ...leaf, xattrs, names: 1, layer: this.#layer, sure: true }
     slot.node = copy
     return copy
+  }
+
+  #relies(reliance: Reliance): void {
+    this.#onReliance?.(reliance, fromByteString(this.#path.join('/')))
   }
 
   /** What the name stands for from now on; what stood there, with all below it, is gone. */
@@ -174,7 +203,7 @@ export class Fold {
 
   #makeDirectory(parent: Dir, name: string): Dir {
     const directory = newDirectory(parent)
-    const hidden = parent.hidden?.get(name) ?? hiddenBelow(parent.before, name)
+    const hidden = hiddenAt(parent, name)
     if (hidden?.node.kind === 'directory') directory.before = hidden
     this.#put(parent, name, directory)
     return directory
@@ -220,19 +249,28 @@ export class Fold {
     if (slot !== undefined) {
       slot.layer = this.#layer
       slot.implied = false
+      if (slot.node.kind === 'directory') slot.optional = false
     }
-    for (let above = parent.slot, dir = parent; above !== undefined && above.layer !== this.#layer;) {
+    for (
+      let above = parent.slot, dir = parent;
+      above !== undefined && (above.layer !== this.#layer || above.optional);
+    ) {
       above.layer = this.#layer
       above.implied = true
+      above.optional = false
       dir = dir.parent ?? this.root
       above = dir.slot
     }
   }
 
-  /** The directory that the components lead to, links followed. LAYER_CORRUPT where one is no directory. */
-  #find(components: readonly string[], make: true): Dir
-  #find(components: readonly string[], make: boolean): Dir | undefined
-  #find(components: readonly string[], make: boolean): Dir | undefined {
+  /**
+   * The directory that the components lead to, links followed. LAYER_CORRUPT where one is no directory.
+   * @param make which missing directories are made. On the way to a whiteout containerd makes all of them: one that never
+   * was may be there, and one that was deleted may not.
+   */
+  #find(components: readonly string[], make: 'all'): Dir
+  #find(components: readonly string[], make: Make): Dir | undefined
+  #find(components: readonly string[], make: Make): Dir | undefined {
     let directory = this.root
     const steps = [...components]
     let links = 0
@@ -246,42 +284,18 @@ export class Fold {
       const there = isNothing(slot) ? undefined : slot?.node
       if (there?.kind === 'directory') directory = there
       else if (there?.kind === 'symlink') {
+        if (slot?.layer !== this.#layer && make !== 'none') this.#relies('link')
         if (++links > LINKS) throw unsafe(`the path leads through more than ${LINKS} symbolic links`)
         if (there.target.startsWith('/')) directory = this.root
         steps.unshift(...there.target.split('/'))
       } else if (there !== undefined) {
         throw corrupt(`${JSON.stringify(fromByteString(step))}, which the path goes through, is no directory`)
-      } else if (make) directory = this.#makeDirectory(directory, step)
-      else return undefined
+      } else if (make === 'none' || (make === 'unhidden' && hiddenAt(directory, step) !== undefined)) return undefined
+      else {
+        directory = this.#makeDirectory(directory, step)
+        if (make === 'unhidden' && directory.slot !== undefined) directory.slot.optional = true
+      }
     }
     return directory
   }
-}
-
-/** What a deleted directory held at a name. */
-export function hiddenBelow(before: Dir['before'], name: string): NonNullable<Dir['before']> | undefined {
-  if (before?.node.kind !== 'directory') return undefined
-  const slot = before.node.children.get(name)
-  return slot === undefined ? undefined : { layer: before.layer, node: slot.node }
-}
-
-/** The character device 0:0 is overlayfs's own sign that nothing is there: under it there is no such file. */
-function isNothing(slot: Slot | undefined): boolean {
-  const node = slot?.node
-  return node?.kind === 'char' && node.major === 0 && node.minor === 0
-}
-
-function isWithin(directory: Dir | undefined, node: Leaf | Dir): boolean {
-  for (let at = directory; at !== undefined; at = at.parent) if (at === node) return true
-  return false
-}
-
-function nodeKind(type: number): LeafKind {
-  return type === S_IFCHR ? 'char' : type === S_IFBLK ? 'block' : 'fifo'
-}
-
-const ZEROS = Buffer.alloc(1 << 16)
-
-function hashZeros(hash: Hash, length: number): void {
-  for (let left = length; left > 0; left -= ZEROS.length) hash.update(ZEROS.subarray(0, Math.min(left, ZEROS.length)))
 }

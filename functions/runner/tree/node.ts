@@ -1,9 +1,11 @@
 /** A file system tree in memory, as layers describe it. Names, paths and attributes are byte strings (system/bytes.ts). */
 import type { Metadata } from '../apply/entry.ts'
+import { CAPABILITY, isOfLayers } from '../apply/xattr.ts'
+import { S_IFBLK, S_IFCHR } from '../system/at.ts'
 
 export type LeafKind = 'file' | 'symlink' | 'char' | 'block' | 'fifo'
 
-/** An extended attribute. One is not sure where a layer describes a directory anew, without it. */
+/** An extended attribute. One is not sure where a hard link describes its file anew, without it. */
 export interface Attribute {
   value: string
   sure: boolean
@@ -67,8 +69,6 @@ export interface Hidden {
   node: TreeNode
 }
 
-export const CAPABILITY = 'security.capability'
-
 export function newDirectory(parent: Dir | undefined): Dir {
   return {
     kind: 'directory',
@@ -84,17 +84,53 @@ export function newDirectory(parent: Dir | undefined): Dir {
   }
 }
 
-/** Takes over what an entry says. `trusted.` attributes are the node's own, and never taken from layers. */
+/** What layers deleted at a name, by itself or with the directory. */
+export function hiddenAt({ hidden, before }: Dir, name: string): Hidden | undefined {
+  return hidden?.get(name) ?? hiddenBelow(before, name)
+}
+
+/** What a deleted directory held at a name. */
+function hiddenBelow(before: Dir['before'], name: string): Hidden | undefined {
+  if (before?.node.kind !== 'directory') return undefined
+  const slot = before.node.children.get(name)
+  return slot === undefined ? undefined : { layer: before.layer, node: slot.node }
+}
+
+/** Whether the node has attributes of layers that an entry of it leaves out. */
+export function losesAttributes(node: TreeNode, { xattrs }: Metadata): boolean {
+  return [...node.xattrs.keys()].some((name) => isOfLayers(name) && !xattrs.some(([kept]) => kept === name))
+}
+
+/**
+ * Takes over what an entry says. A directory's attributes are replaced (image-spec 1.1, "Changeset over existing files").
+ * `trusted.` ones are the node's own, and never taken from layers.
+ */
 export function describeNode(node: TreeNode, { mode, uid, gid, xattrs }: Metadata): void {
   node.mode = mode
   node.uid = uid
   node.gid = gid
-  for (const [name, attribute] of node.xattrs) {
-    // A directory that a layer describes again without it: a stack of layers drops it, one merged tree keeps it. And a
-    // file that a hard link describes again without it: the kernel takes capabilities away at a change of owner.
-    if (node.kind === 'directory' || name === CAPABILITY) attribute.sure = false
-  }
+  if (node.kind === 'directory') node.xattrs.clear()
+  // A file that a hard link describes again without it: the kernel takes capabilities away at a change of owner.
+  const capability = node.xattrs.get(CAPABILITY)
+  if (capability !== undefined) capability.sure = false
   for (const [name, value] of xattrs) {
     if (!name.startsWith('trusted.')) node.xattrs.set(name, { value, sure: true })
   }
+}
+
+/** The character device 0:0 is overlayfs's own sign that nothing is there: under it there is no such file. */
+export function isNothing(slot: Slot | undefined): boolean {
+  const node = slot?.node
+  return node?.kind === 'char' && node.major === 0 && node.minor === 0
+}
+
+/** Whether the node is the directory, or one above it. */
+export function isWithin(directory: Dir | undefined, node: Leaf | Dir): boolean {
+  for (let at = directory; at !== undefined; at = at.parent) if (at === node) return true
+  return false
+}
+
+/** The kind of a node by its type, S_IFCHR, S_IFBLK or S_IFIFO. */
+export function nodeKind(type: number): LeafKind {
+  return type === S_IFCHR ? 'char' : type === S_IFBLK ? 'block' : 'fifo'
 }

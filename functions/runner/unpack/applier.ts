@@ -1,43 +1,80 @@
+import type { Descriptor } from '../../image/descriptor.ts'
+import type { Digest } from '../../image/digest.ts'
 import { LayercastError } from '../../image/errors.ts'
-import { isErofsLayer } from '../../image/media-type.ts'
-import type { Plan } from '../../plan/document.ts'
-import type { Applier, Backend } from '../ports.ts'
+import { isEncrypted, isErofsLayer } from '../../image/media-type.ts'
+import type { Applied, Applier, ApplyOptions, Backend, Mount } from '../ports.ts'
+import { canWriteTo } from './reach.ts'
 import type { ApplierChoice } from './types.ts'
-import { isVisible } from './upper.ts'
-import { minorOf } from './version.ts'
 
-/**
- * The applier that was asked for; where none was, the backend's own, if it writes what the plan's layers describe. USAGE
- * where containerd's is asked for and there is no containerd.
- */
-export async function chooseApplier(
-  backend: Backend,
-  choice: ApplierChoice | Applier | undefined,
-  plan: Plan,
-): Promise<Applier> {
-  if (typeof choice === 'object') return choice
-  if (choice === 'own' || (choice === undefined && (await isUnfit(backend, plan)))) {
-    // Loaded when asked for: it binds system calls, which a plan or a dry run has no use for.
-    const { createApplier } = await import('../apply/index.ts')
-    return createApplier({ read: (layer) => backend.content.read(layer.digest) })
-  }
-  if (choice === undefined || backend.kind === 'containerd') return backend.applier
+/** How containerd's diff service sees the layers below the one that it writes. */
+export type View = 'merged' | 'not at all'
+
+/** A layer that containerd's diff service wrote: from which blob, and with which view of those below it. */
+export interface Daemons {
+  blob: Descriptor
+  view: View
+}
+
+/** The applier of a run, and the layers, by diff ID, that containerd's has written in it so far. */
+export interface Chosen {
+  applier: Applier
+  daemons: ReadonlyMap<Digest, Daemons>
+}
+
+/** USAGE where containerd's applier is asked for and there is no containerd. */
+export function checkApplier(backend: Backend, choice: ApplierChoice | Applier | undefined): void {
+  if (choice !== 'containerd' || backend.kind === 'containerd') return
   throw new LayercastError('USAGE', `the ${backend.kind} backend has no applier called containerd`, {
     fix: 'Leave --applier away, or say --applier own.',
   })
 }
 
 /**
- * containerd's differs write an erofs layer without a look at those below it: links to their files fail, paths go through
- * no link of theirs, and directories that a layer leaves out get modes and owners of nobody's. 2.2's diff service cannot even
- * mount what its snapshotter answers. Ours has to see the snapshots, as it does not from another mount namespace.
+ * The applier that was asked for. Where none was, layercast's own writes every layer whose snapshot it can reach, under
+ * whatever snapshotter, because containerd's does not always write what layers describe; the others are left to containerd.
  */
-async function isUnfit(backend: Backend, plan: Plan): Promise<boolean> {
-  if (backend.kind !== 'containerd' || plan.profile !== 'erofs') return false
-  // An EROFS image as it lies is no archive for us to write: containerd's differ puts it in its place.
-  if (plan.layers.some(({ descriptor }) => isErofsLayer(descriptor.mediaType))) return false
-  const [major, minor] = minorOf(await backend.version()) ?? []
-  if (major === 2 && minor === 2) return true
-  const root = (await backend.snapshotters()).find(({ name }) => name === plan.snapshotter)?.root
-  return root !== undefined && (await isVisible(root))
+export async function chooseApplier(backend: Backend, choice: ApplierChoice | Applier | undefined): Promise<Chosen> {
+  if (typeof choice === 'object') return notDaemons(choice)
+  if (choice === 'own') return notDaemons(await ownApplier(backend))
+  if (backend.kind !== 'containerd') return notDaemons(backend.applier)
+  const daemons = new Map<Digest, Daemons>()
+  const noting: Applier = {
+    async apply(layer, mounts, options): Promise<Applied> {
+      const applied = await backend.applier.apply(layer, mounts, options)
+      if (!isErofsLayer(layer.mediaType)) daemons.set(applied.diffID, { blob: layer, view: viewThrough(mounts) })
+      return applied
+    },
+  }
+  return { applier: choice === 'containerd' ? noting : ownWherePossible(await ownApplier(backend), noting), daemons }
+}
+
+function notDaemons(applier: Applier): Chosen {
+  return { applier, daemons: new Map() }
+}
+
+async function ownApplier(backend: Backend): Promise<Applier> {
+  // Loaded when asked for: it binds system calls, which a plan or a dry run has no use for.
+  const { createApplier } = await import('../apply/index.ts')
+  return createApplier({ read: (layer) => backend.content.read(layer.digest) })
+}
+
+function ownWherePossible(own: Applier, daemons: Applier): Applier {
+  return {
+    async apply(layer: Descriptor, mounts: readonly Mount[], options?: ApplyOptions): Promise<Applied> {
+      const applier = isArchive(layer) && (await canWriteTo(mounts)) ? own : daemons
+      return await applier.apply(layer, mounts, options)
+    },
+  }
+}
+
+/** An EROFS image as it lies is for containerd's differ to put in its place, and a key is containerd's to have. */
+function isArchive({ mediaType }: Descriptor): boolean {
+  return !isErofsLayer(mediaType) && !isEncrypted(mediaType)
+}
+
+/** All versions to 2.4 write the upper directory of an overlay, also of erofs, without a look at those below. */
+function viewThrough(mounts: readonly Mount[]): View {
+  return mounts.some(({ type }) => type.includes('/') || type === 'overlay' || type === 'erofs')
+    ? 'not at all'
+    : 'merged'
 }

@@ -11,10 +11,11 @@ import { bottomHalf } from './bottom.ts'
 import { cleanUp } from './cleanup.ts'
 import { tell, type LayerContext, type Placed } from './context.ts'
 import { madeOf, unpackLayer, type Made } from './layer.ts'
+import { isVisible } from './reach.ts'
 import { removeIfThere } from './snapshots.ts'
 import { applyLayer, discard, prepareLayer, topHalf, type TopHalf } from './top.ts'
 import type { ApplierChoice, UnpackedLayer } from './types.ts'
-import { asUpper, boundTo, isVisible, namesItsDirectories, now } from './upper.ts'
+import { asUpper, boundTo, namesItsDirectories, now } from './upper.ts'
 import { minorOf } from './version.ts'
 
 /** The snapshotters whose layers are upper directories of overlayfs until they are committed. */

@@ -41,7 +41,7 @@ export type UnpackEvent =
 export interface UnpackOptions {
   backend: Backend
   planned: Planned
-  /** Where absent the backend's own applier, and layercast's where that one's trees are not what layers describe (erofs). */
+  /** Where absent layercast's own, wherever it can reach the snapshot, and containerd's for the others. */
   applier?: ApplierChoice | Applier
   /** How many layers may be in flight: written side by side, or one while the blobs of others are fetched. 3, as CRI allows. */
   concurrency?: number
@@ -81,7 +81,10 @@ export interface UnpackResult {
   layers: UnpackedLayer[]
   /** How many layers are lazy, made now or before; absent under snapshotters that unpack every layer, or do not tell. */
   lazy?: Lazy
-  /** The plan's warnings and those of the run: LABELS_DIFFER, NOTHING_LAZY, LEASE_LEFT, ORIGIN_REFUSED, DIFF_ID_UNCHECKED. */
+  /**
+   * The plan's warnings and those of the run: LABELS_DIFFER, NOTHING_LAZY, LEASE_LEFT, ORIGIN_REFUSED, DIFF_ID_UNCHECKED,
+   * TREE_WRONG, TREE_UNCHECKED.
+   */
   warnings: PlanWarning[]
   ms: number
 }

@@ -3,9 +3,10 @@ import { createWays, type Ways } from '../supply/index.ts'
 import { hasGcLabel } from '../verify/gc-label.ts'
 import type { Lazy } from '../verify/lazy.ts'
 import { checkAborted } from './abort.ts'
-import { chooseApplier } from './applier.ts'
+import { checkApplier, chooseApplier } from './applier.ts'
 import type { LayerContext } from './context.ts'
 import { lookForDifferences, warnOfDifferences } from './differences.ts'
+import { warnOfWrongTrees } from './doubt.ts'
 import { checkChain, labelConfig } from './finish.ts'
 import { unpackLayers } from './layers.ts'
 import { dropLeftBehind, underLease } from './lease.ts'
@@ -65,7 +66,7 @@ async function carryOut(options: UnpackOptions & { signal: AbortSignal }, ways: 
 
   checkAborted(signal)
   if (plan.layers.length === 0) return result(true, new Map())
-  const applier = await chooseApplier(backend, options.applier, plan)
+  checkApplier(backend, options.applier)
   const look = await retry(() => preflight(backend, plan, ways), { what: 'look at the node', signal, emit })
   emit({ type: 'started', layers: plan.layers.length, present: look.present })
   for (const { placed, candidate } of look.toFetch) tellOrigin(placed, candidate.origin, emit)
@@ -83,10 +84,11 @@ async function carryOut(options: UnpackOptions & { signal: AbortSignal }, ways: 
     const concurrency = options.concurrency ?? LAYERS_IN_FLIGHT
     const supply = createSupply({ backend: leased, ways, concurrency, signal, emit })
     const snapshotter = leased.snapshotter(plan.snapshotter)
+    const { applier, daemons } = await chooseApplier(leased, options.applier)
     const context: LayerContext = {
       backend: leased,
       snapshotter,
-      applier: applier === backend.applier ? leased.applier : applier,
+      applier,
       supply,
       signal,
       emit,
@@ -104,6 +106,7 @@ async function carryOut(options: UnpackOptions & { signal: AbortSignal }, ways: 
       await retry(() => labelConfig(leased.content, plan), { what: 'label the config', signal, emit })
       emit({ type: 'chain', step: 'labelled' })
       await warnOfDifferences(leased, plan, infos, emit)
+      await warnOfWrongTrees(context, plan, daemons)
       lazy = tellLazy(plan, infos, emit)
       return made
     } finally {

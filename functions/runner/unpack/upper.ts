@@ -24,11 +24,6 @@ export function asUpper(upper: string, mounts: readonly Mount[]): Mount[] {
   return [{ type: 'overlay', source: 'overlay', target: '', options: [...options, `upperdir=${upper}`] }]
 }
 
-/** Whether the directory can be looked at from here; not where the runner has another view of the file systems. */
-export async function isVisible(directory: string): Promise<boolean> {
-  return (await statOrNone(directory))?.isDirectory() ?? false
-}
-
 /** When an apply began. */
 export interface Moment {
   wall: number
@@ -63,14 +58,4 @@ function isOf(stat: Stats, since: Moment): boolean {
 
 function isSteady(since: Moment): boolean {
   return Math.abs(Date.now() - since.wall - (performance.now() - since.steady)) < DRIFT_MS
-}
-
-async function statOrNone(path: string): Promise<Stats | undefined> {
-  try {
-    return await lstat(path)
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined
-    if (code === 'ENOENT' || code === 'EACCES' || code === 'ENOTDIR') return undefined
-    throw error
-  }
 }

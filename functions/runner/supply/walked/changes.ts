@@ -5,7 +5,7 @@ import { AT_FDCWD, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, openAt, RESOLVE_NO_SYMLINK
 import { fromByteString, toByteString } from '../../system/bytes.ts'
 import { must } from '../../system/libc.ts'
 import { walk, type WalkEntry } from '../../system/walk.ts'
-import { isCompared } from '../../tree/compare.ts'
+import { isOfLayers } from '../../apply/xattr.ts'
 import { checkAborted } from '../../unpack/abort.ts'
 
 /** One thing that a layer says: what is at a path, another name of what it has written already, or that nothing is there. */
@@ -96,7 +96,7 @@ function isSame(was: WalkEntry, is: WalkEntry): boolean {
 }
 
 function factsOf({ kind, mode, uid, gid, size, links, mtime, target, major, minor, xattrs }: WalkEntry): unknown[] {
-  const attributes = xattrs.filter(([name]) => isCompared(name))
+  const attributes = xattrs.filter(([name]) => isOfLayers(name))
   const counts = kind === 'directory' ? [] : [size, links]
   return [kind, mode, uid, gid, counts, mtime, target, major, minor, attributes]
 }
@@ -104,7 +104,7 @@ function factsOf({ kind, mode, uid, gid, size, links, mtime, target, major, mino
 /** An entry for a directory that stays takes no attribute away: it must be made anew, and all that is in it. */
 function hasLost(was: WalkEntry, is: WalkEntry): boolean {
   if (was.kind !== 'directory' || is.kind !== 'directory') return false
-  return was.xattrs.some(([name]) => isCompared(name) && !is.xattrs.some(([other]) => other === name))
+  return was.xattrs.some(([name]) => isOfLayers(name) && !is.xattrs.some(([other]) => other === name))
 }
 
 const blocks = [Buffer.alloc(1 << 18), Buffer.alloc(1 << 18)] as const

@@ -4,7 +4,7 @@ import { LayercastError } from '../../../image/errors.ts'
 import type { Time } from '../../system/at.ts'
 import { fromByteString } from '../../system/bytes.ts'
 import type { FileKind, WalkEntry } from '../../system/walk.ts'
-import { isCompared } from '../../tree/compare.ts'
+import { isOfLayers } from '../../apply/xattr.ts'
 import { checkAborted } from '../../unpack/abort.ts'
 import { openBelow, type Change } from './changes.ts'
 
@@ -84,7 +84,7 @@ function metaOf({
     ...device,
     ...(target === undefined ? {} : { target }),
     ...(kind === 'file' ? { size } : {}),
-    xattrs: xattrs.filter(([name]) => isCompared(name)),
+    xattrs: xattrs.filter(([name]) => isOfLayers(name)),
   }
 }
 

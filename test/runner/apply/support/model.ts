@@ -64,10 +64,16 @@ export class Model {
     if (entry.type === 'raw') return
     const path = entry.path.split('/').filter((part) => part !== '')
     const name = path.pop() ?? ''
-    const parent = this.#find(path, true)
-    if (name === '.wh..wh..opq') this.#prune(parent)
-    else if (name.startsWith('.wh.')) this.#whiteout(parent, name.slice(4))
-    else this.#write(parent, name, entry)
+    if (name.startsWith('.wh.')) this.#hide(path, name)
+    else this.#write(this.#find(path, true), name, entry)
+  }
+
+  /** What is not there needs no hiding. */
+  #hide(path: readonly string[], name: string): void {
+    const directory = this.#find(path, false)
+    if (directory === undefined) return
+    if (name === '.wh..wh..opq') this.#prune(directory)
+    else this.#whiteout(directory, name.slice(4))
   }
 
   #whiteout(parent: Dir, name: string): void {
@@ -117,7 +123,7 @@ export class Model {
     const path = target.split('/').filter((part) => part !== '')
     const last = path.pop() ?? ''
     const above = this.#find(path, false)
-    if (!above.children.has(last)) throw new ModelError('no target')
+    if (above?.children.has(last) !== true) throw new ModelError('no target')
     this.#remove(parent, name)
     const there = above.children.get(last)
     if (there === undefined || there.kind === 'directory') throw new ModelError('no target')
@@ -141,7 +147,9 @@ export class Model {
     for (let dir = parent; dir.parent !== undefined; dir = dir.parent) dir.parent.written.add(dir.name)
   }
 
-  #find(path: readonly string[], make: boolean): Dir {
+  #find(path: readonly string[], make: true): Dir
+  #find(path: readonly string[], make: boolean): Dir | undefined
+  #find(path: readonly string[], make: boolean): Dir | undefined {
     let dir = this.#root
     const steps = [...path]
     for (let links = 0, step = steps.shift(); step !== undefined; step = steps.shift()) {
@@ -149,7 +157,7 @@ export class Model {
       if (step === '..' || step === '.' || step === '') continue
       const child = dir.children.get(step)
       if (child === undefined) {
-        if (!make) throw new ModelError('missing')
+        if (!make) return undefined
         const made = newDir(dir, step)
         dir.children.set(step, made)
         dir = made

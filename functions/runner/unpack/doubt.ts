@@ -1,0 +1,86 @@
+/** What is said of layers that containerd's diff service wrote, where it does not write what they describe. */
+import { LayercastError } from '../../image/errors.ts'
+import type { Plan, PlanLayer } from '../../plan/document.ts'
+import type { Reliance } from '../tree/reliance.ts'
+import type { Chosen, View } from './applier.ts'
+import type { LayerContext } from './context.ts'
+import { hasBlob } from './supply.ts'
+
+type Context = Pick<LayerContext, 'backend' | 'signal' | 'emit'>
+
+const UNREADABLE = /^(?:LAYER_|DIGEST_MISMATCH$|DIFF_ID_MISMATCH$)/u
+/** What a layer asks of those below it that containerd does not see to, by how it sees them. */
+const UNSEEN: Readonly<Record<View, ReadonlySet<Reliance>>> = {
+  'not at all': new Set(['link', 'hard link', 'opaque root', 'deleted']),
+  merged: new Set(['deleted', 'attributes']),
+}
+const WHAT: Readonly<Record<Reliance, string>> = {
+  link: 'goes through a symbolic link of a layer below, and hides it instead',
+  'hard link': 'links to a file of a layer below',
+  'opaque root': 'hides all of the layers below, and hides nothing',
+  deleted: 'has a whiteout within a deleted directory, which comes back empty',
+  attributes: 'takes attributes away from a directory, which keeps them',
+}
+
+/** The first entry of a layer that containerd gets wrong, and how many more there are. */
+interface Wrong {
+  reliance: Reliance
+  path: string
+  more: number
+}
+
+/**
+ * TREE_WRONG where a layer that containerd's diff service wrote relies on those below it in a way that it gets wrong;
+ * TREE_UNCHECKED where a blob is not here or cannot be read, so that this cannot be told. Reads the blobs of the layers, and
+ * nothing of the snapshots, which may not be seen from here. ABORTED, and errors of the backend.
+ * @param daemons the layers that containerd wrote, by diff ID
+ */
+export async function warnOfWrongTrees(context: Context, plan: Plan, daemons: Chosen['daemons']): Promise<void> {
+  const { emit } = context
+  const last = plan.layers.findLastIndex(({ diffID }) => daemons.has(diffID))
+  // The lowest layer stands on nothing that it could be wrong about.
+  if (last < 1) return
+  const wrong = new Map<PlanLayer, Wrong>()
+  const why = await look(context, plan.layers.slice(0, last + 1), daemons, wrong)
+  for (const [layer, { reliance, path, more }] of wrong) {
+    const others = more === 0 ? '' : `, and ${more} more of its entries are like it`
+    const detail = `layer ${plan.layers.indexOf(layer) + 1} at ${JSON.stringify(path)} ${WHAT[reliance]}${others}: containerd's diff service wrote another tree than the layers describe. Run 'layercast repair --deep', without --applier containerd, where containerd's snapshots can be seen.`
+    emit({ type: 'warning', code: 'TREE_WRONG', detail })
+  }
+  if (why === undefined) return
+  const detail = `${why}: whether containerd's diff service wrote the layers from there on as they are described cannot be told`
+  emit({ type: 'warning', code: 'TREE_UNCHECKED', detail })
+}
+
+/** Folds the layers and notes what is wrong. Gives why it came to an end before the last; undefined where it did not. */
+async function look(
+  { backend, signal }: Context,
+  layers: readonly PlanLayer[],
+  daemons: Chosen['daemons'],
+  wrong: Map<PlanLayer, Wrong>,
+): Promise<string | undefined> {
+  const [{ Fold }, { foldLayer }] = await Promise.all([import('../tree/fold.ts'), import('../tree/expected.ts')])
+  let present: PlanLayer | undefined
+  const fold = new Fold({
+    contents: false,
+    onReliance(reliance, path) {
+      const view = present && daemons.get(present.diffID)?.view
+      if (present === undefined || view === undefined || !UNSEEN[view].has(reliance)) return
+      const known = wrong.get(present)
+      if (known === undefined) wrong.set(present, { reliance, path, more: 0 })
+      else known.more++
+    },
+  })
+  for (present of layers) {
+    const descriptor = daemons.get(present.diffID)?.blob ?? present.descriptor
+    if (!(await hasBlob(backend, descriptor.digest))) return `blob ${descriptor.digest} is not here`
+    try {
+      await foldLayer(fold, { ...present, descriptor }, { source: backend.content.read(descriptor.digest), signal })
+    } catch (error) {
+      // containerd has taken the layer, so that this is no failure of the unpack.
+      if (!(error instanceof LayercastError) || !UNREADABLE.test(error.code)) throw error
+      return error.message
+    }
+  }
+  return undefined
+}
