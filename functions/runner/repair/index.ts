@@ -5,6 +5,7 @@ import { compareTree, lowestDamage } from '../tree/chain.ts'
 import { checkAborted } from '../unpack/abort.ts'
 import { unpack } from '../unpack/index.ts'
 import { underLease } from '../unpack/lease.ts'
+import { dropLeftBehind, removeUnfinished } from '../unpack/left-behind.ts'
 import { retry } from '../unpack/retry.ts'
 import type { UnpackEvent } from '../unpack/types.ts'
 import { verifyChain } from '../verify/index.ts'
@@ -51,8 +52,14 @@ export async function repairChain(options: RepairOptions): Promise<RepairResult>
   checkAborted(signal)
   checkRequiredLabels(options)
   return await withRepairLock(backend, plan, emitUnpack, async () => {
-    const first = await lookAt(options)
+    let first = await lookAt(options)
+    if (first.decision.remove.length > 0) {
+      // A view that a killed run had on what is to go would be in the way.
+      await removeUnfinished(backend, emitUnpack)
+      first = await lookAt(options)
+    }
     if (isNothing(first.decision)) {
+      await dropLeftBehind(backend, emitUnpack)
       const { users: _, ...look } = first
       const { before, tree } = look
       const rest = { after: before, ...(tree ? { treeAfter: tree } : {}), ms: performance.now() - started }
