@@ -89,8 +89,8 @@ export async function repairChain(options: RepairOptions): Promise<RepairResult>
       })
       return { ...look, unpacked }
     })
-    const after = await verifyChain({ backend, plan })
     const treeAfter = deep ? await compareTree({ ...options, plan }) : undefined
+    const after = await verifyChain({ backend, plan })
     const ok = after.ok && (treeAfter?.ok ?? true)
     return { ...done, ok, after, ...(treeAfter ? { treeAfter } : {}), ms: performance.now() - started }
   })
@@ -99,9 +99,10 @@ export async function repairChain(options: RepairOptions): Promise<RepairResult>
 async function lookAt(options: RepairOptions): Promise<Looked> {
   const { backend, planned, deep = false, staleAfterMs = STALE_AFTER_MS } = options
   const { plan } = planned
-  const before = await verifyChain({ backend, plan })
   const tree = deep ? await compareTree({ ...options, plan }) : undefined
   const damaged = tree === undefined || tree.ok ? undefined : await lowestDamage({ ...options, plan })
+  // Last, so that what went while the trees were compared is missing here.
+  const before = await verifyChain({ backend, plan })
   const decision = decide(plan, before, damaged)
   const removed = new Set<string>(decision.remove.map(({ chainID }) => chainID))
   const { users, leftovers } =

@@ -68,7 +68,8 @@ async function missingBlobs(backend: Backend, plan: Plan, present: number): Prom
   return required.filter((_, index) => !found[index])
 }
 
-async function infoOrNone(backend: Backend, digest: Digest): Promise<ContentInfo | undefined> {
+/** The blob, or undefined where there is none of this digest. */
+export async function infoOrNone(backend: Backend, digest: Digest): Promise<ContentInfo | undefined> {
   try {
     return await backend.content.info(digest)
   } catch (error) {
