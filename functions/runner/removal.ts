@@ -3,6 +3,8 @@ import { hasCode, LayercastError } from '../image/errors.ts'
 import type { Digest } from '../image/digest.ts'
 import type { Backend, Labels, Snapshotter } from './ports.ts'
 import { checkAborted } from './unpack/abort.ts'
+import { cleanUp } from './unpack/cleanup.ts'
+import { heldBy } from './unpack/left-behind.ts'
 import { REMOVAL, underLease } from './unpack/lease.ts'
 import { retry } from './unpack/retry.ts'
 import { statOrNone } from './unpack/snapshots.ts'
@@ -39,18 +41,22 @@ export async function removeSnapshots(
   const lease = { purpose: REMOVAL, expiresInSeconds: HOLD_SECONDS, signal, emit, untidy: () => true }
   // With the end of the lease the collector comes, and has the snapshotter remove what containerd has only struck off its
   // books: until then a remote one answers a Prepare with what it had before.
-  let labels: TakenLabel[] = []
+  const labels: TakenLabel[] = []
   const left = await underLease(backend, lease, async (_, id) => {
     await backend.leases.hold(id, snapshotter.name, names)
     const haunted = await removeHeld(snapshotter, options)
-    if (haunted.length > 0) labels = await takeLabels(backend, snapshotter.name, haunted)
+    try {
+      if (haunted.length > 0) await takeLabels(backend, snapshotter.name, haunted, labels)
+    } catch (error) {
+      // Before the lease ends, with which the collector comes.
+      throw await giveBack(backend, labels, error)
+    }
     return haunted
   })
   try {
     await checkCollected(backend, snapshotter, left)
   } catch (error) {
-    for (const { digest, label } of labels) await backend.content.label(digest, label)
-    throw error
+    throw await giveBack(backend, labels, error)
   }
 }
 
@@ -95,7 +101,7 @@ export async function checkCollected(
     if (info === undefined) continue
     const leases: string[] = []
     for await (const { id } of backend.leases.list()) {
-      const held = await backend.leases.held(id).catch(() => [])
+      const held = await heldBy(backend, id)
       if (held.some(({ snapshotter: of, key }) => of === snapshotter.name && key === name)) leases.push(id)
     }
     const keepers = [
@@ -119,18 +125,32 @@ interface TakenLabel {
   label: Labels
 }
 
-/** Takes the gc labels away that name these snapshots, which are going; gives them as they were. */
-async function takeLabels(backend: Backend, snapshotter: string, names: readonly string[]): Promise<TakenLabel[]> {
+/** Takes the gc labels away that name these snapshots, which are going. Puts them into `taken` as they were. */
+async function takeLabels(
+  backend: Backend,
+  snapshotter: string,
+  names: readonly string[],
+  taken: TakenLabel[],
+): Promise<void> {
   const prefix = `containerd.io/gc.ref.snapshot.${snapshotter}`
-  const taken: TakenLabel[] = []
+  const naming: TakenLabel[] = []
   for await (const { digest, labels } of backend.content.list()) {
-    const naming = Object.entries(labels).filter(
+    const found = Object.entries(labels).filter(
       ([key, value]) => (key === prefix || key.startsWith(`${prefix}/`)) && names.includes(value),
     )
-    if (naming.length > 0) taken.push({ digest, label: Object.fromEntries(naming) })
+    if (found.length > 0) naming.push({ digest, label: Object.fromEntries(found) })
   }
-  for (const { digest, label } of taken) {
-    await backend.content.label(digest, Object.fromEntries(Object.keys(label).map((key) => [key, ''])))
+  for (const one of naming) {
+    taken.push(one)
+    await backend.content.label(one.digest, Object.fromEntries(Object.keys(one.label).map((key) => [key, ''])))
   }
-  return taken
+}
+
+/** Writes the labels again; gives the error to throw. */
+async function giveBack(backend: Backend, labels: readonly TakenLabel[], error: unknown): Promise<unknown> {
+  const steps = labels.map(({ digest, label }) => ({
+    what: `set the gc label of ${digest} back`,
+    run: async () => void (await backend.content.label(digest, label)),
+  }))
+  return await cleanUp(error, steps)
 }

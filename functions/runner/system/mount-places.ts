@@ -13,8 +13,9 @@ export function mountDirectories(): string[] {
 export function anyMountPlace(): boolean {
   try {
     return readdirSync(mountDirectories()[0] ?? '').some((name) => !name.startsWith('.'))
-  } catch {
+  } catch (error) {
     // Not there, or not for this user to look into: then nothing of this user's is in it.
-    return false
+    if (error instanceof Error && 'code' in error && ['ENOENT', 'EACCES'].includes(`${error.code}`)) return false
+    throw error
   }
 }

@@ -1,6 +1,6 @@
 /** What processes of layercast left that were killed: leases, what those hold half done, mounts. */
 import { hasCode } from '../../image/errors.ts'
-import type { Backend } from '../ports.ts'
+import type { Backend, HeldSnapshot } from '../ports.ts'
 import { anyMountPlace } from '../system/mount-places.ts'
 import { messageOf } from './cleanup.ts'
 import { dropLease, REMOVAL } from './lease.ts'
@@ -70,7 +70,8 @@ async function removeHeldOnly(backend: Backend, lease: string): Promise<void> {
   }
 }
 
-async function heldBy(backend: Backend, lease: string) {
+/** The snapshots that a lease holds; none where it is gone. */
+export async function heldBy(backend: Backend, lease: string): Promise<HeldSnapshot[]> {
   try {
     return await backend.leases.held(lease)
   } catch (error) {
