@@ -135,11 +135,19 @@ export interface Lease {
   createdAt: Date
 }
 
+/** A snapshot that a lease holds. */
+export interface HeldSnapshot {
+  snapshotter: string
+  key: string
+}
+
 export interface Leases {
   /** A lease that the garbage collector honours until it is deleted or `expiresInSeconds` have passed (24 h by default). */
   create(options?: { id?: string; expiresInSeconds?: number; labels?: Labels }): Promise<Lease>
   /** Puts snapshots that are there under a lease. NOT_FOUND where the lease is not. */
   hold(id: string, snapshotter: string, names: readonly string[]): Promise<void>
+  /** The snapshots that a lease holds, which need not be there any more. NOT_FOUND where the lease is not. */
+  held(id: string): Promise<HeldSnapshot[]>
   /** With `sync` it returns once the garbage collector has taken what nothing but this lease held. */
   delete(id: string, options?: { sync?: boolean }): Promise<void>
   list(): AsyncIterable<Lease>

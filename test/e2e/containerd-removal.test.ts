@@ -51,7 +51,7 @@ await describeContainerd('removing snapshots from the top down', (version) => {
   test('ends well though the collector passes by after each, which else leaves a child that is not there', async () => {
     const snapshotter = backend.snapshotter('overlayfs')
     const names = await chain(snapshotter)
-    await removeSnapshots(backend, withCollector(snapshotter), names.toReversed(), signal)
+    await removeSnapshots(backend, withCollector(snapshotter), { names: names.toReversed(), signal })
     expect(await all(snapshotter.list())).toEqual([])
     expect(await all(backend.leases.list())).toEqual([])
   })
@@ -62,7 +62,7 @@ await describeContainerd('removing snapshots from the top down', (version) => {
     // As any other client removes it: the collector takes "three" then.
     await withCollector(snapshotter).remove('four')
     expect((await all(snapshotter.list())).map(({ name }) => name).sort()).toEqual(['one', 'two'])
-    await expect(removeSnapshots(backend, snapshotter, ['two', 'one'], signal)).rejects.toMatchObject({
+    await expect(removeSnapshots(backend, snapshotter, { names: ['two', 'one'], signal })).rejects.toMatchObject({
       code: 'FAILED_PRECONDITION',
       fix: expect.stringContaining('collector') as string,
     })
@@ -75,7 +75,7 @@ await describeContainerd('removing snapshots from the top down', (version) => {
   test('a snapshot that others stand on stays', async () => {
     const snapshotter = backend.snapshotter('overlayfs')
     const names = await chain(snapshotter)
-    await expect(removeSnapshots(backend, snapshotter, ['one'], signal)).rejects.toMatchObject({
+    await expect(removeSnapshots(backend, snapshotter, { names: ['one'], signal })).rejects.toMatchObject({
       code: 'FAILED_PRECONDITION',
     })
     expect(await all(snapshotter.list())).toHaveLength(names.length)

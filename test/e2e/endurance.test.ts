@@ -1,12 +1,16 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Planned } from '../../functions/plan/index.ts'
 import type { ContainerdBackend } from '../../functions/runner/containerd/index.ts'
 import { compareTree } from '../../functions/runner/tree/chain.ts'
 import { unpack } from '../../functions/runner/unpack/index.ts'
 import { verifyChain } from '../../functions/runner/verify/index.ts'
+import { start } from '../cli/run.ts'
 import { runChild } from '../runner/unpack/support/children.ts'
 import { planOf } from '../runner/unpack/support/plans.ts'
 import { leftovers } from '../runner/unpack/support/stores.ts'
@@ -18,7 +22,7 @@ import {
   startContainerd,
   type TestContainerd,
 } from '../support/containerd/index.ts'
-import { writeOciArchive, type BuiltImage } from '../support/images/index.ts'
+import { buildImage, file, writeOciArchive, type BuiltImage } from '../support/images/index.ts'
 import { layeredImage } from '../support/images/running.ts'
 
 const nydus = !('missing' in (await nydusProgram()))
@@ -43,6 +47,8 @@ const ROUNDS: Damage[] = [
   { snapshots: 'the upper ones', blobs: 'go, and come from a source', killed: true },
 ]
 const BASE = 'example.com/endurance'
+/** How often each verb is killed at a moment of its own. For a longer run: LAYERCAST_TEST_KILLS=100. */
+const KILLS = Number(process.env['LAYERCAST_TEST_KILLS'] ?? 1)
 
 await describeContainerd('ten days of damage and unpacking', (version) => {
   const modern = isAtLeast(version, '2.3')
@@ -130,5 +136,98 @@ await describeContainerd('ten days of damage and unpacking', (version) => {
       await collect()
       expect(await verifyChain({ backend, plan: planned.plan })).toMatchObject({ ok: true })
     }
+  })
+
+  describe('killed at a random moment', () => {
+    const NAME = `${BASE}:1`
+    const snapshotter = 'overlayfs'
+    const top = (): string => image.chainIDs.at(-1) ?? ''
+    let temporary: string
+
+    beforeAll(async () => {
+      temporary = join(directory, 'temporary')
+      await mkdir(temporary)
+      await unpack({ backend, planned: planOf(image, { snapshotter, reference: NAME }) })
+    })
+
+    /** Runs the program, and kills it after so many milliseconds. How it ended, and how long it took. */
+    async function run(args: readonly string[], killAfterMs?: number) {
+      const began = performance.now()
+      const child = start(args, { env: { ...containerd.env, TMPDIR: temporary } })
+      let said = ''
+      for (const stream of [child.stdout, child.stderr])
+        stream.on('data', (chunk: Buffer) => (said += chunk.toString()))
+      const ended = once(child, 'close')
+      if (killAfterMs !== undefined) void sleep(killAfterMs).then(() => child.kill('SIGKILL'))
+      const [status, signal] = (await ended) as [number | null, NodeJS.Signals | null]
+      return { status, signal, said, ms: performance.now() - began }
+    }
+
+    /** Puts a file into the top layer, so that a repair makes it again. */
+    async function stray(): Promise<void> {
+      const lease = await backend.leases.create()
+      const leased = backend.withLease(lease.id).snapshotter(snapshotter)
+      const [mount] = await leased.view('where', top(), {})
+      await leased.remove('where')
+      await backend.leases.delete(lease.id)
+      const lower = mount?.options.find((option) => option.startsWith('lowerdir='))?.slice('lowerdir='.length)
+      await writeFile(join(lower?.split(':')[0] ?? '', 'stray'), '')
+    }
+
+    /** All that a run may leave: leases, views, active snapshots, ingests, mounts, temporary files. */
+    async function whatStays(): Promise<string[]> {
+      const mounts = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n')
+      const ingests = (await containerd.ctr('content', 'active')).trim().split('\n').slice(1)
+      return [
+        ...(await leftovers(backend, snapshotter)),
+        ...ingests.map((line) => `ingest ${line}`),
+        ...(await readdir(temporary)).map((name) => `temporary ${name}`),
+        ...mounts.filter((line) => line.includes('/layercast/mounts/') && line.includes(containerd.directory)),
+      ]
+    }
+
+    /** What is killed, what there is before, and what makes all right again. */
+    const verbs: Record<string, { before: () => Promise<string[]>; after: (args: string[]) => string[] }> = {
+      'image import': {
+        async before() {
+          const name = `example.com/imported-${randomBytes(4).toString('hex')}:1`
+          const path = join(directory, 'imported.tar')
+          await writeOciArchive(buildImage({ layers: [[file('random', randomBytes(4 << 20))]] }), path, { ref: '1' })
+          return ['image', 'import', `oci-archive:${path}`, '--reference', name]
+        },
+        after: (args) => args,
+      },
+      'snapshot rm': {
+        before: async () => ['snapshot', 'rm', '-r', '-s', snapshotter, image.chainIDs[1] ?? ''],
+        after: () => ['unpack', NAME, '-s', snapshotter],
+      },
+      'repair --deep': {
+        async before() {
+          await stray()
+          return ['repair', NAME, '-s', snapshotter, '--deep', '--applier', 'own']
+        },
+        after: (args) => args,
+      },
+    }
+
+    test.each(Object.keys(verbs))('%s: the next run makes all right, and nothing stays', async (verb) => {
+      const { before, after } = verbs[verb] as (typeof verbs)[string]
+      const args = await before()
+      const whole = await run(args)
+      expect(whole).toMatchObject({ status: 0 })
+      expect(await run(after(args))).toMatchObject({ status: 0 })
+      for (let kill = 0; kill < KILLS; kill++) {
+        const dying = await before()
+        const at = whole.ms * (0.15 + 0.85 * Math.random())
+        const killed = await run(dying, at)
+        const next = await run(after(dying))
+        expect({ at, killed, next }).toMatchObject({ next: { status: 0 } })
+        expect({ at, killed, stays: await whatStays() }).toMatchObject({ stays: [] })
+        expect({ at, ...(await run(['verify', NAME, '-s', snapshotter, '--deep'])) }).toMatchObject({ status: 0 })
+      }
+      // No ghost of a child either, which would keep the top from being removed.
+      await backend.snapshotter(snapshotter).remove(top())
+      expect(await run(['unpack', NAME, '-s', snapshotter])).toMatchObject({ status: 0 })
+    })
   })
 })

@@ -1,6 +1,7 @@
 import { LayercastError } from '../../image/errors.ts'
+import type { PlanWarning } from '../../plan/document.ts'
 import type { SnapshotInfo } from '../../runner/ports.ts'
-import { removeSnapshots } from '../../runner/removal.ts'
+import type { UnpackEvent } from '../../runner/unpack/index.ts'
 import { fields } from '../output/table.ts'
 import { verb } from '../verb.ts'
 import { DRY_RUN, SNAPSHOTTER } from './options.ts'
@@ -28,6 +29,15 @@ export const snapshotRmVerb = verb({
   async run(context, { args, options }) {
     const backend = await context.backend()
     const snapshotter = backend.snapshotter(options.snapshotter)
+    const warnings: PlanWarning[] = []
+    const emit = (event: UnpackEvent): void => {
+      if (event.type === 'warning') warnings.push({ code: event.code, detail: event.detail })
+      if (event.type === 'lease') context.detail(`lease ${event.id} ${event.step}`)
+    }
+    const { removeSnapshots } = await import('../../runner/removal.ts')
+    const { dropLeftBehind, removeUnfinished } = await import('../../runner/unpack/left-behind.ts')
+    // A view that a killed run had on them would be in the way.
+    if (!options.dryRun) await removeUnfinished(backend, emit)
     const all: SnapshotInfo[] = []
     for await (const info of snapshotter.list()) all.push(info)
 
@@ -52,9 +62,16 @@ export const snapshotRmVerb = verb({
       }
     }
     const removed = topDown(order, all)
-    if (!options.dryRun) await removeSnapshots(backend, snapshotter, removed, context.signal)
-    await context.show({ snapshotter: snapshotter.name, removed, dryRun: options.dryRun }, () =>
-      fields(removed.map((name) => [options.dryRun ? 'would remove' : 'removed', name])),
+    if (!options.dryRun) {
+      await removeSnapshots(backend, snapshotter, { names: removed, signal: context.signal, emit })
+      await dropLeftBehind(backend, emit)
+    }
+    const shown = { snapshotter: snapshotter.name, removed, dryRun: options.dryRun }
+    await context.show({ ...shown, ...(warnings.length > 0 && { warnings }) }, () =>
+      fields([
+        ...removed.map((name) => [options.dryRun ? 'would remove' : 'removed', name] as const),
+        ...warnings.map(({ code, detail }) => ['warning', `${code}: ${detail}`] as const),
+      ]),
     )
   },
 })

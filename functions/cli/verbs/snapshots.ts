@@ -1,4 +1,5 @@
 /** What the `snapshot` verbs have in common: which snapshotters they look at, and what is in them. */
+import { hasCode } from '../../image/errors.ts'
 import type { Backend, SnapshotInfo, Snapshotter, Usage } from '../../runner/ports.ts'
 import type { Context } from '../context.ts'
 import type { OptionSpec } from '../verb.ts'
@@ -42,11 +43,24 @@ export async function findSnapshots(
     }
   }
   if (options.usage) {
+    const there: Found[] = []
     for (const snapshot of found) {
       context.signal.throwIfAborted()
       const snapshotter = snapshotters.find(({ name }) => name === snapshot.snapshotter)
-      if (snapshotter) snapshot.usage = await snapshotter.usage(snapshot.name)
+      const usage = snapshotter && (await usageOrNone(snapshotter, snapshot.name))
+      // One that has gone since is no more in the list than one that went before.
+      if (usage) there.push({ ...snapshot, usage })
     }
+    return there
   }
   return found
+}
+
+async function usageOrNone(snapshotter: Snapshotter, name: string): Promise<Usage | undefined> {
+  try {
+    return await snapshotter.usage(name)
+  } catch (error) {
+    if (hasCode(error, 'SNAPSHOT_NOT_FOUND')) return undefined
+    throw error
+  }
 }

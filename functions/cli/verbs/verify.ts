@@ -74,8 +74,9 @@ async function verifyOne(
   const planned = await planHere(inputOf(await lookUp(context, image, { ...options, onNode: true }), options))
   const backend = await context.backend()
   const { plan } = planned
-  const report = await verifyChain({ backend, plan })
   const tree = options.deep ? await compare(context, { backend, plan, contents: options.contents }) : undefined
+  // Last, so that what went while the trees were compared is missing here.
+  const report = await verifyChain({ backend, plan })
   const warnings = [...plan.warnings, ...report.warnings]
   await context.show({ plan: planned.digest, ...report, ...(tree ? { tree } : {}), warnings }, () =>
     verifyText(planned, report, tree),

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import type { Lease, Leases } from '../ports.ts'
+import type { HeldSnapshot, Lease, Leases } from '../ports.ts'
 import type { Connection } from './connection.ts'
 import { toDate } from './convert.ts'
 import { Leases as LeasesService } from './proto/gen/leases_pb.js'
 
+const SNAPSHOTS = 'snapshots/'
 const EXPIRE = 'containerd.io/gc.expire'
 const DAY = 24 * 60 * 60
 
@@ -22,9 +23,15 @@ export function containerdLeases(connection: Connection): Leases {
 
     async hold(id, snapshotter, names): Promise<void> {
       for (const name of names) {
-        const resource = { id: name, type: `snapshots/${snapshotter}` }
+        const resource = { id: name, type: `${SNAPSHOTS}${snapshotter}` }
         await connection.call(`hold snapshot ${name} by lease ${id}`, () => client.addResource({ id, resource }))
       }
+    },
+
+    async held(id): Promise<HeldSnapshot[]> {
+      const { resources } = await connection.call(`see what lease ${id} holds`, () => client.listResources({ id }))
+      const snapshots = resources.filter(({ type }) => type.startsWith(SNAPSHOTS))
+      return snapshots.map((resource) => ({ snapshotter: resource.type.slice(SNAPSHOTS.length), key: resource.id }))
     },
 
     async delete(id, { sync = false } = {}): Promise<void> {

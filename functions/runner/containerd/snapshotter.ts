@@ -5,6 +5,7 @@ import type { Labels, Mount, SnapshotInfo, SnapshotKind, Snapshotter, Usage } fr
 import type { Connection } from './connection.ts'
 import { labelPaths, toDate, toMounts } from './convert.ts'
 import { snapshotters } from './introspection.ts'
+import { refusedRemoval } from './refused-removal.ts'
 import { whyNot } from './why-not.ts'
 import { InfoSchema, Kind, Snapshots, type Info } from './proto/gen/snapshots_pb.js'
 
@@ -39,6 +40,17 @@ export function containerdSnapshotter(connection: Connection, name: string): Sna
   const stat = async (key: string): Promise<SnapshotInfo> => {
     const { info } = await call('stat', key, () => client.stat({ snapshotter, key }))
     return toInfo(info)
+  }
+
+  const list = async function* (): AsyncGenerator<SnapshotInfo> {
+    const answers = connection.stream(`list the snapshots of ${name}`, (signal) =>
+      client.list({ snapshotter }, { signal }),
+    )
+    try {
+      for await (const { info } of answers) yield* info.map(toInfo)
+    } catch (error) {
+      throw await explain(connection, name, error)
+    }
   }
 
   return {
@@ -94,19 +106,14 @@ export function containerdSnapshotter(connection: Connection, name: string): Sna
     },
 
     async remove(key): Promise<void> {
-      await call('remove', key, () => client.remove({ snapshotter, key }))
-    },
-
-    async *list(): AsyncGenerator<SnapshotInfo> {
-      const answers = connection.stream(`list the snapshots of ${name}`, (signal) =>
-        client.list({ snapshotter }, { signal }),
-      )
       try {
-        for await (const { info } of answers) yield* info.map(toInfo)
+        await call('remove', key, () => client.remove({ snapshotter, key }))
       } catch (error) {
-        throw await explain(connection, name, error)
+        throw await refusedRemoval(error, name, key, list)
       }
     },
+
+    list,
 
     async mounts(key): Promise<Mount[]> {
       const { mounts } = await call('get the mounts of', key, () => client.mounts({ snapshotter, key }))

@@ -44,7 +44,7 @@ function backend(database: Database, layout: Layout, hold: Hold): Backend {
     version: async () => packageJSON.version,
     images: embeddedImages(database, layout),
     content,
-    leases: embeddedLeases(database, layout),
+    leases: embeddedLeases(database, layout, SNAPSHOTTER),
     snapshotters: async () => [{ name: SNAPSHOTTER, capabilities: [] }],
     snapshotter: (name) =>
       name === SNAPSHOTTER

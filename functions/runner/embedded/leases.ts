@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { LayercastError } from '../../image/errors.ts'
 import { quote } from '../../image/quote.ts'
-import type { Lease, Leases } from '../ports.ts'
+import type { HeldSnapshot, Lease, Leases } from '../ports.ts'
 import { collect } from './collect.ts'
 import type { Database } from './database.ts'
 import { checkLabels } from './labels.ts'
@@ -21,7 +21,7 @@ export async function collectEnded(database: Database, layout: Layout): Promise<
 }
 
 /** Leases in the root's database. One that has ended is there for the collector alone, and its name is free again. */
-export function embeddedLeases(database: Database, layout: Layout): Leases {
+export function embeddedLeases(database: Database, layout: Layout, snapshotter: string): Leases {
   return {
     async create(options = {}): Promise<Lease> {
       const id = options.id ?? `layercast-${Date.now()}-${randomBytes(6).toString('base64url')}`
@@ -55,6 +55,14 @@ export function embeddedLeases(database: Database, layout: Layout): Leases {
       })
     },
 
+    async held(id): Promise<HeldSnapshot[]> {
+      if (database.get('select 1 from leases where id = ? and expires > ?', id, Date.now()) === undefined) {
+        throw notFound(id)
+      }
+      const rows = database.all("select name from lease_resources where type = 'snapshot' and lease = ?", id)
+      return rows.map((row) => ({ snapshotter, key: String(row['name']) }))
+    },
+
     async delete(id, { sync = false } = {}): Promise<void> {
       const now = Date.now()
       // Where the collector is to come now, the lease ended long enough ago.
@@ -63,9 +71,7 @@ export function embeddedLeases(database: Database, layout: Layout): Leases {
         database.run('update leases set expires = ? where id = ? and expires > ?', ended, id, now),
       )
       if (gone === 0) {
-        throw new LayercastError('NOT_FOUND', `there is no lease ${quote(id)}, or it has expired`, {
-          detail: { lease: id },
-        })
+        throw notFound(id)
       }
       await collectEnded(database, layout)
     },
@@ -78,4 +84,8 @@ export function embeddedLeases(database: Database, layout: Layout): Leases {
       }
     },
   }
+}
+
+function notFound(id: string): LayercastError {
+  return new LayercastError('NOT_FOUND', `there is no lease ${quote(id)}, or it has expired`, { detail: { lease: id } })
 }

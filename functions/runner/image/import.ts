@@ -6,6 +6,7 @@ import type { Backend, ImageRecord, Labels } from '../ports.ts'
 import type { ImageSource } from '../sources/index.ts'
 import { checkAborted } from '../unpack/abort.ts'
 import { underLease } from '../unpack/lease.ts'
+import { dropLeftBehind } from '../unpack/left-behind.ts'
 import { retry } from '../unpack/retry.ts'
 import type { UnpackEvent } from '../unpack/types.ts'
 import { bare, type Documents } from './documents.ts'
@@ -41,7 +42,7 @@ export async function importImage(options: ImportOptions): Promise<ImageRecord> 
     if (event.type === 'lease' || event.type === 'retry' || event.type === 'warning') onEvent?.(event)
   }
   const parsed = parseManifest(manifest.bytes, manifest.descriptor.mediaType)
-  return await underLease(backend, { purpose: 'import', signal, emit }, async (leased) => {
+  const record = await underLease(backend, { purpose: 'import', signal, emit }, async (leased) => {
     const store = (blob: Descriptor, labels: Labels) =>
       retry(() => storeBlob({ ...options, backend: leased }, blob, labels), {
         what: `import ${blob.digest}`,
@@ -59,6 +60,8 @@ export async function importImage(options: ImportOptions): Promise<ImageRecord> 
     }
     return await retry(() => leased.images.put(name, bare(child)), { what: `name the image ${name}`, signal, emit })
   })
+  await dropLeftBehind(backend, emit)
+  return record
 }
 
 async function storeBlob(options: ImportOptions, blob: Descriptor, gc: Labels): Promise<void> {

@@ -5,6 +5,7 @@ import { compareTree, lowestDamage } from '../tree/chain.ts'
 import { checkAborted } from '../unpack/abort.ts'
 import { unpack } from '../unpack/index.ts'
 import { underLease } from '../unpack/lease.ts'
+import { dropLeftBehind, removeUnfinished } from '../unpack/left-behind.ts'
 import { retry } from '../unpack/retry.ts'
 import type { UnpackEvent } from '../unpack/types.ts'
 import { verifyChain } from '../verify/index.ts'
@@ -52,8 +53,14 @@ export async function repairChain(options: RepairOptions): Promise<RepairResult>
   checkRequiredLabels(options)
   return await withRepairLock(backend, plan, emitUnpack, async () => {
     const healed = await healBlobs(options)
-    const first = await lookAt(options)
+    let first = await lookAt(options)
+    if (first.decision.remove.length > 0) {
+      // A view that a killed run had on what is to go would be in the way.
+      await removeUnfinished(backend, emitUnpack)
+      first = await lookAt(options)
+    }
     if (isNothing(first.decision)) {
+      await dropLeftBehind(backend, emitUnpack)
       const { users: _, ...look } = first
       const { before, tree } = look
       const rest = { after: before, ...(tree ? { treeAfter: tree } : {}), ms: performance.now() - started }
@@ -83,8 +90,8 @@ export async function repairChain(options: RepairOptions): Promise<RepairResult>
       })
       return { ...look, unpacked }
     })
-    const after = await verifyChain({ backend, plan })
     const treeAfter = deep ? await compareTree({ ...options, plan }) : undefined
+    const after = await verifyChain({ backend, plan })
     const ok = after.ok && (treeAfter?.ok ?? true)
     return { ...done, healed, ok, after, ...(treeAfter ? { treeAfter } : {}), ms: performance.now() - started }
   })
@@ -93,9 +100,10 @@ export async function repairChain(options: RepairOptions): Promise<RepairResult>
 async function lookAt(options: RepairOptions): Promise<Looked> {
   const { backend, planned, deep = false, staleAfterMs = STALE_AFTER_MS } = options
   const { plan } = planned
-  const before = await verifyChain({ backend, plan })
   const tree = deep ? await compareTree({ ...options, plan }) : undefined
   const damaged = tree === undefined || tree.ok ? undefined : await lowestDamage({ ...options, plan })
+  // Last, so that what went while the trees were compared is missing here.
+  const before = await verifyChain({ backend, plan })
   const decision = decide(plan, before, damaged)
   const removed = new Set<string>(decision.remove.map(({ chainID }) => chainID))
   const { users, leftovers } =

@@ -3,8 +3,8 @@ import { hasCode, LayercastError } from '../../image/errors.ts'
 import type { Plan } from '../../plan/document.ts'
 import type { Backend } from '../ports.ts'
 import { cleanUp } from '../unpack/cleanup.ts'
-import { dropLeftBehind } from '../unpack/lease.ts'
-import { OWNER_LABEL, ownerMark } from '../unpack/owner.ts'
+import { dropLeftBehind } from '../unpack/left-behind.ts'
+import { makeLease } from '../unpack/owned-lease.ts'
 import type { Emit } from '../unpack/types.ts'
 
 const LOCK_SECONDS = 60 * 60
@@ -39,10 +39,8 @@ export async function withRepairLock<T>(backend: Backend, plan: Plan, emit: Emit
 }
 
 async function take(backend: Backend, id: string): Promise<boolean> {
-  const mark = await ownerMark()
   try {
-    const labels = mark === undefined ? {} : { [OWNER_LABEL]: mark }
-    await backend.leases.create({ id, expiresInSeconds: LOCK_SECONDS, labels })
+    await makeLease(backend, { id, expiresInSeconds: LOCK_SECONDS })
     return true
   } catch (error) {
     if (hasCode(error, 'ALREADY_EXISTS')) return false

@@ -2,13 +2,17 @@ import { hasCode } from '../../image/errors.ts'
 import type { Plan } from '../../plan/document.ts'
 import type { Backend, Snapshotter } from '../ports.ts'
 import { cleanUp } from '../unpack/cleanup.ts'
+import { REMOVAL, underLease } from '../unpack/lease.ts'
 import { extractKey, removeIfThere, statOrNone } from '../unpack/snapshots.ts'
 import type { UnpackEvent } from '../unpack/types.ts'
 import { gcLabel } from '../verify/gc-label.ts'
-import type { Decision, Removal } from './decide.ts'
-import { removeSnapshot } from './remove.ts'
+import { checkCollected, removeHeld } from '../removal.ts'
+import type { Decision } from './decide.ts'
 import type { RepairEvent } from './types.ts'
 import { inUse, usersOf } from './users.ts'
+
+/** As long as the removal of the longest chain may take, with a collector that is slow. */
+const HOLD_SECONDS = 60 * 60
 
 export interface RemoveOptions {
   /** Under the repair's lease. */
@@ -24,11 +28,14 @@ export interface RemoveOptions {
  * Removes the upper part of a chain, from the top down, so that a kill at any instruction leaves what a run of unpack or
  * repair mends:
  *
- * 1. The part that stays is under the lease (`holdKept`), because what keeps it is about to change.
- * 2. The config's gc label is pointed at that part, or taken away where nothing stays, before anything is removed. A label
- *    that named a chain of which the top is gone would say that it is whole, and would hold nothing: the collector takes
- *    what is below a removed top. So after a kill the label holds just what is good, also when the lease has ended.
- * 3. What nothing refers to now is what is to go: the collector may take it beside this, and that is as good.
+ * 1. The part that stays is under the repair's lease (`holdKept`), because what keeps it is about to change. The part that
+ *    goes is under one of its own, so that the collector does not take it piece by piece (see `removeSnapshots`).
+ * 2. The config's gc label is pointed at the part that stays, or taken away where nothing does, before anything is removed.
+ *    A label that named a chain of which the top is gone would say that it is whole, and would hold nothing. So after a
+ *    kill the label holds just what is good, also when the leases have ended.
+ * 3. What is removed goes by name, or, from a snapshot on that has a ghost of a child, with the collector, which the end of
+ *    the lease calls: nothing refers to it now. That the collector has been through also matters to remote snapshotters:
+ *    until then they would answer a Prepare with what they had before.
  *
  * A container that came since the check stands on the top, which cannot be removed then, nor collected: the label is set
  * back, and SNAPSHOT_IN_USE names it. What was removed until then is made again by the next run.
@@ -36,28 +43,41 @@ export interface RemoveOptions {
 export async function removeUpper(options: RemoveOptions): Promise<void> {
   const { leased, plan, decision, leftovers, signal, emit } = options
   const snapshotter = leased.snapshotter(plan.snapshotter)
-  const lowest = lowestOf(decision)
+  const names = decision.remove.map(({ chainID }) => chainID)
   const key = gcLabel(plan.snapshotter)
-  const before = (await leased.content.info(plan.config.digest)).labels[key] ?? ''
-  await leased.content.label(plan.config.digest, { [key]: plan.layers[lowest - 1]?.chainID ?? '' })
-  emit({ type: 'gc-label', step: 'lowered' })
-  let top: Removal | undefined = decision.remove[0]
-  try {
-    for (const leftover of leftovers) {
-      await removeSnapshot(snapshotter, leftover, signal, emit as (event: UnpackEvent) => void)
-      emit({ type: 'leftover', key: leftover })
-    }
-    for (const removal of decision.remove) {
-      await removeSnapshot(snapshotter, removal.chainID, signal, emit as (event: UnpackEvent) => void)
-      emit({ type: 'removed', removal })
-      top = undefined
-    }
-  } catch (error) {
-    const steps =
-      top === undefined ? [] : [{ what: 'set the gc label back', run: () => restore(leased, plan, before, emit) }]
-    throw await cleanUp(await explain(leased, plan, decision, error), steps)
+  const emitUnpack = emit as (event: UnpackEvent) => void
+  let before = ''
+  let topRemoved = false
+  const removed = (name: string): void => {
+    const removal = decision.remove.find(({ chainID }) => chainID === name)
+    if (removal === undefined) return emit({ type: 'leftover', key: name })
+    topRemoved = true
+    emit({ type: 'removed', removal })
   }
-  await settle(leased)
+  const undo = async (error: unknown): Promise<unknown> => {
+    const steps = topRemoved ? [] : [{ what: 'set the gc label back', run: () => restore(leased, plan, before, emit) }]
+    return await cleanUp(await explain(leased, plan, decision, error), steps)
+  }
+  const lease = { purpose: REMOVAL, expiresInSeconds: HOLD_SECONDS, signal, emit: emitUnpack, untidy: () => true }
+  const left = await underLease(leased, lease, async (_, id) => {
+    await leased.leases.hold(id, plan.snapshotter, names)
+    before = (await leased.content.info(plan.config.digest)).labels[key] ?? ''
+    await leased.content.label(plan.config.digest, { [key]: plan.layers[lowestOf(decision) - 1]?.chainID ?? '' })
+    emit({ type: 'gc-label', step: 'lowered' })
+    try {
+      const all = { names: [...leftovers, ...names], signal, emit: emitUnpack, onRemoved: removed }
+      return await removeHeld(snapshotter, all)
+    } catch (error) {
+      // Before the lease ends, with which the collector comes.
+      throw await undo(error)
+    }
+  })
+  try {
+    await checkCollected(leased, snapshotter, left)
+  } catch (error) {
+    throw await undo(error)
+  }
+  for (const name of left) removed(name)
 }
 
 async function restore(leased: Backend, plan: Plan, label: string, emit: RemoveOptions['emit']): Promise<void> {
@@ -95,13 +115,4 @@ export async function holdKept(snapshotter: Snapshotter, plan: Plan, decision: D
 
 function lowestOf({ remove }: Decision): number {
   return Math.min(...remove.map(({ index }) => index))
-}
-
-/**
- * Returns when the garbage collector has been through. containerd removes a snapshot from its own books at once and has
- * the snapshotter remove it later: until then a remote one would answer a Prepare with what it had before.
- */
-async function settle(backend: Backend): Promise<void> {
-  const { id } = await backend.leases.create()
-  await backend.leases.delete(id, { sync: true })
 }

@@ -4,13 +4,13 @@
  */
 import { randomBytes } from 'node:crypto'
 import { closeSync, existsSync, lstatSync, mkdirSync, openSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { LayercastError } from '../../image/errors.ts'
 import type { Mount } from '../ports.ts'
 import { bind, errno, must } from './libc.ts'
 import { detachAll } from './mount.ts'
 import type { Unmount } from './mount.ts'
+import { mountDirectories } from './mount-places.ts'
 import { mountResolved } from './mount-manager.ts'
 
 const flock = bind('int flock(int fd, int operation)')
@@ -155,7 +155,7 @@ function locked<T>(base: string, fn: () => T): T {
 
 function defaultDirectory(): string {
   const user = process.getuid?.() ?? 0
-  const candidates = [...(user === 0 ? ['/run/layercast/mounts'] : []), join(tmpdir(), `layercast-${user}`)]
+  const candidates = mountDirectories()
   let failure: unknown
   for (const path of candidates) {
     try {

@@ -1,6 +1,6 @@
 /** Compares the tree under a snapshotter with what a plan's layers describe. */
 import { setImmediate as breathe } from 'node:timers/promises'
-import { LayercastError } from '../../image/errors.ts'
+import { hasCode, LayercastError } from '../../image/errors.ts'
 import type { Digest } from '../../image/digest.ts'
 import { isEncrypted } from '../../image/media-type.ts'
 import type { Plan, PlanLayer } from '../../plan/document.ts'
@@ -55,6 +55,8 @@ const ignore: Emit = () => {}
 /** The most differences that a report names. */
 const MOST_DIFFERENCES = 1000
 const ENTRIES_AT_ONCE = 1000
+/** How often the chain is looked at again where no layer less can be compared than before. */
+const LOOKS = 3
 
 /** Why a plan's tree cannot be compared on this node; undefined where it can. */
 export function whyNoTree(plan: Plan): string | undefined {
@@ -64,26 +66,36 @@ export function whyNoTree(plan: Plan): string | undefined {
 
 /**
  * Mounts the chain's tree and compares every name, kind, size, mode, owner, link target, device number and, where that is
- * sure, extended attribute; with `contents` every file's bytes. Where blobs or upper snapshots are missing, the layers
- * below are compared and the others are named. Changes nothing. TREE_NOT_ON_NODE for a chain whose content is in a guest;
+ * sure, extended attribute; with `contents` every file's bytes. Where blobs or upper snapshots are missing, also where they
+ * go meanwhile, the layers below are compared and the others are named. Changes nothing. TREE_NOT_ON_NODE for a chain whose content is in a guest;
  * LAYER_*, DIGEST_MISMATCH, DIFF_ID_MISMATCH where a blob is damaged; SYSTEM_CALL_FAILED, FAILED_PRECONDITION where the
  * snapshot cannot be mounted; ABORTED, CONTAINERD_*.
  */
 export async function compareTree(options: CompareOptions): Promise<TreeReport> {
   const { plan, contents = false } = options
   checkHasTree(plan)
-  const { reach, notCompared, lazy } = await reachOf(options)
-  const empty = { ok: true, contents, compared: reach, notCompared, entries: 0, differences: [], total: 0, unsure: [] }
-  if (reach === 0) return empty
-  const fold = new Fold({ contents })
-  for (const layer of plan.layers.slice(0, reach)) await foldOne(options, fold, layer, lazy)
-  try {
-    return { ...empty, ...(await compareAt(options, fold, reach)) }
-  } catch (error) {
-    const lost = lostLayer(plan, reach, error)
-    if (lost === undefined) throw error
-    return { ...empty, ok: false, compared: 0, lost }
-  }
+  return await whileItLasts(options, async ({ reach, notCompared, lazy }) => {
+    const empty = {
+      ok: true,
+      contents,
+      compared: reach,
+      notCompared,
+      entries: 0,
+      differences: [],
+      total: 0,
+      unsure: [],
+    }
+    if (reach === 0) return empty
+    const fold = new Fold({ contents })
+    for (const layer of plan.layers.slice(0, reach)) await foldOne(options, fold, layer, lazy)
+    try {
+      return { ...empty, ...(await compareAt(options, fold, reach)) }
+    } catch (error) {
+      const lost = lostLayer(plan, reach, error)
+      if (lost === undefined) throw error
+      return { ...empty, ok: false, compared: 0, lost }
+    }
+  })
 }
 
 /**
@@ -93,19 +105,39 @@ export async function compareTree(options: CompareOptions): Promise<TreeReport> 
 export async function lowestDamage(options: CompareOptions): Promise<number | undefined> {
   const { plan, contents = false } = options
   checkHasTree(plan)
-  const { reach, lazy } = await reachOf(options)
-  const fold = new Fold({ contents })
-  for (const [index, layer] of plan.layers.slice(0, reach).entries()) {
-    await foldOne(options, fold, layer, lazy)
+  return await whileItLasts(options, async ({ reach, lazy }) => {
+    const fold = new Fold({ contents })
+    for (const [index, layer] of plan.layers.slice(0, reach).entries()) {
+      await foldOne(options, fold, layer, lazy)
+      try {
+        if (!(await compareAt(options, fold, index + 1)).ok) return index
+      } catch (error) {
+        const lost = lostLayer(plan, index + 1, error)
+        if (lost === undefined) throw error
+        return lost.index
+      }
+    }
+    return undefined
+  })
+}
+
+/**
+ * Compares what can be compared, and again without what went meanwhile: nothing keeps a snapshot or a blob from the
+ * collector between the look that finds it and the one into it. One that is not there is missing, which is no failure.
+ */
+async function whileItLasts<T>(options: CompareOptions, compare: (reach: Reach) => Promise<T>): Promise<T> {
+  let reach = await reachOf(options)
+  for (let tries = 1; ;) {
     try {
-      if (!(await compareAt(options, fold, index + 1)).ok) return index
+      return await compare(reach)
     } catch (error) {
-      const lost = lostLayer(plan, index + 1, error)
-      if (lost === undefined) throw error
-      return lost.index
+      if (!hasCode(error, 'SNAPSHOT_NOT_FOUND', 'BLOB_NOT_FOUND')) throw error
+      const now = await reachOf(options)
+      // With as much there as before it was made again, or someone contradicts himself.
+      if (now.reach >= reach.reach && ++tries > LOOKS) throw error
+      reach = now
     }
   }
-  return undefined
 }
 
 /** The layer that an error says has lost its directory, of so many that were to be shown; undefined for other errors. */

@@ -1,6 +1,7 @@
 import type { Digest } from '../../image/digest.ts'
 import type { BlobNeed, Plan } from '../../plan/document.ts'
 import { profileOf } from '../../plan/profiles.ts'
+import { infoOrNone } from '../content/fault.ts'
 import type { Backend } from '../ports.ts'
 import { createWays, type BlobOrigin, type BlobWays, type Ways } from '../supply/index.ts'
 import { hasGcLabel } from '../verify/gc-label.ts'
@@ -49,8 +50,9 @@ export async function dryRun(options: DryRunOptions): Promise<DryRun> {
   try {
     const layers: DryRunLayer[] = []
     for (const index of plan.layers.keys()) layers.push(await lookAt(backend, plan, index, ways))
-    const configThere = await hasBlob(backend, plan.config.digest)
-    const gcThere = configThere && hasGcLabel(await backend.content.info(plan.config.digest), plan)
+    const config = await infoOrNone(backend.content, plan.config.digest)
+    const configThere = config !== undefined
+    const gcThere = configThere && hasGcLabel(config, plan)
     const lacking = layers.filter(
       ({ snapshot, blob }) => snapshot === 'missing' && blob.need === 'required' && blob.origin === undefined,
     )

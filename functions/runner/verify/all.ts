@@ -67,6 +67,7 @@ async function* verifyImage(options: VerifyAllOptions, names: string[]): AsyncGe
     unpacked = await unpackedOf(options, names[0] ?? '')
   } catch (error) {
     const known = expected(error)
+    if (await isGone(options, names)) return
     const other = known.code === 'PLATFORM_NOT_FOUND' || known.code === 'PLATFORM_MISMATCH'
     yield { names, snapshotter: options.snapshotter, error: known, ...(other ? { otherPlatform: true } : {}) }
     return
@@ -76,12 +77,27 @@ async function* verifyImage(options: VerifyAllOptions, names: string[]): AsyncGe
   for (const { image, snapshotter } of unpacked) {
     try {
       const planned = planOf(options, image, snapshotter)
-      const report = await verifyChain({ backend, plan: planned.plan })
       const tree = options.deep ? await treeOf(options, planned.plan) : {}
+      // Last, so that what went while the trees were compared is missing here.
+      const report = await verifyChain({ backend, plan: planned.plan })
+      if (!report.ok && (await isGone(options, names))) return
       yield { names, snapshotter, planned, report, ...tree }
     } catch (error) {
-      yield { names, snapshotter, error: expected(error) }
+      const known = expected(error)
+      if (await isGone(options, names)) return
+      yield { names, snapshotter, error: known }
     }
+  }
+}
+
+/** Whether an image that was listed has been removed since, which is no fault of it. */
+async function isGone({ backend }: VerifyAllOptions, [name = '']: readonly string[]): Promise<boolean> {
+  try {
+    await backend.images.get(name)
+    return false
+  } catch (error) {
+    if (hasCode(error, 'IMAGE_NOT_FOUND')) return true
+    throw error
   }
 }
 

@@ -58,12 +58,15 @@ export function leasesConformance(open: OpenBackend): void {
       const [first, second] = [await subject().create(), await subject().create()]
       await backend.withLease(first.id).snapshotter('overlayfs').prepare('held', '', {})
       await subject().hold(second.id, 'overlayfs', ['held'])
+      for (const { id } of [first, second])
+        expect(await subject().held(id)).toEqual([{ snapshotter: 'overlayfs', key: 'held' }])
       await subject().delete(first.id, { sync: true })
       const names = async () => (await collect(backend!.snapshotter('overlayfs').list())).map(({ name }) => name)
       expect(await names()).toContain('held')
       await subject().delete(second.id, { sync: true })
       expect(await names()).not.toContain('held')
       expect(await codeOf(subject().hold('none', 'overlayfs', ['held']))).toBe('NOT_FOUND')
+      expect(await codeOf(subject().held('none'))).toBe('NOT_FOUND')
     })
 
     test('cannot be deleted twice', async () => {

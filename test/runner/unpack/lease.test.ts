@@ -3,10 +3,12 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Backend } from '../../../functions/runner/ports.ts'
-import { dropLeftBehind, underLease } from '../../../functions/runner/unpack/lease.ts'
+import { REMOVAL, underLease } from '../../../functions/runner/unpack/lease.ts'
+import { dropLeftBehind, removeUnfinished } from '../../../functions/runner/unpack/left-behind.ts'
 import { isLeftBehind, OWNER_LABEL, ownerMark } from '../../../functions/runner/unpack/owner.ts'
 import type { UnpackEvent } from '../../../functions/runner/unpack/index.ts'
 import { smallImage } from './support/images.ts'
+import { intercept } from './support/intercept.ts'
 import { sandbox, type Sandbox } from './support/sandbox.ts'
 import { snapshotNames } from './support/stores.ts'
 
@@ -71,6 +73,50 @@ describe('a lease', () => {
     await dropLeftBehind(backend, () => undefined)
     expect(await leaseIDs()).toEqual([theirs.id])
     expect(await snapshotNames(backend, 'overlayfs')).toEqual(['extract-2-abcd x'])
+  })
+})
+
+describe('what a killed run had not committed', () => {
+  const held = async (id: string) => {
+    const leased = backend.withLease(id).snapshotter('overlayfs')
+    await leased.prepare('base active', '', {})
+    await leased.commit('base', 'base active', {})
+    await leased.view('layercast-verify-1 base', 'base', {})
+    await leased.prepare('extract-1-abcd x', 'base', {})
+    await leased.prepare("someone's", 'base', {})
+  }
+
+  test('is removed by its name, before the lease that held it goes', async () => {
+    const { id } = await backend.leases.create({ labels: { [OWNER_LABEL]: await deadMark() } })
+    await held(id)
+    const events: string[] = []
+    const watched = intercept(backend, async ({ name, args }, goOn) => {
+      if (name === 'snapshotter.remove' || name === 'leases.delete') events.push(`${name} ${String(args[0])}`)
+      return goOn()
+    })
+    await dropLeftBehind(watched, () => undefined)
+    expect(events.toSorted()).toEqual([
+      `leases.delete ${id}`,
+      'snapshotter.remove extract-1-abcd x',
+      'snapshotter.remove layercast-verify-1 base',
+    ])
+    expect(events.at(-1)).toBe(`leases.delete ${id}`)
+  })
+
+  test('is removed before others are, and the lease with the rest stays until the end', async () => {
+    const { id } = await backend.leases.create({ labels: { [OWNER_LABEL]: await deadMark() } })
+    await held(id)
+    await removeUnfinished(backend, () => undefined)
+    expect(await snapshotNames(backend, 'overlayfs')).toEqual(['base', "someone's"])
+    expect(await leaseIDs()).toEqual([id])
+  })
+
+  test('of a removal stays, since it was not made by it', async () => {
+    const id = `layercast-${REMOVAL}-1-abcd`
+    await backend.leases.create({ id, labels: { [OWNER_LABEL]: await deadMark() } })
+    await held(id)
+    await removeUnfinished(backend, () => undefined)
+    expect(await snapshotNames(backend, 'overlayfs')).toHaveLength(4)
   })
 })
 

@@ -1,0 +1,19 @@
+/** The leases of layercast, all of which say whose they are, so that another run can let go what a dead one held. */
+import type { Backend } from '../ports.ts'
+import { OWNER_LABEL, ownerMark } from './owner.ts'
+
+/** Long enough for any image; containerd's own default. */
+const EXPIRES_IN_SECONDS = 24 * 60 * 60
+
+export interface OwnedLeaseOptions {
+  id: string
+  /** A day by default. */
+  expiresInSeconds?: number
+}
+
+/** Makes a lease in this process's name. No other place makes one. ALREADY_EXISTS, CONTAINERD_*. */
+export async function makeLease(backend: Backend, options: OwnedLeaseOptions): Promise<void> {
+  const { id, expiresInSeconds = EXPIRES_IN_SECONDS } = options
+  const mark = await ownerMark()
+  await backend.leases.create({ id, expiresInSeconds, labels: mark === undefined ? {} : { [OWNER_LABEL]: mark } })
+}

@@ -1,0 +1,37 @@
+/**
+ * A writing verb's work in a process of its own, which kills itself after a call of the backend's. Argument: JSON of
+ * DyingTask. Says nothing: what it leaves is what counts.
+ */
+import { readFile } from 'node:fs/promises'
+import { parsePlan } from '../../../../functions/plan/index.ts'
+import { openBackend, type BackendOptions } from '../../../../functions/runner/backend.ts'
+import { resolve } from '../../../../functions/runner/image/index.ts'
+import { removeSnapshots } from '../../../../functions/runner/removal.ts'
+import { repairChain } from '../../../../functions/runner/repair/index.ts'
+import { intercept } from '../../unpack/support/intercept.ts'
+
+export interface DyingTask {
+  backend: BackendOptions
+  work:
+    | { verb: 'repair'; plan: string }
+    | { verb: 'import'; source: string; reference: string }
+    | { verb: 'rm'; snapshotter: string; names: string[] }
+  /** SIGKILLs itself once so many of these calls have been answered. */
+  killAfter: { call: string; times: number }
+}
+
+const { backend: options, work, killAfter } = JSON.parse(process.argv[2] ?? '') as DyingTask
+let times = 0
+const opened = await openBackend(options)
+const backend = intercept(opened, async ({ name }, goOn) => {
+  const answer = await goOn()
+  if (name === killAfter.call && ++times === killAfter.times) process.kill(process.pid, 'SIGKILL')
+  return answer
+})
+if (work.verb === 'repair') await repairChain({ backend, planned: parsePlan(await readFile(work.plan)), deep: true })
+if (work.verb === 'import') await resolve(backend, work.source, { reference: work.reference })
+if (work.verb === 'rm') {
+  const { signal } = new AbortController()
+  await removeSnapshots(backend, backend.snapshotter(work.snapshotter), { names: work.names, signal })
+}
+await opened.close()
