@@ -76,7 +76,7 @@ export class Tree {
         this.#traces.made(directory.path)
         this.#whiteouts.directoryMade(directory)
       },
-      blocked: (parent, name) => this.#whiteouts.uncover(parent, name),
+      blocked: (parent, name) => this.#whiteouts.uncover(parent, name) || this.#giveWay(parent, name),
     })
     this.#traces = new Traces((path) => this.#directories.reopen(path))
     this.#whiteouts = new Whiteouts(options.whiteouts, this.#traces, () => this.#directories.forget())
@@ -129,6 +129,19 @@ export class Tree {
     if (this.#file !== undefined) closeSync(this.#file.fd)
     this.#file = undefined
     this.#directories.forget()
+  }
+
+  /**
+   * Takes away a file of the layers below that a path goes through. A layer that names `a/b/c` says that `a/b` is a
+   * directory: so containerd reads it under overlayfs, the snapshotter of nearly all nodes (but for deeper paths,
+   * `a/b/c/d`, which it refuses there too, for no reason that it gives), where on one merged tree it ends in ENOTDIR. Which
+   * tree an image has is for its layers to say, and not for a snapshotter. What the same layer wrote stays: it would
+   * contradict itself, and containerd refuses that everywhere.
+   */
+  #giveWay(parent: Directory, name: string): boolean {
+    if (this.#traces.has(joinPath(parent.path, name))) return false
+    this.#whiteouts.remove(parent, name)
+    return true
   }
 
   #write(entry: Content): void {

@@ -8,6 +8,7 @@ import { zstdCompressSync } from 'node:zlib'
 import {
   device,
   dir,
+  fifo,
   file,
   hardlink,
   MEDIA_TYPES,
@@ -137,6 +138,12 @@ describe('names', () => {
     },
   )
 
+  test('a path through what the same layer says is no directory', async () => {
+    for (const leaf of [file('a/b', 'x'), fifo('a/b'), device('a/b', 'char', 1, 3)]) {
+      expect(await attempt([leaf, file('a/b/c', '')])).toMatchObject(refusal('LAYER_CORRUPT', /is no directory/))
+    }
+  })
+
   test('an entry below a whiteout', async () =>
     expect(await attempt([file('.wh.a/b', '')])).toMatchObject(refusal('LAYER_UNSAFE', /below the whiteout/)))
 
@@ -159,9 +166,9 @@ describe('names', () => {
     }))
 
   test('the PAX linkpath is taken below the root as well', async () =>
-    expect(
-      await attempt([hardlink('a', 'innocent', { pax: { linkpath: '../outside/secret' } })]),
-    ).toMatchObject(refusal('LAYER_CORRUPT', /"outside\/secret" is not there/)))
+    expect(await attempt([hardlink('a', 'innocent', { pax: { linkpath: '../outside/secret' } })])).toMatchObject(
+      refusal('LAYER_CORRUPT', /"outside\/secret" is not there/),
+    ))
 
   test('the name of a PAX sparse file is taken below the root as well', async () =>
     expect(

@@ -158,7 +158,13 @@ export class Model {
         if (++links > 30) throw new ModelError('too many links')
         if (child.target.startsWith('/')) dir = this.#root
         steps.unshift(...child.target.split('/'))
-      } else throw new ModelError('not a directory')
+      } else {
+        // A layer that names what is in it says that it is a directory, unless it says itself that it is none.
+        if (!make || dir.written.has(step)) throw new ModelError('not a directory')
+        const made = newDir(dir, step)
+        dir.children.set(step, made)
+        dir = made
+      }
     }
     return dir
   }
