@@ -77,7 +77,9 @@ async function runPlan(
   const { digest, reference, snapshotter } = assigned
   if (!patience.isDue(digest)) return undefined
   const started = performance.now()
-  const outcome = (rest: Pick<PlanOutcome, 'state' | 'ready' | 'chainID' | 'lazy' | 'error'>): PlanOutcome => {
+  const outcome = (
+    rest: Pick<PlanOutcome, 'state' | 'ready' | 'chainID' | 'lazy' | 'warnings' | 'error'>,
+  ): PlanOutcome => {
     const made = { digest, reference, snapshotter, ...rest, durationMs: Math.round(performance.now() - started) }
     onEvent({ type: 'plan', step: 'done', outcome: made })
     return made
@@ -85,14 +87,20 @@ async function runPlan(
   onEvent({ type: 'plan', step: 'started', digest, reference, snapshotter })
   try {
     const planned = await fetchPlan(client, state, digest)
-    const { ready, chainID, lazy } = await carryOut(planned, {
+    const { ready, chainID, lazy, warnings } = await carryOut(planned, {
       backend,
       applier,
       signal,
       onEvent: (event) => onEvent({ type: 'unpack', digest, event }),
     })
     patience.done(digest)
-    return outcome({ state: 'applied', ready, chainID, ...(lazy === undefined ? {} : { lazy }) })
+    return outcome({
+      state: 'applied',
+      ready,
+      chainID,
+      ...(lazy === undefined ? {} : { lazy }),
+      ...(warnings.length === 0 ? {} : { warnings }),
+    })
   } catch (error) {
     checkAborted(signal)
     // A server that cannot be asked for the plan is no failure of the plan: it ends the round.

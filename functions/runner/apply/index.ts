@@ -8,6 +8,7 @@ import { toByteString } from '../system/bytes.ts'
 import { must } from '../system/libc.ts'
 import { MS_BIND, MS_RDONLY, optionValue, parseMountOptions } from '../system/mount-options.ts'
 import { withMounted } from '../system/mounted.ts'
+import { inUserNamespace } from '../system/user-namespace.ts'
 import type { Limits } from './guard.ts'
 import { writeLayer } from './pipeline.ts'
 import type { WhiteoutForm } from './whiteout.ts'
@@ -16,8 +17,6 @@ export interface ApplierOptions {
   /** The blob of a layer, in chunks. */
   read: (layer: Descriptor) => AsyncIterable<Uint8Array>
   limits?: Partial<Limits>
-  /** Told of what a layer holds that cannot be taken over here: device nodes in a user namespace, some attributes. */
-  onIgnored?: (path: string, what: string, reason: string) => void
   /** Whether all is on the disk when `apply` answers; true unless told otherwise. */
   sync?: boolean
   /** Where the mounts are made; see `withMounted`. */
@@ -99,16 +98,10 @@ async function applyTo(
       whiteouts,
       devices: !inUserNamespace(),
       ...(options.limits === undefined ? {} : { limits: options.limits }),
-      ...(options.onIgnored === undefined ? {} : { ignored: options.onIgnored }),
     })
     if (options.sync !== false) must(await syncFileSystem(root), 'syncfs', directory)
     return applied
   } finally {
     closeSync(root)
   }
-}
-
-// The initial namespace maps every user to itself.
-function inUserNamespace(): boolean {
-  return !/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync('/proc/self/uid_map', 'utf8'))
 }

@@ -34,6 +34,7 @@ import {
   utimes,
   utimesAt,
 } from '../system/at.ts'
+import type { Ignored } from '../ports.ts'
 import { fromByteString } from '../system/bytes.ts'
 import { errno, must, systemError } from '../system/libc.ts'
 import { Directories, joinPath } from './directories.ts'
@@ -53,7 +54,7 @@ export interface TreeOptions {
   /** Whether device nodes can be made; in a user namespace they cannot, and are left out. */
   devices: boolean
   /** Told of what is left out, and why. */
-  ignored?: (path: string, what: string, reason: string) => void
+  onIgnored?: (ignored: Ignored) => void
 }
 
 type Content = Exclude<Entry, { kind: 'whiteout' | 'opaque' }>
@@ -64,6 +65,8 @@ export class Tree {
   readonly #traces: Traces
   readonly #directories: Directories
   readonly #whiteouts: Whiteouts
+  // Device nodes that could not be made: a hard link to one of them is another name of nothing.
+  readonly #omitted = new Set<string>()
   #file: { fd: number; entry: Content & { kind: 'file' }; end: number } | undefined
 
   /** @param root an open directory, which the caller closes after `close`. */
@@ -149,6 +152,7 @@ export class Tree {
     const name = entry.path.at(-1) ?? ''
     const shown = fromByteString(joinPath(parent.path, name))
     this.#traces.changing(parent)
+    if (this.#omitted.size > 0) this.#omitted.delete(joinPath(parent.path, name))
     switch (entry.kind) {
       case 'file':
         this.#openFile(entry, parent, name, shown)
@@ -209,6 +213,10 @@ export class Tree {
   }
 
   #link(entry: Content & { kind: 'link' }, parent: Directory, name: string, shown: string): void {
+    if (this.#omitted.has(entry.target.join('/'))) {
+      this.#omit(parent, name, shown)
+      return
+    }
     const target = fromByteString(entry.target.join('/'))
     const missing = `the hard link's target ${JSON.stringify(target)} is not there`
     const above = entry.target.slice(0, -1).join('/') || '.'
@@ -231,11 +239,13 @@ export class Tree {
   }
 
   #makeNode(entry: Content & { kind: 'node' }, parent: Directory, name: string, shown: string): void {
-    if (entry.type !== S_IFIFO && !this.#options.devices) {
-      this.#ignored(shown, 'device node', 'a user namespace has none')
+    const device = makeDevice(entry.major, entry.minor)
+    // The one that is a sign of overlayfs's can be made by anybody.
+    const isDevice = entry.type !== S_IFIFO && !(entry.type === S_IFCHR && device === 0n)
+    if (isDevice && !this.#options.devices) {
+      this.#omit(parent, name, shown)
       return
     }
-    const device = makeDevice(entry.major, entry.minor)
     const make = (): number => mknodAt(parent.fd, name, entry.type | 0o600, device)
     let result = make()
     if (result === -errno.EEXIST) {
@@ -249,6 +259,15 @@ export class Tree {
     }
     must(result, 'mknodat', shown)
     this.#setAt(entry.metadata, parent, name, shown, true)
+  }
+
+  // Nothing is in the place of a device node that cannot be made, and nothing of the layers below either.
+  #omit(parent: Directory, name: string, shown: string): void {
+    const path = joinPath(parent.path, name)
+    if (this.#traces.has(path)) this.#whiteouts.remove(parent, name)
+    else this.#whiteouts.hide(parent, name)
+    this.#omitted.add(path)
+    this.#ignored({ path: shown, what: 'device node', reason: 'a user namespace can make no device nodes', here: true })
   }
 
   // Owner before attributes and mode: a change of owner clears file capabilities, setuid and setgid.
@@ -279,13 +298,13 @@ export class Tree {
 
   #setXattrs(place: Place, metadata: Metadata, shown: string, canHaveUser: boolean): void {
     if (metadata.xattrs.length === 0) return
-    applyXattrs(place, metadata.xattrs, canHaveUser, (name, reason) =>
-      this.#ignored(shown, `attribute ${fromByteString(name)}`, reason),
-    )
+    applyXattrs(place, metadata.xattrs, canHaveUser, (name, why) => {
+      this.#ignored({ path: shown, what: `${fromByteString(name)} attribute`, ...why })
+    })
   }
 
-  #ignored(path: string, what: string, reason: string): void {
-    this.#options.ignored?.(path, what, reason)
+  #ignored(ignored: Ignored): void {
+    this.#options.onIgnored?.(ignored)
   }
 }
 

@@ -81,7 +81,7 @@ export interface UnpackResult {
   layers: UnpackedLayer[]
   /** How many layers are lazy, made now or before; absent under snapshotters that unpack every layer, or do not tell. */
   lazy?: Lazy
-  /** The plan's warnings and those of the run: LABELS_DIFFER, NOTHING_LAZY, LEASE_LEFT, ORIGIN_REFUSED, DIFF_ID_UNCHECKED. */
+  /** The plan's warnings and those of the run: LABELS_DIFFER, NOTHING_LAZY, ENTRIES_IGNORED, LEASE_LEFT, ORIGIN_REFUSED, DIFF_ID_UNCHECKED. */
   warnings: PlanWarning[]
   ms: number
 }

@@ -7,6 +7,7 @@ import { chooseApplier } from './applier.ts'
 import type { LayerContext } from './context.ts'
 import { lookForDifferences, warnOfDifferences } from './differences.ts'
 import { checkChain, labelConfig } from './finish.ts'
+import { IgnoredTally } from './ignored.ts'
 import { unpackLayers } from './layers.ts'
 import { dropLeftBehind, underLease } from './lease.ts'
 import { preflight } from './preflight.ts'
@@ -88,6 +89,7 @@ async function carryOut(options: UnpackOptions & { signal: AbortSignal }, ways: 
       snapshotter,
       applier: applier === backend.applier ? leased.applier : applier,
       supply,
+      ignored: new IgnoredTally(),
       signal,
       emit,
     }
@@ -103,6 +105,7 @@ async function carryOut(options: UnpackOptions & { signal: AbortSignal }, ways: 
       emit({ type: 'chain', step: 'checked' })
       await retry(() => labelConfig(leased.content, plan), { what: 'label the config', signal, emit })
       emit({ type: 'chain', step: 'labelled' })
+      context.ignored.tell(made, emit)
       await warnOfDifferences(leased, plan, infos, emit)
       lazy = tellLazy(plan, infos, emit)
       return made

@@ -21,6 +21,7 @@ import {
   writeTar,
 } from '../../support/images/index.ts'
 import type { TarEntry } from '../../support/images/index.ts'
+import type { Ignored } from '../../../functions/runner/ports.ts'
 import { list, mountsBelow, useSandbox } from './support/sandbox.ts'
 
 // Every attack has a file beside the root that it would reach, with content that must stay.
@@ -392,7 +393,7 @@ describe('metadata', () => {
         file('f', '', { xattrs: { 'trusted.overlay.metacopy': '', 'user.fine': '1' } }),
         symlink('s', 'x', { xattrs: { 'user.impossible': '1' } }),
       ],
-      { onIgnored: (path, what, reason) => ignored.push(`${path}: ${what}: ${reason}`) },
+      { onIgnored: ({ path, what, reason, here }) => ignored.push(`${path}: ${what}: ${reason}: ${here}`) },
     )
     expect(list(place.root)).toMatchObject({
       d: { xattrs: [] },
@@ -400,10 +401,10 @@ describe('metadata', () => {
       s: { xattrs: [] },
     })
     expect(ignored).toEqual([
-      'd: attribute trusted.overlay.redirect: trusted attributes are not taken from layers',
-      'd: attribute trusted.overlay.opaque: trusted attributes are not taken from layers',
-      'f: attribute trusted.overlay.metacopy: trusted attributes are not taken from layers',
-      's: attribute user.impossible: only files and directories have user attributes',
+      'd: trusted.overlay.redirect attribute: trusted attributes are not taken from layers: false',
+      'd: trusted.overlay.opaque attribute: trusted attributes are not taken from layers: false',
+      'f: trusted.overlay.metacopy attribute: trusted attributes are not taken from layers: false',
+      's: user.impossible attribute: only files and directories have user attributes: false',
     ])
   })
 
@@ -419,10 +420,10 @@ describe('metadata', () => {
   test('a file system without attributes takes the files without them, and says so', async () => {
     const ramfs = { type: 'ramfs', source: 'ramfs', target: '', options: [] }
     const ignored: string[] = []
-    const onIgnored = (path: string, what: string, reason: string): number =>
-      ignored.push(`${path}: ${what}: ${reason}`)
+    const onIgnored = ({ path, what, reason, here }: Ignored): number =>
+      ignored.push(`${path}: ${what}: ${reason}: ${here}`)
     await sandbox.apply([ramfs], [file('f', '', { xattrs: { 'user.a': 'x' } })], { onIgnored })
-    expect(ignored).toEqual(['f: attribute user.a: the file system does not support it'])
+    expect(ignored).toEqual(['f: user.a attribute: the file system does not support these attributes: true'])
   })
 
   test('owners and devices that Linux cannot hold', async () => {
