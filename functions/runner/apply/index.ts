@@ -6,6 +6,7 @@ import type { Applied, Applier, ApplyOptions, Mount } from '../ports.ts'
 import { AT_FDCWD, O_DIRECTORY, O_RDONLY, openAt, syncFileSystem } from '../system/at.ts'
 import { toByteString } from '../system/bytes.ts'
 import { must } from '../system/libc.ts'
+import { helperOf } from '../system/mount-helper.ts'
 import { MS_BIND, MS_RDONLY, optionValue, parseMountOptions } from '../system/mount-options.ts'
 import { withMounted } from '../system/mounted.ts'
 import { inUserNamespace } from '../system/user-namespace.ts'
@@ -29,7 +30,7 @@ export interface ApplierOptions {
  * means by it: the layer goes straight into the upper directory, with whiteouts as overlayfs keeps them.
  *
  * `apply` fails with LAYER_CORRUPT, LAYER_UNSAFE, LAYER_TOO_LARGE, LAYER_UNSUPPORTED, DIGEST_MISMATCH, SYSTEM_CALL_FAILED,
- * SNAPSHOT_WITHOUT_MOUNTS, ABORTED, or an error of `read`. Nothing stays mounted; what was written into the snapshot
+ * MOUNT_HELPER_MISSING, SNAPSHOT_WITHOUT_MOUNTS, ABORTED, or an error of `read`. Nothing stays mounted; what was written into the snapshot
  * stays, for the caller to remove with it.
  */
 export function createApplier(options: ApplierOptions): Applier {
@@ -44,11 +45,13 @@ export function createApplier(options: ApplierOptions): Applier {
       if (upper !== undefined) return applyTo(upper, 'overlay', layer, options, applying)
       const source = boundSource(mounts)
       if (source !== undefined) return applyTo(source, 'remove', layer, options, applying)
-      return withMounted(
+      const applied = await withMounted(
         mounts.map(withoutMetacopy),
         (directory) => applyTo(directory, 'remove', layer, options, applying),
         options.directory === undefined ? {} : { directory: options.directory },
       )
+      if (options.sync !== false) await syncBehindHelpers(mounts)
+      return applied
     },
   }
 }
@@ -82,6 +85,20 @@ function boundSource(mounts: readonly Mount[]): string | undefined {
   const { flags, data, loop } = parseMountOptions(mount.options)
   const plain = (flags & MS_BIND) !== 0 && (flags & MS_RDONLY) === 0 && data.length === 0 && !loop
   return plain ? mount.source : undefined
+}
+
+// A sync of a FUSE file system ends at its process. What that has written is on the file system of the upper directory.
+async function syncBehindHelpers(mounts: readonly Mount[]): Promise<void> {
+  for (const { type, options } of mounts) {
+    const upper = helperOf(type) === undefined ? undefined : optionValue(options, 'upperdir')
+    if (upper === undefined) continue
+    const fd = must(openAt(AT_FDCWD, toByteString(upper), O_RDONLY | O_DIRECTORY), 'openat2', upper)
+    try {
+      must(await syncFileSystem(fd), 'syncfs', upper)
+    } finally {
+      closeSync(fd)
+    }
+  }
 }
 
 async function applyTo(

@@ -67,8 +67,8 @@ export function whyNoTree(plan: Plan): string | undefined {
  * Mounts the chain's tree and compares every name, kind, size, mode, owner, link target, device number and, where that is
  * sure, extended attribute; with `contents` every file's bytes. Where blobs or upper snapshots are missing, the layers
  * below are compared and the others are named. Changes nothing. TREE_NOT_ON_NODE for a chain whose content is in a guest;
- * LAYER_*, DIGEST_MISMATCH, DIFF_ID_MISMATCH where a blob is damaged; SYSTEM_CALL_FAILED, FAILED_PRECONDITION where the
- * snapshot cannot be mounted; ABORTED, CONTAINERD_*.
+ * LAYER_*, DIGEST_MISMATCH, DIFF_ID_MISMATCH where a blob is damaged; SYSTEM_CALL_FAILED, FAILED_PRECONDITION,
+ * MOUNT_HELPER_MISSING where the snapshot cannot be mounted; ABORTED, CONTAINERD_*.
  */
 export async function compareTree(options: CompareOptions): Promise<TreeReport> {
   const { plan, contents = false } = options
