@@ -68,6 +68,7 @@ export const CODES = {
   SNAPSHOT_WITHOUT_MOUNTS: 'failed',
   SNAPSHOT_IN_USE: 'conflict',
   TREE_NOT_ON_NODE: 'failed',
+  MOUNT_HELPER_MISSING: 'failed',
   CHAIN_INCOMPLETE: 'verification',
   VERIFICATION_FAILED: 'verification',
   NODE_CONFIG_INVALID: 'invalid',

@@ -118,10 +118,23 @@ export interface Applied {
   size: number
 }
 
+/** Something of a layer that is left out of the tree. Texts are for people: bytes that are no UTF-8 are replaced. */
+export interface Ignored {
+  /** The entry's. */
+  path: string
+  /** In the singular: `device node`, `security.capability attribute`. */
+  what: string
+  reason: string
+  /** Whether it is this node that cannot write it. Otherwise it is what no layer may bring, on no node. */
+  here: boolean
+}
+
 export interface ApplyOptions {
   signal?: AbortSignal
   /** Called with the compressed bytes read so far. */
   onProgress?: (bytes: number) => void
+  /** Called for what is left out; by layercast's own applier alone, since containerd's does not tell. */
+  onIgnored?: (ignored: Ignored) => void
 }
 
 /** Writes a layer's content into the file system that the mounts describe. The caller compares the diff ID. */

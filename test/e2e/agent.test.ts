@@ -14,7 +14,7 @@ import { smallImage, withWrongDiffID } from '../runner/unpack/support/images.ts'
 import { planOf, REFERENCE } from '../runner/unpack/support/plans.ts'
 import { removeChain, store } from '../runner/unpack/support/stores.ts'
 import { programs, startContainerd, type TestContainerd } from '../support/containerd/index.ts'
-import type { BuiltImage } from '../support/images/index.ts'
+import { buildImage, file as fileOf, type BuiltImage } from '../support/images/index.ts'
 
 const found = await programs('1.6')
 const containerdMissing = 'missing' in found ? found.missing : undefined
@@ -82,6 +82,23 @@ describe.skipIf(!isRoot)('the node agent against a served API (as root)', () => 
       labels: { name: agent.name },
       plans: [{ digest: planned, state: 'applied', chainID: image.chainIDs[2] }],
     })
+  })
+
+  test("a plan's outcome has the warnings of its unpack", async () => {
+    const odd = buildImage({
+      layers: [[fileOf('mapped', 'agent')]],
+      layerAnnotations: [{ 'containerd.io/snapshot/uidmapping': '0:100000:65536' }],
+    })
+    await store(backend, odd, 'localhost/odd:1')
+    await runOnce(agent)
+    await assign([await keepPlan(odd, 'overlayfs', 'localhost/odd:1')])
+    const events: AgentEvent[] = []
+    const { plans } = await runOnce({ ...agent, onEvent: (event) => events.push(event) })
+    const warned = { state: 'applied', warnings: [{ code: 'MAPPING_DROPPED' }] }
+    expect(plans).toMatchObject([warned])
+    expect(events.filter((event) => event.type === 'plan' && event.step === 'done')).toMatchObject([
+      { outcome: warned },
+    ])
   })
 
   test('what is done and told is neither done nor told again', async () => {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the end-to-end tests drive; a test whose tool is missing says so and is skipped.
 set -euo pipefail
-packages=(containerd runc umoci skopeo zstd pigz isal erofs-utils busybox-static docker-registry ca-certificates)
+packages=(containerd runc umoci skopeo zstd pigz isal erofs-utils busybox-static docker-registry ca-certificates fuse3 fuse-overlayfs)
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")

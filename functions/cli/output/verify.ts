@@ -63,10 +63,15 @@ export function treeFields(tree: TreeReport): [string, string][] {
     lines.push(['not compared', `${count(tree.notCompared.length, 'layer')} (${named})`])
   }
   if (tree.unsure.length > 0) {
-    lines.push([
-      'not sure',
-      `${count(tree.unsure.length, 'attribute')} that no file here has: the file system may know none`,
-    ])
+    const devices = tree.unsure.filter(({ code }) => code === 'MISSING').length
+    const attributes = tree.unsure.length - devices
+    const texts = [
+      ...(attributes > 0
+        ? [`${count(attributes, 'attribute')} that no file here has: the file system may know none`]
+        : []),
+      ...(devices > 0 ? [`${count(devices, 'device node')} not there: a user namespace can make none`] : []),
+    ]
+    lines.push(['not sure', texts.join('; ')])
   }
   return lines
 }

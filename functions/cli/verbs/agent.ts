@@ -78,8 +78,10 @@ function teller(context: Context): (event: AgentEvent) => void {
   return (event) => {
     if (event.type !== 'plan' || event.step !== 'done') return tell(context, event)
     const { outcome } = event
-    if (ready.has(outcome.digest) && outcome.ready) context.detail(outcomeText(outcome))
-    else context.note(outcomeText(outcome))
+    const isOld = ready.has(outcome.digest) && outcome.ready
+    const note = (text: string): void => (isOld ? context.detail(text) : context.note(text))
+    note(outcomeText(outcome))
+    for (const { code, detail } of outcome.warnings ?? []) note(`layercast: ${detail} (${code})`)
     if (outcome.error) ready.delete(outcome.digest)
     else ready.add(outcome.digest)
   }

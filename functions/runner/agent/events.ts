@@ -1,4 +1,5 @@
 import type { Digest } from '../../image/digest.ts'
+import type { PlanWarning } from '../../plan/document.ts'
 import type { UnpackEvent } from '../unpack/index.ts'
 import type { Lazy } from '../verify/lazy.ts'
 
@@ -14,6 +15,8 @@ export interface PlanOutcome {
   chainID?: Digest | ''
   /** How many layers are lazy; absent under snapshotters that unpack every layer, or do not tell. */
   lazy?: Lazy
+  /** The plan's and the run's; absent where there are none. */
+  warnings?: PlanWarning[]
   error?: { code: string; message: string; fix?: string }
   durationMs: number
 }

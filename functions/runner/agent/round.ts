@@ -103,7 +103,9 @@ async function runPlan(
   const { digest, reference, snapshotter } = assigned
   if (!patience.isDue(digest)) return undefined
   const started = performance.now()
-  const outcome = (rest: Pick<PlanOutcome, 'state' | 'ready' | 'chainID' | 'lazy' | 'error'>): PlanOutcome => {
+  const outcome = (
+    rest: Pick<PlanOutcome, 'state' | 'ready' | 'chainID' | 'lazy' | 'warnings' | 'error'>,
+  ): PlanOutcome => {
     const made = { digest, reference, snapshotter, ...rest, durationMs: Math.round(performance.now() - started) }
     onEvent({ type: 'plan', step: 'done', outcome: made })
     return made
@@ -121,14 +123,20 @@ async function runPlan(
     return failed(error)
   }
   try {
-    const { ready, chainID, lazy } = await carryOut(planned, {
+    const { ready, chainID, lazy, warnings } = await carryOut(planned, {
       backend,
       applier,
       signal,
       onEvent: (event) => onEvent({ type: 'unpack', digest, event }),
     })
     patience.done(digest)
-    return outcome({ state: 'applied', ready, chainID, ...(lazy === undefined ? {} : { lazy }) })
+    return outcome({
+      state: 'applied',
+      ready,
+      chainID,
+      ...(lazy === undefined ? {} : { lazy }),
+      ...(warnings.length === 0 ? {} : { warnings }),
+    })
   } catch (error) {
     checkAborted(signal)
     patience.failed(digest)

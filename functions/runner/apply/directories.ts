@@ -2,7 +2,7 @@
  * Finds and makes directories below a root, for a stream of paths that mostly follow one another. The directories along
  * the last path stay open, so that the next one costs a system call for each new component. A component is opened from
  * its parent's descriptor without following links; where one is a symbolic link, it is resolved by hand within the root
- * (a missing directory that it leads to is made, as containerd does), and each step is opened under RESOLVE_IN_ROOT and
+ * (a missing directory that it leads to is made, as containerd does; what is none gives way where it may), and each step is opened under RESOLVE_IN_ROOT and
  * RESOLVE_NO_SYMLINKS, so that a link put there meanwhile is refused.
  */
 import { closeSync } from 'node:fs'
@@ -45,6 +45,8 @@ export interface DirectoryEvents {
   isHidden(parent: Directory, name: string): boolean
   /** That whiteout is in the way of a directory, and to be taken away. */
   uncover(parent: Directory, name: string): void
+  /** A file of the layers below is in the way of a directory. Gives whether it has been taken away. */
+  giveWay(parent: Directory, name: string): boolean
 }
 
 const OPEN = O_RDONLY | O_DIRECTORY | O_NOFOLLOW
@@ -118,11 +120,11 @@ export class Directories {
       if (fd !== -errno.ENOTDIR && fd !== -errno.ELOOP) throw systemError('openat2', fd, this.#shown(parent, name))
       const target = readlinkAt(parent.fd, name)
       if (typeof target === 'string') return this.#follow(parent, target, make)
-      if (!this.#events.isHidden(parent, name)) {
-        throw corrupt(`${JSON.stringify(this.#shown(parent, name))}, which the path goes through, is no directory`)
-      }
-      if (make !== 'all') return undefined
-      this.#events.uncover(parent, name)
+      if (this.#events.isHidden(parent, name)) {
+        if (make !== 'all') return undefined
+        this.#events.uncover(parent, name)
+      } else if (this.#events.giveWay(parent, name)) return this.#make(parent, name)
+      else throw corrupt(`${JSON.stringify(this.#shown(parent, name))}, which the path goes through, is no directory`)
     }
   }
 

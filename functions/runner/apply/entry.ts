@@ -38,7 +38,7 @@ const OPAQUE = '.wh..wh..opq'
 
 /**
  * What a member means; undefined for the root directory itself and for aufs's own files, which are no content.
- * Errors: LAYER_UNSAFE (a name that leaves the root or hides `.` or `..`), LAYER_UNSUPPORTED (a type that layers do not
+ * Errors: LAYER_UNSAFE (a whiteout of `.`, `..` or nothing, a hard link to the root), LAYER_UNSUPPORTED (a type that layers do not
  * have), LAYER_CORRUPT (an owner or device out of range).
  */
 export function readEntry(header: TarHeader): Entry | undefined {

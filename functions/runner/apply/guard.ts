@@ -80,9 +80,10 @@ export class Guard {
 }
 
 /**
- * The components of a path, cleaned as Go's filepath.Clean does: no empty ones, no `.`, and `..` resolved before any
- * symbolic link is. An absolute path counts from the root. LAYER_UNSAFE when it leaves the root, holds a NUL, or is
- * longer than Linux takes.
+ * The components of a path below the root: no empty ones, no `.`, and `..` resolved before any symbolic link is, as Go's
+ * filepath.Clean does. `..` ends at the root, as it does at a file system's, and an absolute path counts from there: so do
+ * containerd and umoci take `/../x`, and nothing that this gives leads out. Empty for the root itself. LAYER_UNSAFE when
+ * it holds a NUL, or is longer than Linux takes.
  */
 export function cleanPath(path: string, what: string): string[] {
   if (path.includes('\0')) throw unsafe(`the ${what} holds a NUL`)
@@ -90,9 +91,8 @@ export function cleanPath(path: string, what: string): string[] {
   const clean: string[] = []
   for (const component of path.split('/')) {
     if (component === '' || component === '.') continue
-    if (component === '..') {
-      if (clean.pop() === undefined) throw unsafe(`the ${what} leads out of the layer's root`)
-    } else {
+    if (component === '..') clean.pop()
+    else {
       if (component.length > NAME) throw unsafe(`the ${what} has a component of more than ${NAME} bytes`)
       clean.push(component)
     }

@@ -6,8 +6,10 @@ import type { Applied, Applier, ApplyOptions, Mount } from '../ports.ts'
 import { AT_FDCWD, O_DIRECTORY, O_RDONLY, openAt, syncFileSystem } from '../system/at.ts'
 import { toByteString } from '../system/bytes.ts'
 import { must } from '../system/libc.ts'
+import { helperOf } from '../system/mount-helper.ts'
 import { MS_BIND, MS_RDONLY, optionValue, parseMountOptions } from '../system/mount-options.ts'
 import { withMounted } from '../system/mounted.ts'
+import { inUserNamespace } from '../system/user-namespace.ts'
 import type { Limits } from './guard.ts'
 import { writeLayer } from './pipeline.ts'
 import type { WhiteoutForm } from './whiteout.ts'
@@ -16,8 +18,6 @@ export interface ApplierOptions {
   /** The blob of a layer, in chunks. */
   read: (layer: Descriptor) => AsyncIterable<Uint8Array>
   limits?: Partial<Limits>
-  /** Told of what a layer holds that cannot be taken over here: device nodes in a user namespace, some attributes. */
-  onIgnored?: (path: string, what: string, reason: string) => void
   /** Whether all is on the disk when `apply` answers; true unless told otherwise. */
   sync?: boolean
   /** Where the mounts are made; see `withMounted`. */
@@ -30,7 +30,7 @@ export interface ApplierOptions {
  * means by it: the layer goes straight into the upper directory, with whiteouts as overlayfs keeps them.
  *
  * `apply` fails with LAYER_CORRUPT, LAYER_UNSAFE, LAYER_TOO_LARGE, LAYER_UNSUPPORTED, DIGEST_MISMATCH, SYSTEM_CALL_FAILED,
- * SNAPSHOT_WITHOUT_MOUNTS, ABORTED, or an error of `read`. Nothing stays mounted; what was written into the snapshot
+ * MOUNT_HELPER_MISSING, SNAPSHOT_WITHOUT_MOUNTS, ABORTED, or an error of `read`. Nothing stays mounted; what was written into the snapshot
  * stays, for the caller to remove with it.
  */
 export function createApplier(options: ApplierOptions): Applier {
@@ -45,11 +45,13 @@ export function createApplier(options: ApplierOptions): Applier {
       if (upper !== undefined) return applyTo(upper, 'overlay', layer, options, applying)
       const source = boundSource(mounts)
       if (source !== undefined) return applyTo(source, 'remove', layer, options, applying)
-      return withMounted(
+      const applied = await withMounted(
         mounts.map(withoutMetacopy),
         (directory) => applyTo(directory, 'remove', layer, options, applying),
         options.directory === undefined ? {} : { directory: options.directory },
       )
+      if (options.sync !== false) await syncBehindHelpers(mounts)
+      return applied
     },
   }
 }
@@ -85,6 +87,20 @@ function boundSource(mounts: readonly Mount[]): string | undefined {
   return plain ? mount.source : undefined
 }
 
+// A sync of a FUSE file system ends at its process. What that has written is on the file system of the upper directory.
+async function syncBehindHelpers(mounts: readonly Mount[]): Promise<void> {
+  for (const { type, options } of mounts) {
+    const upper = helperOf(type) === undefined ? undefined : optionValue(options, 'upperdir')
+    if (upper === undefined) continue
+    const fd = must(openAt(AT_FDCWD, toByteString(upper), O_RDONLY | O_DIRECTORY), 'openat2', upper)
+    try {
+      must(await syncFileSystem(fd), 'syncfs', upper)
+    } finally {
+      closeSync(fd)
+    }
+  }
+}
+
 async function applyTo(
   directory: string,
   whiteouts: WhiteoutForm,
@@ -99,16 +115,10 @@ async function applyTo(
       whiteouts,
       devices: !inUserNamespace(),
       ...(options.limits === undefined ? {} : { limits: options.limits }),
-      ...(options.onIgnored === undefined ? {} : { ignored: options.onIgnored }),
     })
     if (options.sync !== false) must(await syncFileSystem(root), 'syncfs', directory)
     return applied
   } finally {
     closeSync(root)
   }
-}
-
-// The initial namespace maps every user to itself.
-function inUserNamespace(): boolean {
-  return !/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync('/proc/self/uid_map', 'utf8'))
 }

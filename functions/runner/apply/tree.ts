@@ -30,6 +30,7 @@ import {
   utimes,
   utimesAt,
 } from '../system/at.ts'
+import type { Ignored } from '../ports.ts'
 import { fromByteString } from '../system/bytes.ts'
 import { errno, must } from '../system/libc.ts'
 import { kindOf, writeAt } from './descriptor.ts'
@@ -50,7 +51,7 @@ export interface TreeOptions {
   /** Whether device nodes can be made; in a user namespace they cannot, and are left out. */
   devices: boolean
   /** Told of what is left out, and why. */
-  ignored?: (path: string, what: string, reason: string) => void
+  onIgnored?: (ignored: Ignored) => void
 }
 
 type Content = Exclude<Entry, { kind: 'whiteout' | 'opaque' }>
@@ -61,6 +62,8 @@ export class Tree {
   readonly #traces: Traces
   readonly #directories: Directories
   readonly #whiteouts: Whiteouts
+  // Device nodes that could not be made: a hard link to one of them is another name of nothing.
+  readonly #omitted = new Set<string>()
   #file: { fd: number; entry: Content & { kind: 'file' }; end: number; hasAcl: boolean } | undefined
 
   /** @param root an open directory, which the caller closes after `close`. */
@@ -75,6 +78,7 @@ export class Tree {
       },
       isHidden: (parent, name) => this.#whiteouts.isHidden(parent, name),
       uncover: (parent, name) => this.#whiteouts.uncover(parent, name),
+      giveWay: (parent, name) => this.#giveWay(parent, name),
     })
     this.#traces = new Traces((path) => this.#directories.reopen(path))
     this.#whiteouts = new Whiteouts(options.whiteouts, this.#traces, () => this.#directories.forget())
@@ -134,11 +138,25 @@ export class Tree {
     else this.#whiteouts.hide(directory, entry.name)
   }
 
+  /**
+   * Takes away a file of the layers below that a path goes through. A layer that names `a/b/c` says that `a/b` is a
+   * directory: so containerd reads it under overlayfs, the snapshotter of nearly all nodes (but for deeper paths,
+   * `a/b/c/d`, which it refuses there too, for no reason that it gives), where on one merged tree it ends in ENOTDIR. Which
+   * tree an image has is for its layers to say, and not for a snapshotter. What the same layer wrote stays: it would
+   * contradict itself, and containerd refuses that everywhere.
+   */
+  #giveWay(parent: Directory, name: string): boolean {
+    if (this.#traces.has(joinPath(parent.path, name))) return false
+    this.#whiteouts.remove(parent, name)
+    return true
+  }
+
   #write(entry: Content): void {
     const parent = this.#directories.find(entry.path.slice(0, -1), 'all')
     const name = entry.path.at(-1) ?? ''
     const shown = fromByteString(joinPath(parent.path, name))
     this.#traces.changing(parent)
+    if (this.#omitted.size > 0) this.#omitted.delete(joinPath(parent.path, name))
     switch (entry.kind) {
       case 'file':
         this.#openFile(entry, parent, name, shown)
@@ -200,6 +218,10 @@ export class Tree {
   }
 
   #link(entry: Content & { kind: 'link' }, parent: Directory, name: string, shown: string): void {
+    if (this.#omitted.has(entry.target.join('/'))) {
+      this.#omit(parent, name, shown)
+      return
+    }
     const target = fromByteString(entry.target.join('/'))
     const missing = `the hard link's target ${JSON.stringify(target)} is not there`
     const above = entry.target.slice(0, -1).join('/') || '.'
@@ -222,11 +244,13 @@ export class Tree {
   }
 
   #makeNode(entry: Content & { kind: 'node' }, parent: Directory, name: string, shown: string): void {
-    if (entry.type !== S_IFIFO && !this.#options.devices) {
-      this.#ignored(shown, 'device node', 'a user namespace has none')
+    const device = makeDevice(entry.major, entry.minor)
+    // The one that is a sign of overlayfs's can be made by anybody.
+    const isDevice = entry.type !== S_IFIFO && !(entry.type === S_IFCHR && device === 0n)
+    if (isDevice && !this.#options.devices) {
+      this.#omit(parent, name, shown)
       return
     }
-    const device = makeDevice(entry.major, entry.minor)
     const make = (): number => mknodAt(parent.fd, name, entry.type | 0o600, device)
     let result = make()
     if (result === -errno.EEXIST) {
@@ -241,6 +265,15 @@ export class Tree {
     must(result, 'mknodat', shown)
     if (parent.handsDownAcl) dropAclAt(parent.fd, name, shown)
     this.#setAt(entry.metadata, parent, name, shown, true)
+  }
+
+  // Nothing is in the place of a device node that cannot be made, and nothing of the layers below either.
+  #omit(parent: Directory, name: string, shown: string): void {
+    const path = joinPath(parent.path, name)
+    if (this.#traces.has(path)) this.#whiteouts.remove(parent, name)
+    else this.#whiteouts.hide(parent, name)
+    this.#omitted.add(path)
+    this.#ignored({ path: shown, what: 'device node', reason: 'a user namespace can make no device nodes', here: true })
   }
 
   // Owner before attributes and mode: a change of owner clears file capabilities, setuid and setgid.
@@ -272,12 +305,12 @@ export class Tree {
 
   #setXattrs(place: Place, metadata: Metadata, shown: string, canHaveUser: boolean): void {
     if (metadata.xattrs.length === 0) return
-    applyXattrs(place, metadata.xattrs, canHaveUser, (name, reason) =>
-      this.#ignored(shown, `attribute ${fromByteString(name)}`, reason),
-    )
+    applyXattrs(place, metadata.xattrs, canHaveUser, (name, why) => {
+      this.#ignored({ path: shown, what: `${fromByteString(name)} attribute`, ...why })
+    })
   }
 
-  #ignored(path: string, what: string, reason: string): void {
-    this.#options.ignored?.(path, what, reason)
+  #ignored(ignored: Ignored): void {
+    this.#options.onIgnored?.(ignored)
   }
 }

@@ -1,6 +1,6 @@
 /**
  * Mounts as containerd's API describes them (types/mount.proto), made by mount(2) and by the new mount API where the
- * options of an overlay are too long for mount(2), which takes one page.
+ * options of an overlay are too long for mount(2), which takes one page. FUSE file systems are mounted by their helpers.
  */
 import { closeSync, readlinkSync } from 'node:fs'
 import type { LayercastError } from '../../image/errors.ts'
@@ -11,6 +11,7 @@ import { bind, errno, must, systemError } from './libc.ts'
 import { withLoopDevice } from './loop.ts'
 import { lowerDirectories, MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT, parseMountOptions } from './mount-options.ts'
 import type { ParsedOptions } from './mount-options.ts'
+import { helperOf, mountWithHelper } from './mount-helper.ts'
 
 const calls = {
   mount: bind(
@@ -42,7 +43,7 @@ export type Unmount = () => Promise<void>
 /**
  * Mounts a list of mounts one over the other at `target`, an existing directory; a mount's own `target` says where
  * below it. When one fails, those before it are unmounted.
- * Errors: SYSTEM_CALL_FAILED, FAILED_PRECONDITION (an option for containerd's mount manager).
+ * Errors: SYSTEM_CALL_FAILED, FAILED_PRECONDITION (an option for containerd's mount manager), MOUNT_HELPER_MISSING.
  */
 export async function mountAll(mounts: readonly Mount[], target: string): Promise<Unmount> {
   const mounted: string[] = []
@@ -53,7 +54,7 @@ export async function mountAll(mounts: readonly Mount[], target: string): Promis
     }
   }
   try {
-    for (const mount of mounts) mounted.push(mountOne(mount, target))
+    for (const mount of mounts) mounted.push(await mountOne(mount, target))
   } catch (error) {
     await unmount()
     throw error
@@ -85,7 +86,14 @@ export function detachAll(path: string): number {
   }
 }
 
-function mountOne(mount: Mount, target: string): string {
+async function mountOne(mount: Mount, target: string): Promise<string> {
+  const helper = helperOf(mount.type)
+  if (helper !== undefined) {
+    // Another process knows no descriptor of ours: it gets the place by its path.
+    const place = mount.target === '' ? target : insideOf(target, mount.target, (_, real) => real)
+    await mountWithHelper(mount, helper, place)
+    return place
+  }
   const options = parseMountOptions(mount.options)
   if (mount.target === '') {
     mountAt(mount, options, target, target)
@@ -167,9 +175,6 @@ function mountFiles(mount: Mount, options: ParsedOptions, target: string, shown:
 
 function mountError(name: string, result: number, mount: Mount, shown: string): LayercastError {
   const what = `${mount.type} mount of ${mount.source} at ${shown}`
-  if (mount.type.startsWith('fuse')) {
-    return systemError(name, result, what, 'this type needs a helper program, which layercast does not run')
-  }
   if (result === -errno.EINVAL) {
     return systemError(name, result, what, 'see the kernel log (dmesg) for what the file system says of its options')
   }

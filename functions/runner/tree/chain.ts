@@ -6,13 +6,14 @@ import { isEncrypted } from '../../image/media-type.ts'
 import type { Plan, PlanLayer } from '../../plan/document.ts'
 import { profileOf } from '../../plan/profiles.ts'
 import type { Backend } from '../ports.ts'
+import { inUserNamespace } from '../system/user-namespace.ts'
 import { walk } from '../system/walk.ts'
 import { checkAborted } from '../unpack/abort.ts'
 import { statOrNone } from '../unpack/snapshots.ts'
 import { hasBlob } from '../unpack/supply.ts'
 import type { Emit } from '../unpack/types.ts'
 import { isLazy } from '../verify/lazy.ts'
-import { TreeComparison, type TreeDifference, type XattrDifference } from './compare.ts'
+import { TreeComparison, type TreeDifference, type UnsureDifference } from './compare.ts'
 import { foldLayer } from './expected.ts'
 import { Fold } from './fold.ts'
 import { lostOf } from './lost.ts'
@@ -47,8 +48,8 @@ export interface TreeReport {
   /** The first of them; `total` counts all. */
   differences: TreeDifference[]
   total: number
-  /** Files that lack an attribute on a file system that may know none of its kind. */
-  unsure: XattrDifference[]
+  /** Attributes and device nodes that are not there, nor any of their kind: it may be that this node holds none. */
+  unsure: UnsureDifference[]
 }
 
 const ignore: Emit = () => {}
@@ -68,8 +69,8 @@ export function whyNoTree(plan: Plan): string | undefined {
  * Mounts the chain's tree and compares every name, kind, size, mode, owner, link target, device number and, where that is
  * sure, extended attribute; with `contents` every file's bytes. Where blobs or upper snapshots are missing, also where they
  * go meanwhile, the layers below are compared and the others are named. Changes nothing. TREE_NOT_ON_NODE for a chain whose content is in a guest;
- * LAYER_*, DIGEST_MISMATCH, DIFF_ID_MISMATCH where a blob is damaged; SYSTEM_CALL_FAILED, FAILED_PRECONDITION where the
- * snapshot cannot be mounted; ABORTED, CONTAINERD_*.
+ * LAYER_*, DIGEST_MISMATCH, DIFF_ID_MISMATCH where a blob is damaged; SYSTEM_CALL_FAILED, FAILED_PRECONDITION,
+ * MOUNT_HELPER_MISSING where the snapshot cannot be mounted; ABORTED, CONTAINERD_*.
  */
 export async function compareTree(options: CompareOptions): Promise<TreeReport> {
   const { plan, contents = false } = options
@@ -216,7 +217,7 @@ async function compareAt(
   layers: number,
 ): Promise<Pick<TreeReport, 'ok' | 'entries' | 'differences' | 'total' | 'unsure'>> {
   const { backend, plan, contents = false, signal = new AbortController().signal } = options
-  const comparison = new TreeComparison(fold.root, { contents })
+  const comparison = new TreeComparison(fold.root, { contents, devices: !inUserNamespace() })
   const differences: TreeDifference[] = []
   let total = 0
   let entries = 0

@@ -7,7 +7,7 @@ import { hiddenAt, type Dir, type Leaf, type Owned, type TreeNode } from './node
 
 /** One thing that is not as the layers describe it. Paths and values are for people: bytes that are no UTF-8 are replaced. */
 export type TreeDifference =
-  | { code: 'MISSING'; path: string; expected: FileKind }
+  | MissingFile
   /** Nothing describes it; with all that is below it. */
   | { code: 'EXTRA'; path: string; actual: FileKind }
   /** A layer, counted from 0, deleted it. */
@@ -20,6 +20,15 @@ export type TreeDifference =
     }
   | { code: 'SIZE'; path: string; expected: number; actual: number }
   | XattrDifference
+
+export interface MissingFile {
+  code: 'MISSING'
+  path: string
+  expected: FileKind
+}
+
+/** What may not be there for the file system's or the user namespace's sake: none of its kind is. */
+export type UnsureDifference = XattrDifference | MissingFile
 
 /** Values are in hexadecimal; null for none. */
 export interface XattrDifference {
@@ -43,18 +52,24 @@ export class TreeComparison {
   // The attributes' namespaces that were seen here: a file system that has none of them says nothing by their absence.
   readonly #namespaces = new Set<string>()
   readonly #lacking: XattrDifference[] = []
+  // Whether there is a device node, or could be one.
+  #devices: boolean
+  readonly #missingDevices: MissingFile[] = []
   // Below what nothing is compared, since it is not there in the other tree.
   #skipped: string | undefined
 
-  constructor(expected: Dir, options: { contents: boolean }) {
+  /** @param options.devices whether device nodes could be made here, which they cannot in a user namespace */
+  constructor(expected: Dir, options: { contents: boolean; devices?: boolean }) {
     this.#open = [{ directory: expected, path: '', seen: new Set() }]
     this.#contents = options.contents
+    this.#devices = options.devices ?? true
   }
 
   *entry(entry: WalkEntry): Generator<TreeDifference> {
     const { path } = entry
     // The root is the snapshotter's: appliers take nothing of it from layers.
     if (path === '') return
+    if (isDevice(entry.kind)) this.#devices = true
     for (const [name] of entry.xattrs) this.#namespaces.add(namespaceOf(name))
     if (this.#skipped !== undefined && path.startsWith(this.#skipped)) return
     this.#skipped = undefined
@@ -83,11 +98,16 @@ export class TreeComparison {
   *finish(): Generator<TreeDifference> {
     while (this.#open.length > 0) yield* this.#close()
     yield* this.#lacking.filter((difference) => this.#knows(difference.name))
+    if (this.#devices) yield* this.#missingDevices
   }
 
-  /** Files that lack an attribute, where no file has one of its kind: the file system may not know them at all. */
-  get unsure(): XattrDifference[] {
-    return this.#lacking.filter((difference) => !this.#knows(difference.name))
+  /**
+   * Files that lack an attribute, where no file has one of its kind: the file system may not know them at all. And device
+   * nodes that are not there, in a user namespace, where there is none.
+   */
+  get unsure(): UnsureDifference[] {
+    const attributes = this.#lacking.filter((difference) => !this.#knows(difference.name))
+    return this.#devices ? attributes : [...attributes, ...this.#missingDevices]
   }
 
   #knows(name: string): boolean {
@@ -100,7 +120,9 @@ export class TreeComparison {
     for (const [name, { node, optional }] of open.directory.children) {
       if (optional || open.seen.has(name)) continue
       const path = open.path === '' ? name : `${open.path}/${name}`
-      yield { code: 'MISSING', path: fromByteString(path), expected: node.kind }
+      const missing = { code: 'MISSING' as const, path: fromByteString(path), expected: node.kind }
+      if (isDevice(node.kind)) this.#missingDevices.push(missing)
+      else yield missing
     }
   }
 
@@ -160,6 +182,10 @@ function surplus(open: Open, name: string, entry: WalkEntry): TreeDifference | u
   const hidden = hiddenAt(open.directory, name)
   if (hidden === undefined) return { code: 'EXTRA', path, actual: entry.kind }
   return { code: 'DELETED_BACK', path, actual: entry.kind, layer: hidden.layer }
+}
+
+function isDevice(kind: FileKind): boolean {
+  return kind === 'char' || kind === 'block'
 }
 
 function octal(mode: number): string {

@@ -1,8 +1,8 @@
 /**
  * Layers folded into the tree that they describe (image-spec 1.1, "Image Layer Filesystem Changeset"), with the decisions
- * of containerd and of layercast's own applier (apply/tree.ts): missing parents are made, also behind symbolic links; a
- * whiteout is of the layers below alone; a hard link's entry describes the file. Where the two decide differently, the
- * tree says that both are right.
+ * of containerd and of layercast's own applier (apply/tree.ts): missing parents are made, also behind symbolic links, and
+ * also in place of a file of the layers below (`#giveWay` there says why); a whiteout is of the layers below alone; a hard
+ * link's entry describes the file. Where the two decide differently, the tree says that both are right.
  */
 import type { Make } from '../apply/directories.ts'
 import type { Entry } from '../apply/entry.ts'
@@ -288,9 +288,10 @@ export class Fold {
         if (++links > LINKS) throw unsafe(`the path leads through more than ${LINKS} symbolic links`)
         if (there.target.startsWith('/')) directory = this.root
         steps.unshift(...there.target.split('/'))
-      } else if (there !== undefined) {
+      } else if (there !== undefined && (make === 'none' || slot?.layer === this.#layer)) {
         throw corrupt(`${JSON.stringify(fromByteString(step))}, which the path goes through, is no directory`)
-      } else if (make === 'none' || (make === 'unhidden' && hiddenAt(directory, step) !== undefined)) return undefined
+      } else if (there !== undefined) directory = this.#makeDirectory(directory, step)
+      else if (make === 'none' || (make === 'unhidden' && hiddenAt(directory, step) !== undefined)) return undefined
       else {
         directory = this.#makeDirectory(directory, step)
         if (make === 'unhidden' && directory.slot !== undefined) directory.slot.optional = true

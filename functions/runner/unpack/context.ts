@@ -3,6 +3,7 @@ import type { Digest } from '../../image/digest.ts'
 import type { Applier, Backend, Snapshotter } from '../ports.ts'
 import { blobFix } from '../supply/text.ts'
 import type { Placed } from '../supply/types.ts'
+import type { IgnoredTally } from './ignored.ts'
 import type { Supply } from './supply.ts'
 import type { Emit, LayerState, LayerStep } from './types.ts'
 
@@ -13,6 +14,8 @@ export interface LayerContext {
   snapshotter: Snapshotter
   applier: Applier
   supply: Supply
+  /** What the layers hold and could not be written. */
+  ignored: IgnoredTally
   signal: AbortSignal
   emit: Emit
 }

@@ -89,13 +89,14 @@ export async function applyLayer(
   mounts: readonly Mount[],
   { blob, origin }: Supplied,
 ): Promise<Applied> {
-  const { applier, signal, emit } = context
+  const { applier, ignored, signal, emit } = context
   const { index, layer } = placed
   const { chainID, descriptor } = layer
   checkAborted(signal)
   tell(context, placed, 'applying')
   const applied = await applier.apply(blob, mounts, {
     signal,
+    onIgnored: ignored.begin(index),
     onProgress: (bytes) =>
       emit({ type: 'progress', index, chainID, digest: descriptor.digest, bytes, total: blob.size }),
   })

@@ -82,8 +82,8 @@ export interface UnpackResult {
   /** How many layers are lazy, made now or before; absent under snapshotters that unpack every layer, or do not tell. */
   lazy?: Lazy
   /**
-   * The plan's warnings and those of the run: LABELS_DIFFER, NOTHING_LAZY, LEASE_LEFT, ORIGIN_REFUSED, DIFF_ID_UNCHECKED,
-   * TREE_WRONG, TREE_UNCHECKED.
+   * The plan's warnings and those of the run: LABELS_DIFFER, NOTHING_LAZY, ENTRIES_IGNORED, LEASE_LEFT, ORIGIN_REFUSED,
+   * DIFF_ID_UNCHECKED, TREE_WRONG, TREE_UNCHECKED.
    */
   warnings: PlanWarning[]
   ms: number

@@ -8,6 +8,7 @@ import type { LayerContext } from './context.ts'
 import { lookForDifferences, warnOfDifferences } from './differences.ts'
 import { warnOfWrongTrees } from './doubt.ts'
 import { checkChain, labelConfig } from './finish.ts'
+import { IgnoredTally } from './ignored.ts'
 import { unpackLayers } from './layers.ts'
 import { underLease } from './lease.ts'
 import { dropLeftBehind } from './left-behind.ts'
@@ -91,6 +92,7 @@ async function carryOut(options: UnpackOptions & { signal: AbortSignal }, ways: 
       snapshotter,
       applier,
       supply,
+      ignored: new IgnoredTally(),
       signal,
       emit,
     }
@@ -106,6 +108,7 @@ async function carryOut(options: UnpackOptions & { signal: AbortSignal }, ways: 
       emit({ type: 'chain', step: 'checked' })
       await retry(() => labelConfig(leased.content, plan), { what: 'label the config', signal, emit })
       emit({ type: 'chain', step: 'labelled' })
+      context.ignored.tell(made, emit)
       await warnOfDifferences(leased, plan, infos, emit)
       await warnOfWrongTrees(context, plan, daemons)
       lazy = tellLazy(plan, infos, emit)

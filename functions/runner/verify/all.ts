@@ -168,7 +168,14 @@ async function treeOf(
   plan: Plan,
 ): Promise<Pick<VerifiedImage, 'tree' | 'noTree'>> {
   const why = whyNoTree(plan)
-  return why === undefined ? { tree: await compareTree({ backend, plan, contents, signal }) } : { noTree: why }
+  if (why !== undefined) return { noTree: why }
+  try {
+    return { tree: await compareTree({ backend, plan, contents, signal }) }
+  } catch (error) {
+    // A tree that this node can show to nobody is no fault of the image.
+    if (hasCode(error, 'MOUNT_HELPER_MISSING')) return { noTree: error.message }
+    throw error
+  }
 }
 
 /** An error that is about one image; the others are about the node, or about this program, and end it all. */

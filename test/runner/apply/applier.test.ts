@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -131,7 +132,7 @@ describe('one layer into an empty directory', () => {
       await expect(
         sandbox.apply(sandbox.make('b'), packed, { mediaType, descriptor: { digest } }),
       ).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' })
-      const unsafe = gzipSync(writeTar([file('x', 'y'), file('../z', 'w'), file('noise', noise)]))
+      const unsafe = gzipSync(writeTar([file('x', 'y'), file('.wh..', 'w'), file('noise', noise)]))
       await expect(sandbox.apply(sandbox.make('c'), unsafe, { mediaType })).rejects.toMatchObject({
         code: 'LAYER_UNSAFE',
       })
@@ -204,21 +205,26 @@ describe('a layer over others', () => {
     hardlink('hard', 'link/keep'),
   ]
 
-  async function applied(kind: 'plain' | 'overlay'): Promise<string> {
+  type Kind = 'plain' | 'overlay' | 'fuse-overlayfs'
+  const hasFuse = spawnSync('fuse-overlayfs', ['--version']).status === 0
+  const kinds: Kind[] = ['plain', 'overlay', ...(hasFuse ? ['fuse-overlayfs' as const] : [])]
+
+  async function applied(kind: Kind): Promise<string> {
     const root = sandbox.make('root')
     await sandbox.apply(root, lower)
     if (kind === 'plain') {
       await sandbox.apply(root, upper)
       return root
     }
-    const mount = overlayOf([root], sandbox.make('upper'), sandbox.make('work'))
-    await sandbox.apply([mount], upper)
+    const kernel = overlayOf([root], sandbox.make('upper'), sandbox.make('work'))
+    const mount = kind === 'overlay' ? kernel : { ...kernel, type: 'fuse3.fuse-overlayfs' }
+    await sandbox.apply([mount], upper, { sync: true })
     const { mountAll } = await import('../../../functions/runner/system/mount.ts')
     await mountAll([mount], sandbox.make('merged'))
     return join(sandbox.directory, 'merged')
   }
 
-  test.each(['plain', 'overlay'] as const)('%s: whiteouts, opaque directories and replacements', async (kind) => {
+  test.each(kinds)('%s: whiteouts, opaque directories and replacements', async (kind) => {
     const root = await applied(kind)
     const got = list(root)
     expect(Object.keys(got)).toEqual([

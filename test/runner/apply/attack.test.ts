@@ -8,6 +8,7 @@ import { zstdCompressSync } from 'node:zlib'
 import {
   device,
   dir,
+  fifo,
   file,
   hardlink,
   MEDIA_TYPES,
@@ -20,6 +21,7 @@ import {
   writeTar,
 } from '../../support/images/index.ts'
 import type { TarEntry } from '../../support/images/index.ts'
+import type { Ignored } from '../../../functions/runner/ports.ts'
 import { list, mountsBelow, useSandbox } from './support/sandbox.ts'
 
 // Every attack has a file beside the root that it would reach, with content that must stay.
@@ -73,24 +75,60 @@ const refusal = (code: string, message: RegExp): object => ({
   outside: UNTOUCHED,
 })
 
+/** What comes of a layer that is taken: what is in the root then. Nothing outside has changed. */
+async function taken(entries: readonly TarEntry[]): Promise<Record<string, string | undefined>> {
+  const place = scene()
+  await sandbox.apply(place.root, entries)
+  expect(outsideOf(place)).toEqual(UNTOUCHED)
+  const files = Object.entries(list(place.root)).filter(([, { kind }]) => kind !== 'directory')
+  return Object.fromEntries(files.map(([path, { group }]) => [path, group]))
+}
+
+// As containerd and umoci take them: `..` ends at the layer's root, as it does at the root of a file system. Such names
+// are in archives of other systems, and what they come to is below the root, so that to refuse them protects nothing.
 describe('names', () => {
-  test.each(['../outside/secret', 'a/../../outside/secret', '/../outside/secret', './../outside/secret', '..'])(
-    'dot-dot: %s',
-    async (name) =>
-      expect(await attempt([file(name, 'pwned')])).toMatchObject(
-        refusal('LAYER_UNSAFE', /leads out of the layer's root/),
-      ),
+  test.each(['../outside/secret', 'a/../../outside/secret', '/../outside/secret', './../outside/secret'])(
+    'dot-dot is taken below the root, and nothing outside changes: %s',
+    async (name) => expect(await taken([file(name, 'pwned')])).toEqual({ 'outside/secret': undefined }),
+  )
+
+  test.each(['..', '../..', '/..', 'a/../..', '../.', '..//'])(
+    'a name that comes to the root is passed over: %s',
+    async (name) => {
+      expect(await taken([file(name, 'pwned'), file('kept', '')])).toEqual({ kept: undefined })
+      expect(await taken([dir(name, { mode: 0o777, uid: 7 }), file('kept', '')])).toEqual({ kept: undefined })
+    },
   )
 
   test.each(['../outside/secret', '/../outside/secret', 'a/../../outside/secret'])(
-    'dot-dot in a hard link: %s',
-    async (to) =>
-      expect(await attempt([hardlink('link', to)])).toMatchObject(
-        refusal('LAYER_UNSAFE', /leads out of the layer's root/),
-      ),
+    'dot-dot in a hard link is taken below the root, and nothing outside changes: %s',
+    async (to) => {
+      expect(await attempt([hardlink('link', to)])).toMatchObject(refusal('LAYER_CORRUPT', /is not there/))
+      expect(await taken([file('outside/secret', 'own'), hardlink('link', to)])).toEqual({
+        link: 'link',
+        'outside/secret': 'link',
+      })
+    },
   )
 
-  test.each(['.wh..', '.wh...', '.wh.', 'a/.wh..', 'a/b/.wh...'])(
+  test('a hard link whose target comes to the root stays refused', async () => {
+    for (const to of ['..', '/../..', 'a/../..']) {
+      expect(await attempt([hardlink('a', to)])).toMatchObject(refusal('LAYER_UNSAFE', /the root for its target/))
+    }
+  })
+
+  test.each([whiteout('../gone'), whiteout('../outside/secret'), opaque('../outside'), opaque('..')])(
+    'a whiteout with dot-dot hides below the root alone: $path',
+    async (entry) => {
+      const place = scene()
+      await sandbox.apply(place.root, [file('gone', ''), file('outside/secret', '')])
+      await sandbox.apply(place.root, [entry])
+      expect(Object.values(list(place.root)).filter(({ kind }) => kind === 'file').length).toBeLessThan(2)
+      expect(outsideOf(place)).toEqual(UNTOUCHED)
+    },
+  )
+
+  test.each(['.wh..', '.wh...', '.wh.', 'a/.wh..', 'a/b/.wh...', '../.wh...', '/../../.wh..'])(
     'a whiteout of . or .. or nothing: %s',
     async (name) => {
       const place = scene()
@@ -100,6 +138,12 @@ describe('names', () => {
       expect(outsideOf(place)).toEqual(UNTOUCHED)
     },
   )
+
+  test('a path through what the same layer says is no directory', async () => {
+    for (const leaf of [file('a/b', 'x'), fifo('a/b'), device('a/b', 'char', 1, 3)]) {
+      expect(await attempt([leaf, file('a/b/c', '')])).toMatchObject(refusal('LAYER_CORRUPT', /is no directory/))
+    }
+  })
 
   test('an entry below a whiteout', async () =>
     expect(await attempt([file('.wh.a/b', '')])).toMatchObject(refusal('LAYER_UNSAFE', /below the whiteout/)))
@@ -117,34 +161,41 @@ describe('names', () => {
     expect(Object.keys(list(place.root))).toEqual(['deep', 'deep/er', 'here', 'link'])
   })
 
-  test('the PAX path wins over the header, and is checked as well', async () =>
-    expect(await attempt([file('innocent', 'pwned', { pax: { path: '../outside/secret' } })])).toMatchObject(
-      refusal('LAYER_UNSAFE', /leads out/),
-    ))
+  test('the PAX path wins over the header, and is taken below the root as well', async () =>
+    expect(await taken([file('innocent', 'pwned', { pax: { path: '../outside/secret' } })])).toEqual({
+      'outside/secret': undefined,
+    }))
 
-  test('the PAX linkpath is checked as well', async () =>
+  test('the PAX linkpath is taken below the root as well', async () =>
     expect(await attempt([hardlink('a', 'innocent', { pax: { linkpath: '../outside/secret' } })])).toMatchObject(
-      refusal('LAYER_UNSAFE', /leads out/),
+      refusal('LAYER_CORRUPT', /"outside\/secret" is not there/),
     ))
 
-  test('the name of a PAX sparse file is checked as well', async () =>
+  test('the name of a PAX sparse file is taken below the root as well', async () =>
     expect(
-      await attempt([
+      await taken([
         file('a', '', {
           pax: {
             'GNU.sparse.major': '0',
             'GNU.sparse.minor': '1',
             'GNU.sparse.numblocks': '0',
-            'GNU.sparse.name': '../x',
+            'GNU.sparse.name': '../outside/secret',
           },
         }),
       ]),
-    ).toMatchObject(refusal('LAYER_UNSAFE', /leads out/)))
+    ).toEqual({ 'outside/secret': undefined }))
 
-  test('a GNU long name is checked as well', async () =>
-    expect(await attempt([other('x', 'L', { data: '../outside/secret\0' }), file('innocent', 'pwned')])).toMatchObject(
-      refusal('LAYER_UNSAFE', /leads out/),
-    ))
+  test('a GNU long name is taken below the root as well', async () =>
+    expect(await taken([other('x', 'L', { data: '../outside/secret\0' }), file('innocent', 'pwned')])).toEqual({
+      'outside/secret': undefined,
+    }))
+
+  test('names of other systems are plain names: backslashes and drives lead nowhere', async () =>
+    expect(await taken([file('c:/../../one', ''), file('\\..\\two', ''), file('//?/UNC/../three', '')])).toEqual({
+      '?/three': undefined,
+      '\\..\\two': undefined,
+      one: undefined,
+    }))
 
   test('a NUL in a PAX path', async () => {
     const place = scene()
@@ -342,7 +393,7 @@ describe('metadata', () => {
         file('f', '', { xattrs: { 'trusted.overlay.metacopy': '', 'user.fine': '1' } }),
         symlink('s', 'x', { xattrs: { 'user.impossible': '1' } }),
       ],
-      { onIgnored: (path, what, reason) => ignored.push(`${path}: ${what}: ${reason}`) },
+      { onIgnored: ({ path, what, reason, here }) => ignored.push(`${path}: ${what}: ${reason}: ${here}`) },
     )
     expect(list(place.root)).toMatchObject({
       d: { xattrs: [] },
@@ -350,10 +401,10 @@ describe('metadata', () => {
       s: { xattrs: [] },
     })
     expect(ignored).toEqual([
-      'd: attribute trusted.overlay.redirect: trusted attributes are not taken from layers',
-      'd: attribute trusted.overlay.opaque: trusted attributes are not taken from layers',
-      'f: attribute trusted.overlay.metacopy: trusted attributes are not taken from layers',
-      's: attribute user.impossible: only files and directories have user attributes',
+      'd: trusted.overlay.redirect attribute: trusted attributes are not taken from layers: false',
+      'd: trusted.overlay.opaque attribute: trusted attributes are not taken from layers: false',
+      'f: trusted.overlay.metacopy attribute: trusted attributes are not taken from layers: false',
+      's: user.impossible attribute: only files and directories have user attributes: false',
     ])
   })
 
@@ -369,10 +420,10 @@ describe('metadata', () => {
   test('a file system without attributes takes the files without them, and says so', async () => {
     const ramfs = { type: 'ramfs', source: 'ramfs', target: '', options: [] }
     const ignored: string[] = []
-    const onIgnored = (path: string, what: string, reason: string): number =>
-      ignored.push(`${path}: ${what}: ${reason}`)
+    const onIgnored = ({ path, what, reason, here }: Ignored): number =>
+      ignored.push(`${path}: ${what}: ${reason}: ${here}`)
     await sandbox.apply([ramfs], [file('f', '', { xattrs: { 'user.a': 'x' } })], { onIgnored })
-    expect(ignored).toEqual(['f: attribute user.a: the file system does not support it'])
+    expect(ignored).toEqual(['f: user.a attribute: the file system does not support these attributes: true'])
   })
 
   test('owners and devices that Linux cannot hold', async () => {

@@ -166,6 +166,21 @@ const IMAGES: Record<string, TarEntry[][]> = {
     [hardlink('two', 'one', { mtime: 5, mode: 0o600 })],
     [hardlink('three', '/two', { mtime: 5, mode: 0o600 })],
   ],
+  'names and hard-link targets with dot-dot and drives': [
+    [
+      dir('etc', { mtime: 1 }),
+      file('/../etc/passwd', 'own', { mode: 0o600, mtime: 2 }),
+      file('/../../one', '1'),
+      file('etc/../../two', '2'),
+      file('c:/../../three', '3'),
+      dir('?', { mtime: 3 }),
+      file('//?/UNC/../four', '4'),
+      file('\\..\\five', '5'),
+      hardlink('local', '../../etc/passwd', { mode: 0o600, mtime: 2 }),
+      symlink('soft', '../../../etc/passwd'),
+    ],
+    [whiteout('../one'), file('../two', 'new'), hardlink('/../linked', '/../three')],
+  ],
   'a directory whose mode and owner change': [
     [dir('d', { mode: 0o700, mtime: 1 }), file('d/f', '')],
     [dir('d', { mode: 0o2775, uid: 3, gid: 4, mtime: 2 })],

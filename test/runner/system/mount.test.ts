@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import {
   existsSync,
@@ -133,6 +133,97 @@ describe('mountAll', () => {
     })
   })
 })
+
+/** Processes of which a command line names the directory. */
+function processesOf(path: string): string[] {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name))
+  return pids.filter((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(path)
+    } catch {
+      return false // it has ended meanwhile
+    }
+  })
+}
+
+const hasFuse = spawnSync('fuse-overlayfs', ['--version']).status === 0 && existsSync('/dev/fuse')
+
+describe.skipIf(!hasFuse)('mounts by a helper (needs fuse3, fuse-overlayfs and /dev/fuse)', () => {
+  const fuseOverlay = (lowers: readonly string[], extra: readonly string[] = []): Mount => ({
+    ...overlay(lowers, extra),
+    type: 'fuse3.fuse-overlayfs',
+  })
+
+  test('fuse-overlayfs shows its lower directories, takes what is written, and is gone after unmount', async () => {
+    writeFileSync(join(make('low'), 'both'), 'low')
+    writeFileSync(join(make('high, and "more"'), 'both'), 'high')
+    const lowers = [join(directory, 'high, and "more"').replaceAll(',', '\\,'), join(directory, 'low')]
+    const mount = fuseOverlay(lowers, [`upperdir=${make('upper')}`, `workdir=${make('work')}`])
+    const unmount = await mountAll([mount], make('m'))
+    expect(readFileSync(join(directory, 'm/both'), 'utf8')).toBe('high')
+    writeFileSync(join(directory, 'm/new'), 'n')
+    rmSync(join(directory, 'm/both'))
+    await unmount()
+    expect(mountedBelow(directory)).toEqual([])
+    expect(readdirSync(join(directory, 'upper')).sort()).toEqual(['both', 'new'])
+    await expect.poll(() => processesOf(directory)).toEqual([])
+  })
+
+  test('a read-only one, as a view is, cannot be written, and goes where its target says', async () => {
+    writeFileSync(join(make('low'), 'file'), 'x')
+    make('source/inner')
+    const mounts = [
+      bind(join(directory, 'source'), 'rw'),
+      { ...fuseOverlay([join(directory, 'low')]), target: 'inner' },
+    ]
+    const unmount = await mountAll(mounts, make('m'))
+    expect(readFileSync(join(directory, 'm/inner/file'), 'utf8')).toBe('x')
+    expect(() => writeFileSync(join(directory, 'm/inner/new'), 'x')).toThrow('EROFS')
+    await unmount()
+    expect(mountedBelow(directory)).toEqual([])
+  })
+
+  test('what the helper says of a mount that it cannot make is in the error, and nothing stays', async () => {
+    const look = withMounted([fuseOverlay([join(directory, 'nowhere')])], async () => undefined, options())
+    await expect(look).rejects.toMatchObject({
+      code: 'SYSTEM_CALL_FAILED',
+      message: expect.stringMatching(/mount\.fuse3 failed on "fuse3\.fuse-overlayfs mount.*nowhere/s),
+      detail: { call: 'mount.fuse3' },
+    })
+    expect(readdirSync(join(directory, 'places')).filter((name) => !name.startsWith('.'))).toEqual([])
+    expect(mountedBelow(directory)).toEqual([])
+  })
+
+  test('of a killed runner it is unmounted by the next, and its process goes', { timeout: 20_000 }, async () => {
+    writeFileSync(join(make('low'), 'file'), 'x')
+    const module = new URL('../../../functions/runner/system/mounted.ts', import.meta.url).href
+    const code = `import { withMounted } from ${JSON.stringify(module)}
+      await withMounted([${JSON.stringify(fuseOverlay([join(directory, 'low')]))}], async () => {
+        console.log('mounted')
+        await new Promise((resolve) => setTimeout(resolve, 60000))
+      }, ${JSON.stringify(options())})`
+    const child = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] })
+    await once(child.stdout, 'data')
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    expect(mountedBelow(directory)).toHaveLength(1)
+    expect(recoverMounts(join(directory, 'places'))).toBe(1)
+    expect(mountedBelow(directory)).toEqual([])
+    await expect.poll(() => processesOf(directory)).toEqual([])
+  })
+})
+
+test.each(['fuse3.no-such-program', 'fuse.no-such-program'])(
+  'a helper that is not there is named: %s',
+  async (type) => {
+    const mount: Mount = { type, source: 'none', target: '', options: [] }
+    await expect(mountAll([mount], make('m'))).rejects.toMatchObject({
+      code: 'MOUNT_HELPER_MISSING',
+      message: expect.stringContaining(`mounts of type ${type} are made by the program`),
+      fix: expect.any(String),
+    })
+  },
+)
 
 describe('withMounted', () => {
   test('the mount is there for the function and gone afterwards', async () => {

@@ -1,4 +1,4 @@
-/** Remote snapshotters that fetch layers as files are read, and the images that they take. */
+/** Snapshotters that are daemons of their own: those that fetch layers as files are read, with the images that they take, and fuse-overlayfs. */
 import { execFile } from 'node:child_process'
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -13,7 +13,7 @@ import { buildProgram } from './go-build.ts'
 const run = promisify(execFile)
 const TOC = 'containerd.io/snapshot/stargz/toc.digest'
 
-export type RemoteSnapshotter = 'stargz' | 'soci'
+export type RemoteSnapshotter = 'stargz' | 'soci' | 'fuse-overlayfs'
 
 /** What is pushed to a registry: an image or an index of images, with all that is below it. */
 export interface Pushable {
@@ -23,9 +23,14 @@ export interface Pushable {
 
 /** The snapshotter's program, or why it is not there. */
 export function remoteProgram(name: RemoteSnapshotter): Promise<{ program: string } | { missing: string }> {
-  return name === 'stargz'
-    ? buildProgram('stargz-0.19.1', { program: 'stargz' })
-    : buildProgram('soci-0.16.1', { program: 'soci', archives: { 'libz.a': 'zlib1g-dev' } })
+  switch (name) {
+    case 'stargz':
+      return buildProgram('stargz-0.19.1', { program: name })
+    case 'soci':
+      return buildProgram('soci-0.16.1', { program: name, archives: { 'libz.a': 'zlib1g-dev' } })
+    case 'fuse-overlayfs':
+      return buildProgram('fuse-overlayfs-2.1.7', { program: name })
+  }
 }
 
 /** Where a remote snapshotter of a private directory listens. */

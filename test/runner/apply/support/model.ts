@@ -70,7 +70,7 @@ export class Model {
 
   /** What is not there needs no hiding. */
   #hide(path: readonly string[], name: string): void {
-    const directory = this.#find(path, false)
+    const directory = this.#find(path, 'replace')
     if (directory === undefined) return
     if (name === '.wh..wh..opq') this.#prune(directory)
     else this.#whiteout(directory, name.slice(4))
@@ -148,8 +148,9 @@ export class Model {
   }
 
   #find(path: readonly string[], make: true): Dir
-  #find(path: readonly string[], make: boolean): Dir | undefined
-  #find(path: readonly string[], make: boolean): Dir | undefined {
+  #find(path: readonly string[], make: boolean | 'replace'): Dir | undefined
+  /** @param make whether missing directories are made; `replace`: only in the place of a file that a layer below has. */
+  #find(path: readonly string[], make: boolean | 'replace'): Dir | undefined {
     let dir = this.#root
     const steps = [...path]
     for (let links = 0, step = steps.shift(); step !== undefined; step = steps.shift()) {
@@ -157,7 +158,7 @@ export class Model {
       if (step === '..' || step === '.' || step === '') continue
       const child = dir.children.get(step)
       if (child === undefined) {
-        if (!make) return undefined
+        if (make !== true) return undefined
         const made = newDir(dir, step)
         dir.children.set(step, made)
         dir = made
@@ -166,7 +167,13 @@ export class Model {
         if (++links > 30) throw new ModelError('too many links')
         if (child.target.startsWith('/')) dir = this.#root
         steps.unshift(...child.target.split('/'))
-      } else throw new ModelError('not a directory')
+      } else {
+        // A layer that names what is in it says that it is a directory, unless it says itself that it is none.
+        if (!make || dir.written.has(step)) throw new ModelError('not a directory')
+        const made = newDir(dir, step)
+        dir.children.set(step, made)
+        dir = made
+      }
     }
     return dir
   }

@@ -52,7 +52,7 @@ export function useSandbox(): Sandbox {
       mkdirSync(path, { recursive: true })
       return path
     },
-    apply(target, layer, { mediaType, descriptor, signal, onProgress, ...options } = {}) {
+    apply(target, layer, { mediaType, descriptor, signal, onProgress, onIgnored, ...options } = {}) {
       const bytes = layer instanceof Uint8Array ? layer : writeTar(layer)
       const applier = createApplier({
         read: () => chunksOf(bytes),
@@ -63,7 +63,11 @@ export function useSandbox(): Sandbox {
       return applier.apply(
         { ...describeBytes(bytes, mediaType ?? MEDIA_TYPES.oci.layer.none), ...descriptor },
         typeof target === 'string' ? [bindTo(target)] : target,
-        { ...(signal === undefined ? {} : { signal }), ...(onProgress === undefined ? {} : { onProgress }) },
+        {
+          ...(signal === undefined ? {} : { signal }),
+          ...(onProgress === undefined ? {} : { onProgress }),
+          ...(onIgnored === undefined ? {} : { onIgnored }),
+        },
       )
     },
   }
