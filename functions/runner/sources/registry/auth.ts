@@ -1,9 +1,11 @@
 import { LayercastError } from '../../../image/errors.ts'
 import { Field } from '../../../image/fields.ts'
 import { parseJSON } from '../../../image/json.ts'
+import { documentBody } from './coding.ts'
 import { parseChallenges, type Challenge } from './challenge.ts'
 import type { Credentials } from './credentials.ts'
 import { refused } from './errors.ts'
+import type { Ask } from './exchange.ts'
 import { isLoopback } from './host.ts'
 import type { Send } from './transport.ts'
 
@@ -61,7 +63,7 @@ async function fetchToken(
 }
 
 /** Asks with POST where there is an identity token, and with GET, which all servers know, otherwise. */
-function tokenRequest(realm: URL, fields: URLSearchParams, credentials: Credentials | undefined): RequestInit {
+function tokenRequest(realm: URL, fields: URLSearchParams, credentials: Credentials | undefined): Ask {
   if (credentials !== undefined && 'identityToken' in credentials) {
     fields.set('grant_type', 'refresh_token')
     fields.set('client_id', CLIENT)
@@ -85,7 +87,7 @@ function realmOf(text: string): URL {
 async function readToken(response: Response, realm: URL): Promise<string | undefined> {
   const chunks: Uint8Array[] = []
   let size = 0
-  for await (const chunk of response.body ?? []) {
+  for await (const chunk of documentBody(response)) {
     size += chunk.length
     if (size > TOKEN_BYTES) break
     chunks.push(chunk)

@@ -1,4 +1,5 @@
 import { LayercastError } from '../../../image/errors.ts'
+import { documentBody } from './coding.ts'
 
 const BODY_BYTES = 64 << 10
 
@@ -11,11 +12,13 @@ export function unreachable(url: URL, cause: unknown): LayercastError {
   })
 }
 
-/** fetch says no more than "fetch failed"; what failed is underneath. */
+/** What failed is at times underneath; one that tried several addresses has a code and no message. */
 function innermost(cause: unknown): string {
   let error = cause
   while (error instanceof Error && error.cause instanceof Error) error = error.cause
-  return error instanceof Error ? error.message || error.name : String(error)
+  return error instanceof Error
+    ? error.message || String((error as NodeJS.ErrnoException).code ?? error.name)
+    : String(error)
 }
 
 /** REGISTRY_FAILED for an answer that is not what was asked for, with the registry's own words; reads its body. */
@@ -55,9 +58,8 @@ const printable = (text: string): string => text.replaceAll(/[^\x20-\x7e]+/g, ' 
 /** The beginning of a body, which is not to be trusted with its length. */
 async function readText(response: Response): Promise<string> {
   let text = ''
-  if (response.body === null) return text
   const decoder = new TextDecoder()
-  for await (const chunk of response.body) {
+  for await (const chunk of documentBody(response)) {
     text += decoder.decode(chunk, { stream: true })
     if (text.length >= BODY_BYTES) break
   }

@@ -8,6 +8,7 @@ import { normalizeReference, parseReference } from '../../../image/reference.ts'
 import type { ImageSource, Range } from '../source.ts'
 import { verifiedUnlessPart } from '../verified.ts'
 import { readBlob } from './blob.ts'
+import { documentBody } from './coding.ts'
 import { refused } from './errors.ts'
 import { Repository } from './repository.ts'
 
@@ -63,10 +64,10 @@ async function fetchTarget(repository: Repository, reference: string): Promise<T
   return { target: { mediaType, digest: digest ?? digestBytes(bytes), size: bytes.length }, bytes }
 }
 
-/** As it was served; some registries serve everything as plain JSON, and then the document itself says what it is. */
+/** As it was served; some registries serve everything as JSON or plain text, and then the document itself says what it is. */
 function mediaTypeOf(response: Response, bytes: Uint8Array): string {
   const [served = ''] = (response.headers.get('content-type') ?? '').split(';', 1)
-  if (served.trim() !== '' && served.trim() !== 'application/json') return served.trim()
+  if (/^application\/vnd\./i.test(served.trim())) return served.trim()
   const document = new Field(parseJSON(bytes, { what: 'manifest' }), 'manifest')
   return (
     document.get('mediaType').optionalString() ??
@@ -77,7 +78,7 @@ function mediaTypeOf(response: Response, bytes: Uint8Array): string {
 async function readDocument(response: Response, reference: string): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   let size = 0
-  for await (const chunk of response.body ?? []) {
+  for await (const chunk of documentBody(response)) {
     size += chunk.length
     if (size > MAX_DOCUMENT_BYTES) {
       throw new LayercastError(

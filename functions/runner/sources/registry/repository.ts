@@ -2,6 +2,7 @@ import { LayercastError } from '../../../image/errors.ts'
 import { parseReference } from '../../../image/reference.ts'
 import { authorize } from './auth.ts'
 import { findCredentials, type Credentials } from './credentials.ts'
+import { exchangeOver, type Ask } from './exchange.ts'
 import { apiBase } from './host.ts'
 import { transport, type Send } from './transport.ts'
 
@@ -10,8 +11,10 @@ export class Repository {
   readonly #base: URL
   readonly #scope: string
   readonly #domain: string
+  readonly #path: string
   readonly #stop = new AbortController()
-  readonly #send: Send = transport(this.#stop.signal)
+  readonly #line = exchangeOver()
+  readonly #send: Send = transport(this.#line.exchange, this.#stop.signal)
   #credentials: Promise<Credentials | undefined> | undefined
   #authorization: Promise<string> | undefined
 
@@ -23,6 +26,7 @@ export class Repository {
       })
     }
     this.#domain = domain
+    this.#path = path
     this.#base = new URL(`${path}/`, apiBase(domain))
     this.#scope = `repository:${path}:pull`
   }
@@ -33,7 +37,7 @@ export class Repository {
   }
 
   /** GET or HEAD; logs in when the registry asks for it, and once more when what it gave has run out. */
-  async request(path: string, init: RequestInit = {}): Promise<Response> {
+  async request(path: string, init: Ask = {}): Promise<Response> {
     const url = this.url(path)
     for (let logins = 0; ; logins++) {
       const used = this.#authorization
@@ -51,10 +55,11 @@ export class Repository {
   /** Ends all that is going on. */
   close(): void {
     this.#stop.abort(new LayercastError('ABORTED', `the source docker://${this.#domain} was closed`))
+    this.#line.close()
   }
 
   async #logIn(response: Response, url: URL): Promise<string> {
-    this.#credentials ??= findCredentials(this.#domain)
+    this.#credentials ??= findCredentials(this.#domain, this.#path)
     return authorize(response, url, this.#scope, await this.#credentials, this.#send)
   }
 }
