@@ -27,7 +27,7 @@ export async function openSource(spec: string): Promise<ImageSource> {
     case 'oci-archive':
       return within(await openArchive(parsed.path), spec, parsed.choice, openLayout)
     case 'docker-archive':
-      return within(await openArchive(parsed.path), spec, parsed.choice, openDockerArchive)
+      return within(await openArchive(parsed.path, 'links-first'), spec, parsed.choice, openDockerArchive)
   }
 }
 
