@@ -13,15 +13,16 @@ export type { ImageSource } from './source.ts'
 /**
  * Opens one image of a source, as skopeo spells it: `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`,
  * `docker-archive:FILE[:NAME]`, `docker://NAME`. Close it when done.
+ * @param options.hostRoots where hosts.toml files are; containerd's own directories where it is left out
  *
  * Errors: SOURCE_INVALID, FILE_NOT_FOUND, IMAGE_NOT_FOUND, REGISTRY_UNREACHABLE, REGISTRY_FAILED, REFERENCE_INVALID, and
  * those of the document parsers.
  */
-export async function openSource(spec: string): Promise<ImageSource> {
+export async function openSource(spec: string, options: { hostRoots?: readonly string[] } = {}): Promise<ImageSource> {
   const parsed = parseSpec(spec)
   switch (parsed.kind) {
     case 'docker':
-      return openRegistry(spec, parsed.reference)
+      return openRegistry(spec, parsed.reference, options.hostRoots)
     case 'oci':
       return within(await openDirectory(parsed.path), spec, parsed.choice, openLayout)
     case 'oci-archive':

@@ -57,7 +57,8 @@ async function follow(exchange: Exchange, start: URL, what: Ask, signal: AbortSi
 }
 
 function mayFollow(from: URL, to: URL): boolean {
-  return to.protocol === 'https:' || (to.protocol === 'http:' && from.protocol === 'http:' && isLoopback(to))
+  if (to.protocol === 'https:') return true
+  return to.protocol === 'http:' && from.protocol === 'http:' && (isLoopback(to) || to.host === from.host)
 }
 
 /** One request. The time limit is for the answer's head only: a body takes as long as it takes. */
