@@ -229,6 +229,7 @@ describe('hosts.toml', () => {
     ['no URL', 'server = "http://a b"\n'],
     ['a CA that is not there', 'server = "https://127.0.0.1:1"\nca = "absent.crt"\n'],
     ['a pair of three', 'client = [["a", "b", "c"]]\n'],
+    ['a header of two lines', '[header]\nx-a = "a\\nb: c"\n'],
     ['a timeout that is none', 'dial_timeout = "soon"\n'],
   ])('with %s is refused, and the registry itself is not asked instead', async (_, toml) => {
     writeHosts(REGISTRY, toml)
@@ -241,7 +242,7 @@ describe('TLS of hosts.toml', () => {
   test('an unknown authority is refused, a named one is trusted, and skip_verify takes any', async () => {
     const { host } = await secure()
     writeHosts(REGISTRY, `server = "https://${host}"\n`)
-    expect(await refused()).toMatchObject({ code: 'REGISTRY_UNREACHABLE' })
+    expect(await refused()).toMatchObject({ code: 'REGISTRY_UNREACHABLE', fix: expect.stringContaining('hosts.toml') })
     writeHosts(REGISTRY, `server = "https://${host}"\nca = "${keys}/stranger.crt"\n`)
     expect(await refused()).toMatchObject({ code: 'REGISTRY_UNREACHABLE' })
     for (const line of [
@@ -252,6 +253,14 @@ describe('TLS of hosts.toml', () => {
       writeHosts(REGISTRY, `server = "https://${host}"\n${line}\n`)
       expect(await pull()).toEqual([])
     }
+  })
+
+  test('a key that is not that of its certificate is refused', async () => {
+    writeHosts(REGISTRY, `client = [["${keys}/client.crt", "${keys}/stranger.key"]]\n`)
+    expect(await refused()).toMatchObject({ code: 'SOURCE_INVALID', message: expect.stringContaining('hosts.toml') })
+    writeFileSync(join(root, 'bad.crt'), '-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n')
+    writeHosts(REGISTRY, `ca = "${root}/bad.crt"\n`)
+    expect(await refused()).toMatchObject({ code: 'SOURCE_INVALID' })
   })
 
   test('a certificate beside hosts.toml is found by its name', async () => {

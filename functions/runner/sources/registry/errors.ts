@@ -7,9 +7,17 @@ const BODY_BYTES = 64 << 10
 export function unreachable(url: URL, cause: unknown): LayercastError {
   return new LayercastError('REGISTRY_UNREACHABLE', `registry ${url.host} does not answer: ${innermost(cause)}`, {
     cause,
-    fix: 'Check the name, the network and the proxy settings, and try again.',
+    fix: isDistrust(cause)
+      ? `Name the authority as \`ca\` in /etc/containerd/certs.d/${url.host.replace(/:(.*)$/, '_$1_')}/hosts.toml.`
+      : 'Check the name, the network and the proxy settings, and try again.',
     detail: { host: url.host },
   })
+}
+
+/** Whether the server's certificate is the trouble. */
+function isDistrust(cause: unknown): boolean {
+  const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? ''
+  return /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/.test(code)
 }
 
 /** What failed is at times underneath; one that tried several addresses has a code and no message. */

@@ -1,6 +1,7 @@
+import { X509Certificate } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { isAbsolute, join, posix } from 'node:path'
-import { getCACertificates } from 'node:tls'
+import { createSecureContext, getCACertificates } from 'node:tls'
 import { parse, TomlError } from 'smol-toml'
 import { booleanAt, stringAt, table, type Table } from '../../node-config/merge.ts'
 import type { Trust } from './exchange.ts'
@@ -64,9 +65,7 @@ async function readEntry(path: string, directory: string, name: string, settings
     base,
     pull: all || capabilities.includes('pull'),
     resolve: all || capabilities.includes('resolve'),
-    headers: Object.entries(table(settings['header']) ?? {}).flatMap(([key, value]) =>
-      stringsOf(path, `header.${key}`, value).map((one): [string, string] => [key, one]),
-    ),
+    headers: headersOf(path, table(settings['header']) ?? {}),
     trust: await readTrust(path, directory, settings),
     dialMs: timeout === undefined ? undefined : durationOf(path, timeout),
   }
@@ -85,6 +84,16 @@ function baseOf(path: string, name: string, overridePath: boolean): URL {
   return base
 }
 
+function headersOf(path: string, settings: Table): HostEntry['headers'] {
+  const headers = Object.entries(settings).flatMap(([key, value]) =>
+    stringsOf(path, `header.${key}`, value).map((one): [string, string] => [key, one]),
+  )
+  // The value is a secret, often, so it is not shown.
+  const wrong = headers.find(([key, value]) => !/^[-!#$%&'*+.^`|~\w]+$/.test(key) || !/^[\t\x20-\x7e]*$/.test(value))
+  if (wrong !== undefined) throw bad(path, `has the header ${JSON.stringify(wrong[0])}, which cannot be sent`)
+  return headers
+}
+
 async function readTrust(path: string, directory: string, settings: Table): Promise<Trust | undefined> {
   const { ca, client, skip_verify: skip } = settings
   if (ca === undefined && client === undefined && skip === undefined) return undefined
@@ -97,10 +106,11 @@ async function readTrust(path: string, directory: string, settings: Table): Prom
       throw bad(path, 'has a client pair that is not a certificate and a key')
     return [files[0] ?? '', files[1]]
   })
-  return loadTrust(directory, stringsOf(path, 'ca', ca), pairs, skip === true)
+  return loadTrust(path, directory, stringsOf(path, 'ca', ca), pairs, skip === true)
 }
 
 async function loadTrust(
+  path: string,
   directory: string,
   ca: readonly string[],
   pairs: readonly [cert: string, key: string | undefined][],
@@ -111,6 +121,18 @@ async function loadTrust(
   const loaded = await Promise.all(
     pairs.map(async ([cert, key]) => ({ cert: await load(cert), key: await load(key ?? cert) })),
   )
+  try {
+    // OpenSSL passes over an authority that it cannot read.
+    for (const authority of authorities) void new X509Certificate(authority)
+    createSecureContext({ ca: authorities, cert: loaded.map(({ cert }) => cert), key: loaded.map(({ key }) => key) })
+  } catch (error) {
+    throw invalid(
+      path,
+      `names certificates or keys that cannot be used: ${(error as Error).message}`,
+      'Check that each is PEM, without a password, and that each key is that of its certificate.',
+      error,
+    )
+  }
   return {
     // Beside those that are trusted anyway, as containerd has it.
     ...(authorities.length === 0 ? {} : { ca: [...getCACertificates('default'), ...authorities] }),
@@ -142,7 +164,7 @@ async function certificateEntry(directory: string): Promise<HostEntry> {
       return [name, names.includes(key) ? key : undefined]
     })
   const ca = names.filter((name) => name.endsWith('.crt'))
-  const trust = ca.length + pairs.length === 0 ? undefined : await loadTrust(directory, ca, pairs, false)
+  const trust = ca.length + pairs.length === 0 ? undefined : await loadTrust(directory, directory, ca, pairs, false)
   return { base: undefined, pull: true, resolve: true, headers: [], trust, dialMs: undefined }
 }
 

@@ -52,11 +52,12 @@ function readable(path: string): boolean {
  */
 export async function hostsFor(domain: string, roots: readonly string[]): Promise<RegistryHost[]> {
   const directory = await findDirectory(domain, roots)
-  const entries = directory === undefined ? [DEFAULT_ENTRY] : await readHostDirectory(directory)
-  return entries.map(({ base: named, ...entry }) => {
-    const base = named ?? apiBase(domain)
-    const mirror = base.host !== apiBase(domain).host
-    return { ...entry, base, mirror, domain: mirror ? base.host : domain }
+  const entries = directory === undefined ? [{ ...DEFAULT_ENTRY }] : await readHostDirectory(directory)
+  const own = apiBase(domain)
+  return entries.map((entry) => {
+    const base = entry.base ?? own
+    const mirror = base.host !== own.host
+    return Object.assign(entry, { base, mirror, domain: mirror ? base.host : domain })
   })
 }
 

@@ -75,7 +75,7 @@ async function ask(exchange: Exchange, url: URL, what: Ask, signal: AbortSignal)
 /** Trouble that asking again does not mend: a name that is not there, a certificate that is not trusted. */
 function isFinal(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException
-  return /^(ENOTFOUND|ECONNREFUSED|ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|UNABLE_TO|SELF_SIGNED)/.test(code ?? '')
+  return /^(ENOTFOUND|ECONNREFUSED|EPROTO|HPE_|ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|UNABLE_TO|SELF_SIGNED)/.test(code ?? '')
 }
 
 /** Retry-After in seconds or as a date (RFC 9110, section 10.2.3), in milliseconds; never longer than anyone would wait. */
