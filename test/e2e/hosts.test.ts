@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openSource } from '../../functions/runner/sources/index.ts'
+import { hostRootsOf } from '../../functions/runner/sources/registry/hosts.ts'
 import { startFront, type Front, type Handler } from '../runner/sources/front.ts'
 import { readAll } from '../runner/sources/support.ts'
 import { describeContainerd, startContainerd, type TestContainerd } from '../support/containerd/index.ts'
@@ -71,6 +72,7 @@ await describeContainerd('hosts.toml', (version) => {
         Object.entries(all).map(([name, urls]) => [name, urls.filter((url) => !/manifests\/sha/.test(url))]),
       )
     expect(blobsAndTags(ours)).toEqual(blobsAndTags(theirs))
+    expect(await hostRootsOf(await containerd.connect())).toEqual(['/etc/containerd/certs.d', '/etc/docker/certs.d'])
     expect(ours['full']).toEqual(['/some/where/team/app/manifests/1?ns=registry.invalid%3A5000'])
   })
 })

@@ -1,8 +1,10 @@
 import { accessSync, constants } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { findDaemon } from '../../node-config/daemon.ts'
 import { DEFAULT_CONFIG_PATH, loadConfigFiles } from '../../node-config/files.ts'
 import { stringAt, tableAt } from '../../node-config/merge.ts'
+import type { Backend } from '../../ports.ts'
 import { invalid } from '../problems.ts'
 import { apiBase } from './host.ts'
 import { readHostDirectory, type HostEntry } from './hosts-file.ts'
@@ -32,6 +34,16 @@ export function hostRoots(configPath = DEFAULT_CONFIG_PATH): string[] {
   const plugins = tableAt(loadConfigFiles(configPath, NEWEST).merged, 'plugins')
   const [path] = CRI_SECTIONS.flatMap((name) => stringAt(tableAt(plugins, name, 'registry'), 'config_path') ?? [])
   return path === undefined ? DEFAULT_ROOTS : path.split(':').filter((root) => root !== '')
+}
+
+/** The same for the daemon behind a backend, which may have been started with another file. NODE_CONFIG_INVALID. */
+export async function hostRootsOf(backend: Backend | undefined): Promise<string[]> {
+  const daemon = backend !== undefined && isDaemon(backend) ? await findDaemon(backend) : undefined
+  return hostRoots(daemon?.configPath)
+}
+
+function isDaemon(backend: Backend): backend is Backend & Parameters<typeof findDaemon>[0] {
+  return backend.kind === 'containerd' && 'daemonProcess' in backend
 }
 
 /** Whoever may not read the daemon's configuration has the default directories. */

@@ -9,7 +9,7 @@ import type { ImageSource, Range } from '../source.ts'
 import { verifiedUnlessPart } from '../verified.ts'
 import { documentBody } from './coding.ts'
 import { refused } from './errors.ts'
-import { hostRoots, hostsFor } from './hosts.ts'
+import { hostsFor } from './hosts.ts'
 import { firstOf, readFromFirst } from './mirrors.ts'
 import { Repository } from './repository.ts'
 
@@ -21,7 +21,7 @@ const ACCEPT = [MEDIA_TYPE.ociIndex, MEDIA_TYPE.ociManifest, MEDIA_TYPE.dockerIn
  * An image in a registry (distribution-spec 1.1). Credentials come from docker's config.json, where the registry asks
  * for them; which hosts are asked, and how, from containerd's hosts.toml. Errors: SOURCE_INVALID, NODE_CONFIG_INVALID, REFERENCE_INVALID, IMAGE_NOT_FOUND, REGISTRY_UNREACHABLE, REGISTRY_FAILED, DIGEST_MISMATCH.
  */
-export async function openRegistry(spec: string, name: string, roots?: readonly string[]): Promise<ImageSource> {
+export async function openRegistry(spec: string, name: string, roots: readonly string[]): Promise<ImageSource> {
   const reference = normalizeReference(name)
   const { domain, path, digest } = parseReference(reference)
   if (domain === '') {
@@ -29,7 +29,7 @@ export async function openRegistry(spec: string, name: string, roots?: readonly 
       fix: 'Write docker://HOST/NAME:TAG.',
     })
   }
-  const hosts = (await hostsFor(domain, roots ?? hostRoots())).map((host) => new Repository(host, domain, path))
+  const hosts = (await hostsFor(domain, roots)).map((host) => new Repository(host, domain, path))
   const pulling = hosts.filter((host) => host.pulls)
   const close = (): void => {
     for (const host of hosts) host.close()
