@@ -76,7 +76,7 @@ export const SOURCE = {
   value: 'SOURCE',
   many: true,
   summary:
-    'where blobs come from that are missing or damaged: oci:DIR, oci-archive:FILE, docker-archive:FILE, docker://NAME, or registry for where the image came from',
+    'where blobs come from that are missing or damaged: oci:DIR, oci-archive:FILE, docker-archive:FILE, docker://NAME, or registry for where the image came from; registries are asked as hosts.toml says',
 } as const satisfies OptionSpec
 
 export const FROM_SNAPSHOTTER = {

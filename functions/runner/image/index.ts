@@ -56,7 +56,7 @@ export interface ResolveOptions {
 export async function resolve(backend: Backend, image: string, options: ResolveOptions = {}): Promise<NodeImage> {
   if (isSpec(image)) {
     const { signal = new AbortController().signal, onEvent } = options
-    return await withSource(image, async (source) => {
+    return await withSource(image, { backend }, async (source) => {
       const documents = await preferred(options, (on) => readDocuments(source.target, (blob) => source.read(blob), on))
       const name = referenceOf(source, options.reference)
       const registry = isRegistrySpec(image) ? { registry: source.reference ?? name } : {}
@@ -93,7 +93,7 @@ export function documentsOf({
 
 /** The image in a source, with no node and nothing imported. Errors as `resolve`. */
 export async function inspect(spec: string, options: ResolveOptions = {}): Promise<NodeImage> {
-  return await withSource(spec, async (source) =>
+  return await withSource(spec, {}, async (source) =>
     imageOf(
       referenceOf(source, options.reference),
       await preferred(options, (on) => readDocuments(source.target, (blob) => source.read(blob), on)),
@@ -134,10 +134,14 @@ async function preferred(
   }
 }
 
-async function withSource<T>(spec: string, work: (source: ImageSource) => Promise<T>): Promise<T> {
+async function withSource<T>(
+  spec: string,
+  options: { backend?: Backend },
+  work: (source: ImageSource) => Promise<T>,
+): Promise<T> {
   // Loaded when asked for: archives and registries are of no use to whoever names what is on the node.
   const { openSource } = await import('../sources/index.ts')
-  const source = await openSource(spec)
+  const source = await openSource(spec, options)
   try {
     return await work(source)
   } finally {

@@ -5,18 +5,19 @@ import { inflateToTemporary } from './inflate.ts'
 import { readPart } from './pread.ts'
 import { invalid, unreadable } from './problems.ts'
 import { TarError } from './tar-header.ts'
-import { TarIndex, type Member } from './tar-index.ts'
+import { TarIndex, type Member, type Order } from './tar-index.ts'
 
 /**
  * The files of a tar archive, read where they lie. A compressed archive is inflated into a temporary file first, since
  * nothing can be found in it otherwise. FILE_NOT_FOUND, SOURCE_INVALID.
+ * @param order what counts where a name is both a file and a link
  */
-export async function openArchive(path: string): Promise<Files> {
+export async function openArchive(path: string, order?: Order): Promise<Files> {
   const what = `archive ${path}`
   const file = await openPlain(path, what)
   let index: TarIndex
   try {
-    index = await TarIndex.read(file)
+    index = await TarIndex.read(file, order)
   } catch (error) {
     await file.close()
     throw explained(what, error)

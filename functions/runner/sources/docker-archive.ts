@@ -25,14 +25,15 @@ interface Saved {
 
 /**
  * One image of what `docker save` writes, of old (a directory for each layer) and of new (blobs of an OCI layout beside
- * manifest.json). The image has no manifest there, so one is made: the same archive gives the same one. Layers are
+ * manifest.json). The image has no manifest there, so one is made: byte for byte the one that `ctr images import` makes, with its
+ * digest, where the layers are plain or gzip. Layers are
  * described as they lie there, mostly uncompressed. Errors: SOURCE_INVALID, IMAGE_NOT_FOUND, and the config parser's.
  */
 export async function openDockerArchive(spec: string, files: Files, choice: Choice): Promise<ImageSource> {
   const { image, names, asked } = choose(files.what, await readManifestJSON(files), choice, sameReference)
   const configBytes = await readSmall(files, image.config, limited(files, image.config))
   if (configBytes === undefined) throw invalid(files.what, `has no ${image.config}, which its manifest.json names`)
-  const config = { mediaType: MEDIA_TYPE.dockerConfig, size: configBytes.length, digest: digestBytes(configBytes) }
+  const config = { mediaType: MEDIA_TYPE.dockerConfig, digest: digestBytes(configBytes), size: configBytes.length }
   const { diffIDs } = parseConfig(configBytes).rootfs
   if (diffIDs.length !== image.layers.length) {
     throw invalid(files.what, `has ${image.layers.length} layers where its config has ${diffIDs.length} diff IDs`)
@@ -111,7 +112,7 @@ async function describeLayer(
   const size = await files.size(path)
   if (size === undefined) throw invalid(files.what, `has no ${path}, which its manifest.json names`)
   const compression = compressionOf(await firstBytes(files, path))
-  if (compression === undefined) return { mediaType: LAYER_TYPE, size, digest: diffID }
+  if (compression === undefined) return { mediaType: LAYER_TYPE, digest: diffID, size }
   if ('tool' in compression) {
     throw new LayercastError('MEDIA_TYPE_UNSUPPORTED', `the layer ${path} is compressed with ${compression.name}`, {
       fix: 'Save the image again with a present-day tool, which uses gzip, zstd or nothing.',
@@ -120,7 +121,7 @@ async function describeLayer(
   }
   const named = path.replace(/^(?:\.\/)?blobs\/([^/]+)\/([^/]+)$/, '$1:$2')
   const digest = isDigest(named) ? named : await hashFile(files, path)
-  return { mediaType: `${LAYER_TYPE}.${compression.name}`, size, digest }
+  return { mediaType: `${LAYER_TYPE}.${compression.name}`, digest, size }
 }
 
 async function firstBytes(files: Files, path: string): Promise<Uint8Array> {

@@ -13,7 +13,15 @@ export interface Member {
   size: number
 }
 
-type Entry = Member | { link: string } | 'twice' | 'other'
+/** What counts where a name is both a file and a symbolic link: containerd's importer has it both ways, by the kind of archive. */
+export type Order = 'files-first' | 'links-first'
+
+/** All that comes under one name; of each kind the last one, as in an archive that is unpacked in order. */
+interface Entry {
+  file?: Member
+  symlink?: string
+  hardLink?: string
+}
 
 /**
  * What an archive holds, by name, found by hopping from header to header. Names are only ever compared with each other:
@@ -21,13 +29,15 @@ type Entry = Member | { link: string } | 'twice' | 'other'
  */
 export class TarIndex {
   readonly #entries: ReadonlyMap<string, Entry>
+  readonly #order: Order
 
-  private constructor(entries: ReadonlyMap<string, Entry>) {
+  private constructor(entries: ReadonlyMap<string, Entry>, order: Order) {
     this.#entries = entries
+    this.#order = order
   }
 
   /** Reads all headers. Throws TarError for an archive that is damaged or cut short. */
-  static async read(file: FileHandle): Promise<TarIndex> {
+  static async read(file: FileHandle, order: Order = 'files-first'): Promise<TarIndex> {
     const { size } = await file.stat()
     const entries = new Map<string, Entry>()
     let members = 0
@@ -35,26 +45,25 @@ export class TarIndex {
       if (++members > MAX_MEMBERS) throw new TarError(`has more than ${MAX_MEMBERS} members`)
       const name = normalize(header.name)
       if (name === undefined) continue
-      const known = entries.get(name)
-      // Readers differ in whether the first or the last of two files counts.
-      entries.set(name, known === undefined || known === 'other' ? entryOf(name, header, offset) : 'twice')
+      const entry = entryOf(name, header, offset)
+      if (entry !== undefined) entries.set(name, { ...entries.get(name), ...entry })
     }
-    return new TarIndex(entries)
+    return new TarIndex(entries, order)
   }
 
   /**
-   * The file of this name, through links within the archive; undefined where there is none. TarError for a name that
-   * comes twice, and for links in a circle.
+   * The file of this name, through links within the archive; undefined where there is none. Of several files of one name
+   * it is the last, as `ctr images import` has it. TarError for links in a circle.
    */
   find(path: string): Member | undefined {
     let name = normalize(path)
     for (let hops = 0; name !== undefined; hops++) {
       const entry = this.#entries.get(name)
-      if (entry === 'twice') throw new TarError(`holds ${name} twice`)
-      if (entry === undefined || entry === 'other') return undefined
-      if ('offset' in entry) return entry
+      if (entry === undefined) return undefined
+      const { file, symlink, hardLink } = entry
+      if (file !== undefined && (symlink === undefined || this.#order === 'files-first')) return file
       if (hops >= MAX_LINKS) throw new TarError(`has links in a circle at ${path}`)
-      name = normalize(entry.link)
+      name = normalize(symlink ?? hardLink ?? '')
     }
     return undefined
   }
@@ -114,22 +123,23 @@ function hasContent(flag: string): boolean {
   return !'123456'.includes(flag)
 }
 
-function entryOf(name: string, header: TarHeader, offset: number): Entry {
+/** Undefined for what is neither a file nor a link; that takes nothing away from what was there under its name. */
+function entryOf(name: string, header: TarHeader, offset: number): Entry | undefined {
   switch (header.flag) {
     case '0':
     case '7':
-      return { offset, size: header.size }
+      return { file: { offset, size: header.size } }
     case '1':
-      return { link: header.link }
+      return { hardLink: header.link }
     case '2':
       // From the directory that the link is in, wherever the archive is unpacked.
       return header.link.startsWith('/')
-        ? 'other'
-        : { link: `${name.slice(0, name.lastIndexOf('/') + 1)}${header.link}` }
+        ? undefined
+        : { symlink: `${name.slice(0, name.lastIndexOf('/') + 1)}${header.link}` }
     case 'S':
       throw new TarError(`has ${name} as a sparse file`)
     default:
-      return 'other'
+      return undefined
   }
 }
 

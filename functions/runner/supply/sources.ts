@@ -94,7 +94,7 @@ class SourceWay implements Way {
     return this.#try(async () => {
       // Loaded when asked for: archives and registries are of no use to a run that lacks nothing.
       const { openSource } = await import('../sources/index.ts')
-      const opening = openSource(this.#spec)
+      const opening = openSource(this.#spec, { backend: this.#options.backend })
       const { signal } = this.#options
       // One that comes when the run has been stopped is nobody's any more.
       void opening.then(

@@ -92,10 +92,28 @@ describe('the index of an archive', () => {
     await expect(lookUp(writeTar([symlink('a', 'b'), symlink('b', 'a')]), 'a')).rejects.toThrow('circle')
   })
 
-  test('refuses to choose between two files of one name', async () => {
-    const tar = writeTar([file('index.json', 'one'), file('other', 'x'), file('./index.json', 'two')])
-    expect(await lookUp(tar, 'other')).toEqual(['x'])
-    await expect(lookUp(tar, 'index.json')).rejects.toThrow('twice')
+  test('has the last of several files of one name, whatever else bears it', async () => {
+    const tar = writeTar([
+      file('index.json', 'one'),
+      file('other', 'x'),
+      file('./index.json', 'two'),
+      dir('index.json'),
+      hardlink('index.json', 'other'),
+    ])
+    expect(await lookUp(tar, 'other', 'index.json')).toEqual(['x', 'two'])
+  })
+
+  test('has a link before a file of its name, or after it, as asked', async () => {
+    const tar = writeTar([symlink('a', 'b'), file('a', 'of a'), file('b', 'of b')])
+    expect(await lookUp(tar, 'a')).toEqual(['of a'])
+    const path = join(at, 'archive.tar')
+    const handle = await open(path)
+    try {
+      const index = await TarIndex.read(handle, 'links-first')
+      expect(index.find('a')).toEqual(index.find('b'))
+    } finally {
+      await handle.close()
+    }
   })
 
   const hostile: [string, TarEntry[] | Uint8Array, string][] = [

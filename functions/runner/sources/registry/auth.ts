@@ -1,9 +1,11 @@
 import { LayercastError } from '../../../image/errors.ts'
 import { Field } from '../../../image/fields.ts'
 import { parseJSON } from '../../../image/json.ts'
+import { documentBody } from './coding.ts'
 import { parseChallenges, type Challenge } from './challenge.ts'
 import type { Credentials } from './credentials.ts'
 import { refused } from './errors.ts'
+import type { Ask } from './exchange.ts'
 import { isLoopback } from './host.ts'
 import type { Send } from './transport.ts'
 
@@ -14,18 +16,18 @@ const CLIENT = 'layercast'
 /**
  * The Authorization field that answers a registry's challenge (distribution's token and OAuth 2 specifications, or HTTP
  * Basic). REGISTRY_FAILED where there is no way to answer it.
- * @param scope what is asked for, such as `repository:library/nginx:pull`
+ * @param asked what was asked for, its scope, such as `repository:library/nginx:pull`, and the root of the host's API
  */
 export async function authorize(
   response: Response,
-  url: URL,
-  scope: string,
+  asked: { url: URL; scope: string; base: URL },
   credentials: Credentials | undefined,
   send: Send,
 ): Promise<string> {
+  const { url, scope, base } = asked
   const challenges = parseChallenges(response.headers.get('www-authenticate') ?? '')
   const bearer = challenges.find(({ scheme }) => scheme === 'bearer')
-  if (bearer) return `Bearer ${await fetchToken(bearer, scope, credentials, send)}`
+  if (bearer) return `Bearer ${await fetchToken(bearer, { scope, base }, credentials, send)}`
   const basic = challenges.some(({ scheme }) => scheme === 'basic')
   if (!basic || credentials === undefined || !('username' in credentials)) {
     throw await refused('log in', url, response)
@@ -40,11 +42,11 @@ function basicField({ username, password }: { username: string; password: string
 
 async function fetchToken(
   { parameters }: Challenge,
-  scope: string,
+  { scope, base }: { scope: string; base: URL },
   credentials: Credentials | undefined,
   send: Send,
 ): Promise<string> {
-  const realm = realmOf(parameters.get('realm') ?? '')
+  const realm = realmOf(parameters.get('realm') ?? '', base)
   const service = parameters.get('service')
   const fields = new URLSearchParams({
     ...(service === undefined ? {} : { service }),
@@ -61,7 +63,7 @@ async function fetchToken(
 }
 
 /** Asks with POST where there is an identity token, and with GET, which all servers know, otherwise. */
-function tokenRequest(realm: URL, fields: URLSearchParams, credentials: Credentials | undefined): RequestInit {
+function tokenRequest(realm: URL, fields: URLSearchParams, credentials: Credentials | undefined): Ask {
   if (credentials !== undefined && 'identityToken' in credentials) {
     fields.set('grant_type', 'refresh_token')
     fields.set('client_id', CLIENT)
@@ -72,10 +74,11 @@ function tokenRequest(realm: URL, fields: URLSearchParams, credentials: Credenti
   return credentials === undefined ? {} : { headers: { authorization: basicField(credentials) } }
 }
 
-/** Credentials go there: over HTTPS, or to this very machine. */
-function realmOf(text: string): URL {
+/** Credentials go there: over HTTPS, to this very machine, or to the host itself where hosts.toml has it without TLS. */
+function realmOf(text: string, base: URL): URL {
   const realm = URL.canParse(text) ? new URL(text) : undefined
-  if (realm?.protocol === 'https:' || (realm?.protocol === 'http:' && isLoopback(realm))) return realm
+  const plain = realm?.protocol === 'http:' && (isLoopback(realm) || realm.origin === base.origin)
+  if (realm !== undefined && (realm.protocol === 'https:' || plain)) return realm
   throw new LayercastError('REGISTRY_FAILED', `the registry sends to ${JSON.stringify(text)} for a token`, {
     fix: 'A token server must be asked over HTTPS: ask whoever runs the registry.',
     detail: { realm: text },
@@ -85,7 +88,7 @@ function realmOf(text: string): URL {
 async function readToken(response: Response, realm: URL): Promise<string | undefined> {
   const chunks: Uint8Array[] = []
   let size = 0
-  for await (const chunk of response.body ?? []) {
+  for await (const chunk of documentBody(response)) {
     size += chunk.length
     if (size > TOKEN_BYTES) break
     chunks.push(chunk)

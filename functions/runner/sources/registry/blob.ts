@@ -4,6 +4,7 @@ import { LayercastError } from '../../../image/errors.ts'
 import { isIndex, isManifest } from '../../../image/media-type.ts'
 import { blobNotFound } from '../problems.ts'
 import type { Range } from '../source.ts'
+import { blobBody, codingOf } from './coding.ts'
 import { refused, unreachable } from './errors.ts'
 import type { Repository } from './repository.ts'
 
@@ -29,12 +30,23 @@ export async function* readBlob(
   const end = range.length === undefined ? size : Math.min(size, at + range.length)
   if (size > 0 && at >= end) return
 
+  // Ranges of what a server coded on the way are of no use: parts of that do not decode.
+  let ranges = true
   for (let breaks = 0; ;) {
-    const response = await open(repository, path, descriptor, at)
+    const response = await open(repository, path, descriptor, ranges ? at : 0)
+    if (response.status === 206 && isOfAnother(response, size)) {
+      await response.body?.cancel()
+      ranges = false
+      continue
+    }
     // A server that knows no ranges begins anew.
     let skip = response.status === 206 ? 0 : at
     try {
-      for await (const chunk of unstalled(response)) {
+      const line = unstalled(response)
+      const { data, coded } =
+        response.status === 206 ? { data: line, coded: false } : await blobBody(line, response, descriptor)
+      if (coded) ranges = false
+      for await (const chunk of data) {
         const fresh = chunk.subarray(Math.min(skip, chunk.length))
         skip -= chunk.length - fresh.length
         if (fresh.length === 0) continue
@@ -53,6 +65,12 @@ export async function* readBlob(
     }
     await sleep(PAUSE_MS * breaks)
   }
+}
+
+/** Whether a part is one of another form of the blob than the one that its digest is of. */
+function isOfAnother(response: Response, size: number): boolean {
+  const total = /\/(\d+)$/.exec(response.headers.get('content-range') ?? '')?.[1]
+  return codingOf(response) !== undefined && Number(total) !== size
 }
 
 async function open(repository: Repository, path: string, descriptor: Descriptor, at: number): Promise<Response> {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { LayercastError } from '../../../image/errors.ts'
 import { Field } from '../../../image/fields.ts'
 import { parseJSON } from '../../../image/json.ts'
-import { credentialKeys } from './host.ts'
+import { credentialKeys, narrowKeys } from './host.ts'
 
 /** Who to be at a registry: a name and a password, or a token that stands for both. */
 export type Credentials = { username: string; password: string } | { identityToken: string }
@@ -16,35 +16,42 @@ const TOKEN_USER = '<token>'
 
 /**
  * The credentials that docker's config.json has for a registry, in it or behind a credential helper; undefined where
- * there are none. SOURCE_INVALID when the file cannot be read as what it should be, REGISTRY_FAILED when a helper fails.
+ * there are none. Like podman and skopeo, it knows accounts for a part of a registry (containers-auth.json): the longest
+ * key that the repository lies below counts. SOURCE_INVALID when the file cannot be read as what it should be, REGISTRY_FAILED when a helper fails.
  */
-export async function findCredentials(domain: string): Promise<Credentials | undefined> {
-  const path = join(process.env['DOCKER_CONFIG'] || join(homedir(), '.docker'), 'config.json')
-  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+export async function findCredentials(domain: string, path: string): Promise<Credentials | undefined> {
+  const file = join(process.env['DOCKER_CONFIG'] || join(homedir(), '.docker'), 'config.json')
+  const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined
-    throw new LayercastError('SOURCE_INVALID', `${path} cannot be read: ${error.message}`, {
+    throw new LayercastError('SOURCE_INVALID', `${file} cannot be read: ${error.message}`, {
       cause: error,
       fix: 'Make it readable for this user, or set DOCKER_CONFIG to another directory.',
     })
   })
   if (bytes === undefined) return undefined
-  const config = new Field(parseJSON(bytes, { what: path }), path, 'SOURCE_INVALID')
+  const config = new Field(parseJSON(bytes, { what: file }), file, 'SOURCE_INVALID')
   const keys = credentialKeys(domain)
+  const narrow = narrowKeys(domain, path)
   const helpers = config.get('credHelpers').strings() ?? {}
-  const key = keys.find((candidate) => Object.hasOwn(helpers, candidate))
-  const own = key === undefined ? undefined : helpers[key]
-  const helper = own ?? config.get('credsStore').optionalString()
-  if (helper) {
-    for (const server of key === undefined ? keys : [key]) {
-      const found = await askHelper(helper, server)
+  const auths = config.get('auths')
+  const known = (key: string): boolean => Object.hasOwn(helpers, key) || (auths.present && auths.has(key))
+  const narrowest = narrow.find(known)
+  // An account of the file for a part of the registry goes before a helper for all of it.
+  const key = narrowest ?? keys.find((candidate) => Object.hasOwn(helpers, candidate))
+  const helper = key !== undefined && Object.hasOwn(helpers, key) ? helpers[key] : undefined
+  if (helper) return await askHelper(helper, key as string)
+  const store = config.get('credsStore').optionalString()
+  // As docker has it, an entry that names no helper means the file itself; a store knows whole registries only.
+  if (store && helper === undefined && narrowest === undefined) {
+    for (const server of keys) {
+      const found = await askHelper(store, server)
       if (found) return found
     }
   }
-  return own === undefined ? fromAuths(config, keys) : undefined
+  return fromAuths(auths, [...narrow, ...keys])
 }
 
-function fromAuths(config: Field, keys: readonly string[]): Credentials | undefined {
-  const auths = config.get('auths')
+function fromAuths(auths: Field, keys: readonly string[]): Credentials | undefined {
   if (!auths.present) return undefined
   for (const key of keys.flatMap(spellings)) {
     const entry = auths.get(key)

@@ -1,4 +1,5 @@
 import { LayercastError } from '../../../image/errors.ts'
+import { documentBody } from './coding.ts'
 
 const BODY_BYTES = 64 << 10
 
@@ -6,16 +7,26 @@ const BODY_BYTES = 64 << 10
 export function unreachable(url: URL, cause: unknown): LayercastError {
   return new LayercastError('REGISTRY_UNREACHABLE', `registry ${url.host} does not answer: ${innermost(cause)}`, {
     cause,
-    fix: 'Check the name, the network and the proxy settings, and try again.',
+    fix: isDistrust(cause)
+      ? `Name the authority as \`ca\` in /etc/containerd/certs.d/${url.host.replace(/:(.*)$/, '_$1_')}/hosts.toml.`
+      : 'Check the name, the network and the proxy settings, and try again.',
     detail: { host: url.host },
   })
 }
 
-/** fetch says no more than "fetch failed"; what failed is underneath. */
+/** Whether the server's certificate is the trouble. */
+function isDistrust(cause: unknown): boolean {
+  const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? ''
+  return /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/.test(code)
+}
+
+/** What failed is at times underneath; one that tried several addresses has a code and no message. */
 function innermost(cause: unknown): string {
   let error = cause
   while (error instanceof Error && error.cause instanceof Error) error = error.cause
-  return error instanceof Error ? error.message || error.name : String(error)
+  return error instanceof Error
+    ? error.message || String((error as NodeJS.ErrnoException).code ?? error.name)
+    : String(error)
 }
 
 /** REGISTRY_FAILED for an answer that is not what was asked for, with the registry's own words; reads its body. */
@@ -55,9 +66,8 @@ const printable = (text: string): string => text.replaceAll(/[^\x20-\x7e]+/g, ' 
 /** The beginning of a body, which is not to be trusted with its length. */
 async function readText(response: Response): Promise<string> {
   let text = ''
-  if (response.body === null) return text
   const decoder = new TextDecoder()
-  for await (const chunk of response.body) {
+  for await (const chunk of documentBody(response)) {
     text += decoder.decode(chunk, { stream: true })
     if (text.length >= BODY_BYTES) break
   }

@@ -15,6 +15,12 @@ export function credentialKeys(domain: string): string[] {
   return domain === DOCKER_HUB ? ['https://index.docker.io/v1/', 'index.docker.io', DOCKER_HUB] : [domain]
 }
 
+/** The keys of accounts that are for a part of a registry (`host/team/app`, `host/team`), the longest first. */
+export function narrowKeys(domain: string, path: string): string[] {
+  const parts = path.split('/')
+  return parts.map((_, n) => [domain, ...parts.slice(0, parts.length - n)].join('/'))
+}
+
 /** Whether a URL leads to this very machine, where there is no line to listen on. */
 export function isLoopback({ hostname }: URL): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname)

@@ -1,14 +1,16 @@
 import type { Descriptor } from '../../../image/descriptor.ts'
 import { digestBytes, verifyBytes, type Digest } from '../../../image/digest.ts'
-import { LayercastError } from '../../../image/errors.ts'
+import { hasCode, LayercastError } from '../../../image/errors.ts'
 import { Field } from '../../../image/fields.ts'
 import { MAX_DOCUMENT_BYTES, parseJSON } from '../../../image/json.ts'
 import { MEDIA_TYPE } from '../../../image/media-type.ts'
 import { normalizeReference, parseReference } from '../../../image/reference.ts'
 import type { ImageSource, Range } from '../source.ts'
 import { verifiedUnlessPart } from '../verified.ts'
-import { readBlob } from './blob.ts'
+import { documentBody } from './coding.ts'
 import { refused } from './errors.ts'
+import { hostsFor } from './hosts.ts'
+import { firstOf, readFromFirst } from './mirrors.ts'
 import { Repository } from './repository.ts'
 
 const ACCEPT = [MEDIA_TYPE.ociIndex, MEDIA_TYPE.ociManifest, MEDIA_TYPE.dockerIndex, MEDIA_TYPE.dockerManifest].join(
@@ -17,23 +19,34 @@ const ACCEPT = [MEDIA_TYPE.ociIndex, MEDIA_TYPE.ociManifest, MEDIA_TYPE.dockerIn
 
 /**
  * An image in a registry (distribution-spec 1.1). Credentials come from docker's config.json, where the registry asks
- * for them. Errors: REFERENCE_INVALID, IMAGE_NOT_FOUND, REGISTRY_UNREACHABLE, REGISTRY_FAILED, DIGEST_MISMATCH.
+ * for them; which hosts are asked, and how, from containerd's hosts.toml. Errors: SOURCE_INVALID, NODE_CONFIG_INVALID, REFERENCE_INVALID, IMAGE_NOT_FOUND, REGISTRY_UNREACHABLE, REGISTRY_FAILED, DIGEST_MISMATCH.
  */
-export async function openRegistry(spec: string, name: string): Promise<ImageSource> {
+export async function openRegistry(spec: string, name: string, roots: readonly string[]): Promise<ImageSource> {
   const reference = normalizeReference(name)
-  const repository = new Repository(reference)
+  const { domain, path, digest } = parseReference(reference)
+  if (domain === '') {
+    throw new LayercastError('REFERENCE_INVALID', `the reference ${reference} names no registry`, {
+      fix: 'Write docker://HOST/NAME:TAG.',
+    })
+  }
+  const hosts = (await hostsFor(domain, roots)).map((host) => new Repository(host, domain, path))
+  const pulling = hosts.filter((host) => host.pulls)
+  const close = (): void => {
+    for (const host of hosts) host.close()
+  }
   try {
-    const { target, bytes } = await fetchTarget(repository, reference)
+    const resolving = digest === undefined ? hosts.filter((host) => host.resolves) : pulling
+    const { target, bytes } = await firstOf(resolving, (host) => fetchTarget(host, reference))
     return {
       spec,
       reference,
       target,
-      read: (descriptor, range) => read(repository, descriptor, range, { target, bytes }),
-      has: (digest) => has(repository, digest, target),
-      close: async () => repository.close(),
+      read: (descriptor, range) => read(pulling, descriptor, range, { target, bytes }),
+      has: (wanted) => has(pulling, wanted, target),
+      close: async () => close(),
     }
   } catch (error) {
-    repository.close()
+    close()
     throw error
   }
 }
@@ -63,10 +76,10 @@ async function fetchTarget(repository: Repository, reference: string): Promise<T
   return { target: { mediaType, digest: digest ?? digestBytes(bytes), size: bytes.length }, bytes }
 }
 
-/** As it was served; some registries serve everything as plain JSON, and then the document itself says what it is. */
+/** As it was served; some registries serve everything as JSON or plain text, and then the document itself says what it is. */
 function mediaTypeOf(response: Response, bytes: Uint8Array): string {
   const [served = ''] = (response.headers.get('content-type') ?? '').split(';', 1)
-  if (served.trim() !== '' && served.trim() !== 'application/json') return served.trim()
+  if (/^application\/vnd\./i.test(served.trim())) return served.trim()
   const document = new Field(parseJSON(bytes, { what: 'manifest' }), 'manifest')
   return (
     document.get('mediaType').optionalString() ??
@@ -77,7 +90,7 @@ function mediaTypeOf(response: Response, bytes: Uint8Array): string {
 async function readDocument(response: Response, reference: string): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   let size = 0
-  for await (const chunk of response.body ?? []) {
+  for await (const chunk of documentBody(response)) {
     size += chunk.length
     if (size > MAX_DOCUMENT_BYTES) {
       throw new LayercastError(
@@ -95,7 +108,7 @@ async function readDocument(response: Response, reference: string): Promise<Uint
 }
 
 async function* read(
-  repository: Repository,
+  hosts: readonly Repository[],
   descriptor: Descriptor,
   range: Range = {},
   { target, bytes }: Target,
@@ -103,12 +116,24 @@ async function* read(
   if (descriptor.digest === target.digest) {
     const { offset = 0, length = bytes.length } = range
     yield new Uint8Array(bytes.subarray(offset, offset + length))
-  } else yield* verifiedUnlessPart(readBlob(repository, descriptor, range), descriptor, range)
+  } else yield* verifiedUnlessPart(readFromFirst(hosts, descriptor, range), descriptor, range)
 }
 
 /** Manifests and blobs live apart, and a digest alone does not say which it is of. */
-async function has(repository: Repository, digest: Digest, target: Descriptor): Promise<boolean> {
+async function has(hosts: readonly Repository[], digest: Digest, target: Descriptor): Promise<boolean> {
   if (digest === target.digest) return true
+  for (const [n, host] of hosts.entries()) {
+    try {
+      if (await hasOne(host, digest)) return true
+    } catch (error) {
+      // A mirror that fails says nothing of the next; the last one's word counts.
+      if (n === hosts.length - 1 || !hasCode(error, 'REGISTRY_UNREACHABLE', 'REGISTRY_FAILED')) throw error
+    }
+  }
+  return false
+}
+
+async function hasOne(repository: Repository, digest: Digest): Promise<boolean> {
   for (const path of [`blobs/${digest}`, `manifests/${digest}`]) {
     const response = await repository.request(path, { method: 'HEAD', headers: { accept: `${ACCEPT}, */*` } })
     if (response.status === 200) return true

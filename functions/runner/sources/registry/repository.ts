@@ -1,39 +1,51 @@
 import { LayercastError } from '../../../image/errors.ts'
-import { parseReference } from '../../../image/reference.ts'
 import { authorize } from './auth.ts'
 import { findCredentials, type Credentials } from './credentials.ts'
-import { apiBase } from './host.ts'
+import type { Ask } from './exchange.ts'
+import type { RegistryHost } from './hosts.ts'
+import { lineTo } from './line.ts'
 import { transport, type Send } from './transport.ts'
 
-/** One repository of a registry, asked with the authorization that it wants. */
+/** One repository at one host of a registry, asked with the authorization that the host wants. */
 export class Repository {
-  readonly #base: URL
-  readonly #scope: string
-  readonly #domain: string
+  readonly #host: RegistryHost
+  readonly #registry: string
+  readonly #path: string
   readonly #stop = new AbortController()
-  readonly #send: Send = transport(this.#stop.signal)
+  readonly #line: ReturnType<typeof lineTo>
+  readonly #send: Send
   #credentials: Promise<Credentials | undefined> | undefined
   #authorization: Promise<string> | undefined
 
-  constructor(reference: string) {
-    const { domain, path } = parseReference(reference)
-    if (domain === '') {
-      throw new LayercastError('REFERENCE_INVALID', `the reference ${reference} names no registry`, {
-        fix: 'Write docker://HOST/NAME:TAG.',
-      })
-    }
-    this.#domain = domain
-    this.#base = new URL(`${path}/`, apiBase(domain))
-    this.#scope = `repository:${path}:pull`
+  /**
+   * @param registry the domain that the image's name has, which a mirror is told
+   * @param path of the repository, `library/nginx`
+   */
+  constructor(host: RegistryHost, registry: string, path: string) {
+    this.#host = host
+    this.#registry = registry
+    this.#path = path
+    this.#line = lineTo(host)
+    this.#send = transport(this.#line.exchange, this.#stop.signal)
+  }
+
+  get pulls(): boolean {
+    return this.#host.pull
+  }
+
+  get resolves(): boolean {
+    return this.#host.pull && this.#host.resolve
   }
 
   /** The URL of something in this repository: `blobs/sha256:...`. */
   url(path: string): URL {
-    return new URL(`${this.#base.href}${path}`)
+    const url = new URL(`${this.#host.base.href}${this.#path}/${path}`)
+    if (this.#host.mirror) url.searchParams.set('ns', this.#registry)
+    return url
   }
 
   /** GET or HEAD; logs in when the registry asks for it, and once more when what it gave has run out. */
-  async request(path: string, init: RequestInit = {}): Promise<Response> {
+  async request(path: string, init: Ask = {}): Promise<Response> {
     const url = this.url(path)
     for (let logins = 0; ; logins++) {
       const used = this.#authorization
@@ -50,11 +62,17 @@ export class Repository {
 
   /** Ends all that is going on. */
   close(): void {
-    this.#stop.abort(new LayercastError('ABORTED', `the source docker://${this.#domain} was closed`))
+    this.#stop.abort(new LayercastError('ABORTED', `the source docker://${this.#registry} was closed`))
+    this.#line.close()
   }
 
   async #logIn(response: Response, url: URL): Promise<string> {
-    this.#credentials ??= findCredentials(this.#domain)
-    return authorize(response, url, this.#scope, await this.#credentials, this.#send)
+    this.#credentials ??= findCredentials(this.#host.domain, this.#path)
+    return authorize(
+      response,
+      { url, scope: `repository:${this.#path}:pull`, base: this.#host.base },
+      await this.#credentials,
+      this.#send,
+    )
   }
 }

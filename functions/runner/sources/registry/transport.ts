@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { LayercastError } from '../../../image/errors.ts'
 import { refused, unreachable } from './errors.ts'
+import type { Ask, Exchange } from './exchange.ts'
 import { isLoopback } from './host.ts'
 
 /** Sends one request and gives its answer, whatever its status; REGISTRY_UNREACHABLE when there is none. */
-export type Send = (url: URL, init?: RequestInit) => Promise<Response>
+export type Send = (url: URL, ask?: Ask) => Promise<Response>
 
 const MAX_REDIRECTS = 5
 const TRIES = 4
@@ -16,18 +18,19 @@ const RETRIED = new Set([408, 425, 429, 500, 502, 503, 504])
  * HTTP as registries need it: redirects followed by hand, so that an authorization never goes to another origin and
  * HTTPS never becomes HTTP; busy and broken servers asked again after a pause.
  */
-export function transport(signal: AbortSignal): Send {
-  return async (url, init = {}) => {
+export function transport(exchange: Exchange, signal: AbortSignal): Send {
+  return async (url, what = {}) => {
     for (let tries = 1; ; tries++) {
       let pause = FIRST_PAUSE_MS * 2 ** tries
       try {
-        const response = await follow(url, init, signal)
+        const response = await follow(exchange, url, what, signal)
         if (tries >= TRIES || !RETRIED.has(response.status)) return response
         pause = pauseFor(response, pause)
         await response.body?.cancel()
       } catch (error) {
         signal.throwIfAborted()
-        if (!(error instanceof TypeError || isTimeout(error))) throw error
+        // A TypeError is a request that cannot be sent at all.
+        if (error instanceof LayercastError || error instanceof TypeError) throw error
         if (tries >= TRIES || isFinal(error)) throw unreachable(url, error)
       }
       await sleep(pause, undefined, { signal })
@@ -35,12 +38,12 @@ export function transport(signal: AbortSignal): Send {
   }
 }
 
-async function follow(start: URL, init: RequestInit, signal: AbortSignal): Promise<Response> {
+async function follow(exchange: Exchange, start: URL, what: Ask, signal: AbortSignal): Promise<Response> {
   let url = start
-  const headers = new Headers(init.headers)
+  const headers = new Headers(what.headers)
   headers.set('user-agent', 'layercast')
   for (let hops = 0; ; hops++) {
-    const response = await ask(url, { ...init, headers, redirect: 'manual' }, signal)
+    const response = await ask(exchange, url, { ...what, headers }, signal)
     const location = response.headers.get('location')
     if (![301, 302, 303, 307, 308].includes(response.status) || location === null) return response
     await response.body?.cancel()
@@ -54,31 +57,30 @@ async function follow(start: URL, init: RequestInit, signal: AbortSignal): Promi
 }
 
 function mayFollow(from: URL, to: URL): boolean {
-  return to.protocol === 'https:' || (to.protocol === 'http:' && from.protocol === 'http:' && isLoopback(to))
+  if (to.protocol === 'https:') return true
+  return to.protocol === 'http:' && from.protocol === 'http:' && (isLoopback(to) || to.host === from.host)
 }
 
 /** One request. The time limit is for the answer's head only: a body takes as long as it takes. */
-async function ask(url: URL, init: RequestInit, signal: AbortSignal): Promise<Response> {
+async function ask(exchange: Exchange, url: URL, what: Ask, signal: AbortSignal): Promise<Response> {
   const late = new AbortController()
   const timer = setTimeout(() => late.abort(new DOMException('no answer in time', 'TimeoutError')), ANSWER_MS)
   try {
-    return await fetch(url, { ...init, signal: AbortSignal.any([signal, late.signal]) })
+    return await exchange(url, what, AbortSignal.any([signal, late.signal]))
   } finally {
     clearTimeout(timer)
   }
 }
 
-function isTimeout(error: unknown): boolean {
-  return error instanceof DOMException && error.name === 'TimeoutError'
-}
-
 /** Trouble that asking again does not mend: a name that is not there, a certificate that is not trusted. */
 function isFinal(error: unknown): boolean {
-  const cause = error instanceof Error ? (error.cause as NodeJS.ErrnoException | undefined) : undefined
-  return /^(ENOTFOUND|ECONNREFUSED|ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|UNABLE_TO|SELF_SIGNED)/.test(cause?.code ?? '')
+  const { code } = error as NodeJS.ErrnoException
+  return /^(ENOTFOUND|ECONNREFUSED|EPROTO|HPE_|ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|UNABLE_TO|SELF_SIGNED)/.test(code ?? '')
 }
 
+/** Retry-After in seconds or as a date (RFC 9110, section 10.2.3), in milliseconds; never longer than anyone would wait. */
 function pauseFor(response: Response, fallback: number): number {
-  const after = Number(response.headers.get('retry-after') ?? Number.NaN)
-  return Math.min(MAX_PAUSE_MS, Number.isFinite(after) && after >= 0 ? after * 1000 : fallback)
+  const stated = response.headers.get('retry-after') ?? ''
+  const after = /^\d+$/.test(stated.trim()) ? Number(stated) * 1000 : Date.parse(stated) - Date.now()
+  return Math.min(MAX_PAUSE_MS, Number.isNaN(after) ? fallback : Math.max(0, after))
 }

@@ -1,0 +1,119 @@
+import { Readable, pipeline, type Transform } from 'node:stream'
+import {
+  createBrotliDecompress,
+  createGunzip,
+  createInflate,
+  createZstdDecompress,
+  gunzipSync,
+  constants,
+} from 'node:zlib'
+import type { Descriptor } from '../../../image/descriptor.ts'
+import { LayercastError } from '../../../image/errors.ts'
+
+/** Content codings (RFC 9110, section 8.4.1) that servers send although `identity` was asked for. */
+const CODINGS: ReadonlyMap<string, () => Transform> = new Map<string, () => Transform>([
+  ['gzip', createGunzip],
+  ['x-gzip', createGunzip],
+  ['deflate', createInflate],
+  ['br', createBrotliDecompress],
+  ['zstd', createZstdDecompress],
+])
+// Enough for a gzip header with a name in it, and for the first bytes of what it holds.
+const PROBE_BYTES = 4096
+
+/** The coding that an answer states; undefined for none, and for one that is none (S3's `aws-chunked`). */
+export function codingOf(response: Response): string | undefined {
+  const stated = (response.headers.get('content-encoding') ?? '').toLowerCase().split(',')
+  return stated.map((one) => one.trim()).find((one) => CODINGS.has(one))
+}
+
+/**
+ * A document's bytes out of an answer's body, with the coding taken off that was put on. JSON tells itself apart from
+ * whatever it is coded as. REGISTRY_FAILED where the coding is damaged.
+ */
+export async function* documentBody(response: Response): AsyncGenerator<Uint8Array> {
+  const data = chunksOf(response)
+  const coding = codingOf(response)
+  if (coding === undefined) return yield* data
+  const { first, all } = await peek(data, 1)
+  yield* /^[\s[{"]/.test(String.fromCharCode(first[0] ?? 0x20)) ? all : decode(all, coding)
+}
+
+/**
+ * A blob's bytes out of an answer that states a coding, and whether it had to be taken off. Servers state one of two
+ * things by it: what the blob itself is (Apache's mime_magic says `x-gzip` of a layer), or what they did to it on the
+ * way. The length tells; where there is none, the media type and what is inside do. REGISTRY_FAILED as above.
+ */
+export async function blobBody(
+  data: AsyncIterable<Uint8Array>,
+  response: Response,
+  { mediaType, size }: Descriptor,
+): Promise<{ data: AsyncIterable<Uint8Array>; coded: boolean }> {
+  const coding = codingOf(response)
+  if (coding === undefined) return { data, coded: false }
+  const length = response.headers.get('content-length')
+  if (length !== null)
+    return Number(length) === size ? { data, coded: false } : { data: decode(data, coding), coded: true }
+  const own = /[+.](?:gzip|zstd)$/.exec(mediaType)?.[0].slice(1)
+  if (own !== undefined && own === coding.replace('x-', '')) {
+    const { first, all } = await peek(data, PROBE_BYTES)
+    if (own === 'zstd' || !isGzip(inflatedBeginning(first))) return { data: all, coded: false }
+    return { data: decode(all, coding), coded: true }
+  }
+  return { data: decode(data, coding), coded: true }
+}
+
+const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] === 0x8b
+
+function inflatedBeginning(first: Uint8Array): Uint8Array {
+  try {
+    return gunzipSync(first, { finishFlush: constants.Z_SYNC_FLUSH })
+  } catch (error) {
+    // What does not inflate was not coded; whether it is the blob, its digest says.
+    if (String((error as NodeJS.ErrnoException).code).startsWith('Z_')) return new Uint8Array()
+    throw error
+  }
+}
+
+async function peek(
+  data: AsyncIterable<Uint8Array>,
+  bytes: number,
+): Promise<{ first: Uint8Array; all: AsyncIterable<Uint8Array> }> {
+  const rest = data[Symbol.asyncIterator]()
+  const held: Uint8Array[] = []
+  for (let size = 0; size < bytes;) {
+    const { done, value } = await rest.next()
+    if (done) break
+    held.push(value)
+    size += value.length
+  }
+  async function* all(): AsyncGenerator<Uint8Array> {
+    try {
+      yield* held
+      yield* { [Symbol.asyncIterator]: () => rest }
+    } finally {
+      await rest.return?.()
+    }
+  }
+  return { first: Buffer.concat(held).subarray(0, bytes), all: all() }
+}
+
+async function* decode(data: AsyncIterable<Uint8Array>, coding: string): AsyncGenerator<Uint8Array> {
+  const decoder = CODINGS.get(coding)?.()
+  if (decoder === undefined) return yield* data
+  // What fails, on either side, comes out of the decoder.
+  pipeline(Readable.from(data), decoder, () => undefined)
+  try {
+    for await (const chunk of decoder) yield new Uint8Array(chunk as Buffer)
+  } catch (error) {
+    if (!/^(Z_|ZSTD_|ERR_ZSTD|ERR_BROTLI|ERR__ERROR)/.test((error as NodeJS.ErrnoException).code ?? '')) throw error
+    throw new LayercastError('REGISTRY_FAILED', `the registry sends content that is said to be ${coding} and is not`, {
+      cause: error,
+      fix: 'Ask whoever runs the registry, or the proxy in front of it: it was asked to send without Content-Encoding.',
+    })
+  }
+}
+
+async function* chunksOf(response: Response): AsyncGenerator<Uint8Array> {
+  for await (const chunk of response.body ?? []) yield chunk
+}
