@@ -7,7 +7,7 @@ import { faultOf, infoOrNone } from '../content/fault.ts'
 import type { ContentStore, Labels } from '../ports.ts'
 import { verified } from '../sources/verified.ts'
 import { cleanUp } from '../unpack/cleanup.ts'
-import { OWNER_LABEL, ownerMark } from '../unpack/owner.ts'
+import { ownerLabels } from '../unpack/owned-lease.ts'
 import type { Connection } from './connection.ts'
 import { containerdLeases } from './leases.ts'
 import { namespaceNames } from './namespaces.ts'
@@ -109,9 +109,7 @@ async function holdersOf(
 
 /** Makes the lease, and puts under it what the blob's labels keep, and by that all that is below. */
 async function holdChildren({ connection, labels }: Holder, id: string): Promise<void> {
-  const mark = await ownerMark()
-  const owner: Labels = mark === undefined ? {} : { [OWNER_LABEL]: mark }
-  await containerdLeases(connection).create({ id, expiresInSeconds: HOLD_SECONDS, labels: owner })
+  await containerdLeases(connection).create({ id, expiresInSeconds: HOLD_SECONDS, labels: await ownerLabels() })
   const client = connection.client(LeasesService)
   for (const [key, name] of Object.entries(labels)) {
     const type = key.startsWith(CONTENT) ? 'content' : snapshotsOf(key)
@@ -137,7 +135,7 @@ async function removeIfThere(content: ContentStore, digest: Digest): Promise<voi
 /** Returns when the daemon's collector has been through. */
 async function collect(connection: Connection, id: string): Promise<void> {
   const leases = containerdLeases(connection.inNamespace(connection.namespace))
-  await leases.create({ id, expiresInSeconds: HOLD_SECONDS })
+  await leases.create({ id, expiresInSeconds: HOLD_SECONDS, labels: await ownerLabels() })
   await leases.delete(id, { sync: true })
 }
 

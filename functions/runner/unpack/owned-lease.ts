@@ -1,5 +1,5 @@
 /** The leases of layercast, all of which say whose they are, so that another run can let go what a dead one held. */
-import type { Backend } from '../ports.ts'
+import type { Backend, Labels } from '../ports.ts'
 import { OWNER_LABEL, ownerMark } from './owner.ts'
 
 /** Long enough for any image; containerd's own default. */
@@ -11,9 +11,14 @@ export interface OwnedLeaseOptions {
   expiresInSeconds?: number
 }
 
-/** Makes a lease in this process's name. No other place makes one. ALREADY_EXISTS, CONTAINERD_*. */
+/** Makes a lease in this process's name. ALREADY_EXISTS, CONTAINERD_*. */
 export async function makeLease(backend: Backend, options: OwnedLeaseOptions): Promise<void> {
   const { id, expiresInSeconds = EXPIRES_IN_SECONDS } = options
+  await backend.leases.create({ id, expiresInSeconds, labels: await ownerLabels() })
+}
+
+/** The labels by which a lease of this process is told from that of a dead one; none without a /proc. */
+export async function ownerLabels(): Promise<Labels> {
   const mark = await ownerMark()
-  await backend.leases.create({ id, expiresInSeconds, labels: mark === undefined ? {} : { [OWNER_LABEL]: mark } })
+  return mark === undefined ? {} : { [OWNER_LABEL]: mark }
 }
