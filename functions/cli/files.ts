@@ -32,6 +32,13 @@ export function fileError(file: string, error: unknown): LayercastError {
       detail: { file },
     })
   }
+  if (code === 'EISDIR') {
+    return new LayercastError('USAGE', `${file} is a directory`, {
+      cause: error,
+      fix: 'Name a file.',
+      detail: { file },
+    })
+  }
   return new LayercastError(
     'USAGE',
     `${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`,

@@ -35,6 +35,11 @@ export async function openBackend(options: BackendOptions = {}): Promise<Backend
 }
 
 function named({ backend, root, address }: BackendOptions): Backend['kind'] | undefined {
+  // As of a variable that is not set: the current directory is not what is meant.
+  if (root === '' || address === '') {
+    const flag = root === '' ? '--root' : '--address'
+    throw new LayercastError('USAGE', `${flag} is empty`, { fix: `Give ${flag} a path, or leave it out.` })
+  }
   if (root !== undefined && address !== undefined) {
     throw new LayercastError(
       'USAGE',

@@ -116,6 +116,11 @@ export interface ImageStore {
 export interface Applied {
   diffID: Digest
   size: number
+  /**
+   * Whether a directory was made for a path before an entry named it: by itself such a layer does not tell what is there,
+   * since a layer below may have a link, or another directory, at that name. Absent where the applier does not say.
+   */
+  impliesDirectories?: boolean
 }
 
 /** Something of a layer that is left out of the tree. Texts are for people: bytes that are no UTF-8 are replaced. */

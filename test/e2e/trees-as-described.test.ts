@@ -45,6 +45,14 @@ const CASES: Record<string, Case> = {
     ],
     wrong: ['overlayfs'],
   },
+  'a directory named only after a file that went through a link of its name': {
+    layers: [
+      [dir('usr', of), dir('usr/lib', of), file('usr/lib/old', 'old'), symlink('lib', 'usr/lib')],
+      [dir('etc', of), file('etc/between', '')],
+      [file('lib/c', 'through the link'), dir('lib', of), file('lib/d', 'in the directory')],
+    ],
+    wrong: ['overlayfs'],
+  },
   'a whiteout through a link of a layer below': {
     layers: [
       [dir('usr', of), dir('usr/lib', of), file('usr/lib/x', 'gone'), symlink('lib', 'usr/lib')],

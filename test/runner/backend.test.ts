@@ -64,6 +64,13 @@ test.each([
   expect(error).toMatchObject({ code: 'USAGE', exit: 2, fix: expect.stringContaining(flag) as string })
 })
 
+test.each(['root', 'address'])(
+  'an empty %s, as of a variable that is not set, is not the current directory',
+  async (name) => {
+    expect(await failure(openBackend({ backend: 'embedded', [name]: '' }))).toMatchObject({ code: 'USAGE', exit: 2 })
+  },
+)
+
 test('a root that cannot be one is an error of the family', async () => {
   await writeFile(join(directory, 'file'), '')
   expect(await failure(openBackend({ root: join(directory, 'file', 'root') }))).toMatchObject({ exit: 1 })

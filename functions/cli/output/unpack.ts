@@ -8,7 +8,7 @@ import { count, duration, shortDigest, lazyText } from './text.ts'
 
 const STATES: Readonly<Record<LayerState, string>> = {
   exists: 'was there',
-  taken: 'taken by the snapshotter',
+  taken: 'made by others meanwhile, or taken by the snapshotter',
   applied: 'unpacked',
   staged: 'was staged',
 }

@@ -33,7 +33,8 @@ export async function writeLayer(
   options: PipelineOptions,
 ): Promise<Applied> {
   const guard = new Guard(options.limits)
-  const visitor = new LayerVisitor(new Tree(root, options), guard)
+  const tree = new Tree(root, options)
+  const visitor = new LayerVisitor(tree, guard)
   const reader = new TarReader(visitor)
   const hash = createHash('sha256')
   let size = 0
@@ -53,7 +54,8 @@ export async function writeLayer(
     visitor.close()
     void stop(blob)
   }
-  return { diffID: `sha256:${hash.digest('hex')}` as Digest, size }
+  const { impliesDirectories } = tree
+  return { diffID: `sha256:${hash.digest('hex')}` as Digest, size, impliesDirectories }
 }
 
 /**

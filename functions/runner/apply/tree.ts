@@ -62,6 +62,7 @@ export class Tree {
   readonly #traces: Traces
   readonly #directories: Directories
   readonly #whiteouts: Whiteouts
+  #impliesDirectories = false
   // Device nodes that could not be made: a hard link to one of them is another name of nothing.
   readonly #omitted = new Set<string>()
   #file: { fd: number; entry: Content & { kind: 'file' }; end: number; hasAcl: boolean } | undefined
@@ -73,6 +74,7 @@ export class Tree {
     this.#directories = new Directories(root, {
       making: (parent) => this.#traces.changing(parent),
       made: (directory) => {
+        this.#impliesDirectories = true
         this.#traces.made(directory.path)
         this.#whiteouts.directoryMade(directory)
       },
@@ -82,6 +84,11 @@ export class Tree {
     })
     this.#traces = new Traces((path) => this.#directories.reopen(path))
     this.#whiteouts = new Whiteouts(options.whiteouts, this.#traces, () => this.#directories.forget())
+  }
+
+  /** Whether a directory was made for a path before an entry named it. */
+  get impliesDirectories(): boolean {
+    return this.#impliesDirectories
   }
 
   /** Starts an entry; the data of a file follows, then `end`. Errors: LAYER_CORRUPT, LAYER_UNSAFE, SYSTEM_CALL_FAILED. */

@@ -1,6 +1,7 @@
-import { chmodSync, lchownSync, mkdirSync, statSync } from 'node:fs'
+import { chmodSync, existsSync, lchownSync, mkdirSync, statSync } from 'node:fs'
+import { LayercastError } from '../../image/errors.ts'
 import { contentPath, snapshotPath, workPath, type Layout } from './layout.ts'
-import { discard } from './sweep.ts'
+import { discard, isSnapshotDirectory } from './sweep.ts'
 
 /**
  * Makes the directories of a new snapshot. Called under the write lock, inside the transaction that makes its row. The
@@ -14,6 +15,7 @@ export function makeSnapshotDirectories(
 ): void {
   const path = snapshotPath(layout, id)
   // A number whose transaction was rolled back is given again, and its directory may still be there.
+  if (existsSync(path) && !isSnapshotDirectory(path)) throw inTheWay(path)
   discard(layout, path)
   mkdirSync(path, { mode: 0o700 })
   try {
@@ -28,6 +30,13 @@ export function makeSnapshotDirectories(
     discard(layout, path)
     throw error
   }
+}
+
+function inTheWay(path: string): LayercastError {
+  return new LayercastError('FAILED_PRECONDITION', `${path} is in the way, and layercast did not make it`, {
+    fix: 'Move it to another place, and run the same command again.',
+    detail: { path },
+  })
 }
 
 function copyOwner(path: string, owner: { uid: number; gid: number }): void {

@@ -22,6 +22,14 @@ export function discard(layout: Layout, path: string): string | undefined {
   }
 }
 
+/** What lies in a snapshot's directory: the layer's content, overlay's scratch, and the record. */
+const SNAPSHOT_ENTRIES: readonly string[] = ['fs', 'work', 'snapshot.json']
+
+/** Whether a directory holds what layercast puts in a snapshot's and nothing else. */
+export function isSnapshotDirectory(path: string): boolean {
+  return readdirSync(path).every((name) => SNAPSHOT_ENTRIES.includes(name) || isOwnedName(name))
+}
+
 /** Removes what `discard` moved away. */
 export async function removeTree(path: string | undefined): Promise<void> {
   // Another process may be at the same tree: then a directory is gone, or not empty for a moment.
@@ -63,6 +71,7 @@ export async function sweep(database: Database, layout: Layout): Promise<void> {
     const known = new Set(rows.map((row) => String(row['id'])))
     for (const entry of entriesOf(layout.snapshots)) {
       if (!entry.isDirectory() || !/^[1-9]\d*$/.test(entry.name) || known.has(entry.name)) continue
+      if (!isSnapshotDirectory(join(layout.snapshots, entry.name))) continue
       places.push(discard(layout, join(layout.snapshots, entry.name)))
     }
     // On a full disk the directory goes while the row cannot. A layer in the making is worth nothing without it.

@@ -111,6 +111,29 @@ function refusal(plan: Plan, why: string, { cause, changes }: { cause?: unknown;
 
 function changeText({ layer, field, from, to }: PlanChange): string {
   const where = layer === undefined ? field : `layers[${layer}].${field}`
-  const [given, due] = [from, to].map((value) => (value === undefined ? 'nothing' : value.slice(0, 120)))
-  return `${where} is ${given} where ${due} is due`
+  const differing = narrowed(where, from, to)
+  const [given, due] = [differing.from, differing.to].map((value) =>
+    value === undefined ? 'nothing' : value.slice(0, 120),
+  )
+  return `${differing.where} is ${given} where ${due} is due`
+}
+
+function textOf(value: unknown): string | undefined {
+  return value === undefined ? undefined : JSON.stringify(value)
+}
+
+/** The innermost field that differs, where both sides are objects in canonical JSON. */
+function narrowed(where: string, from: string | undefined, to: string | undefined) {
+  const [given, due] = [objectIn(from), objectIn(to)]
+  if (given === undefined || due === undefined) return { where, from, to }
+  const keys = [...new Set([...Object.keys(given), ...Object.keys(due)])]
+  const key = keys.find((name) => textOf(given[name]) !== textOf(due[name]))
+  return key === undefined
+    ? { where, from, to }
+    : { where: `${where}.${key}`, from: textOf(given[key]), to: textOf(due[key]) }
+}
+
+function objectIn(text: string | undefined): Record<string, unknown> | undefined {
+  if (text?.startsWith('{') !== true) return undefined
+  return JSON.parse(text) as Record<string, unknown>
 }

@@ -122,7 +122,8 @@ async function topAlone(context: LayerContext, placed: Placed): Promise<TopHalf 
       const supplied = await context.supply.ensure(placed)
       const begun = now()
       const applied = await applyLayer(context, placed, asUpper(upper, prepared.mounts), supplied)
-      if (await namesItsDirectories(upper, begun)) {
+      const { impliesDirectories = !(await namesItsDirectories(upper, begun)) } = applied
+      if (!impliesDirectories) {
         const proven = applied.diffID === placed.layer.diffID
         return { state: 'applied', key, bytes: applied.size, supplied, proven }
       }

@@ -49,7 +49,7 @@ describe('one layer into an empty directory', () => {
     const root = sandbox.make('root')
     const tar = writeTar(everything)
     const applied = await sandbox.apply(root, tar)
-    expect(applied).toEqual({ diffID: digestOf(tar), size: tar.length })
+    expect(applied).toMatchObject({ diffID: digestOf(tar), size: tar.length })
     const got = list(root)
     const name = Buffer.from('große Datei').toString('latin1')
     expect(got).toMatchObject({
@@ -101,7 +101,7 @@ describe('one layer into an empty directory', () => {
     const root = sandbox.make('root')
     const tar = writeTar(everything)
     const applied = await sandbox.apply(root, pack(tar), { mediaType })
-    expect(applied).toEqual({ diffID: digestOf(tar), size: tar.length })
+    expect(applied).toMatchObject({ diffID: digestOf(tar), size: tar.length })
     expect(readFileSync(join(root, 'etc/passwd'), 'utf8')).toBe('root:x:0:0\n')
   })
 
@@ -115,7 +115,7 @@ describe('one layer into an empty directory', () => {
     ])('%s is written, and its diff ID and size given', async (_, pack, mediaType) => {
       const root = sandbox.make('root')
       const applied = await sandbox.apply(root, pack(tar), { mediaType })
-      expect(applied).toEqual({ diffID: digestOf(tar), size: tar.length })
+      expect(applied).toMatchObject({ diffID: digestOf(tar), size: tar.length })
       expect(readFileSync(join(root, 'noise')).equals(noise)).toBe(true)
       expect(readFileSync(join(root, 'etc/after'), 'utf8')).toBe('x')
     })
@@ -149,13 +149,13 @@ describe('one layer into an empty directory', () => {
   test('the diff ID covers what follows the end of the archive', async () => {
     const tar = Buffer.concat([writeTar([file('a', 'x')]), Buffer.from('something more'), writeTar([file('b', 'y')])])
     const root = sandbox.make('root')
-    expect(await sandbox.apply(root, tar)).toEqual({ diffID: digestOf(tar), size: tar.length })
+    expect(await sandbox.apply(root, tar)).toMatchObject({ diffID: digestOf(tar), size: tar.length })
     expect(Object.keys(list(root))).toEqual(['a'])
   })
 
   test('no bytes at all are an empty layer', async () => {
     const nothing = new Uint8Array()
-    expect(await sandbox.apply(sandbox.make('root'), nothing)).toEqual({ diffID: digestOf(nothing), size: 0 })
+    expect(await sandbox.apply(sandbox.make('root'), nothing)).toMatchObject({ diffID: digestOf(nothing), size: 0 })
   })
 
   test('with sync, and progress up to the size of the blob', async () => {

@@ -87,7 +87,7 @@ export function applierConformance(open: OpenBackend, name: string, options: App
       const image = buildImage({ layers, compression })
       for (const [n, layer] of image.layers.entries()) {
         await store(layer, image.blobs.get(layer.digest) ?? new Uint8Array())
-        expect(await applyLayer(n, layer)).toEqual({ diffID: image.diffIDs[n], size: image.tars[n]?.length })
+        expect(await applyLayer(n, layer)).toMatchObject({ diffID: image.diffIDs[n], size: image.tars[n]?.length })
       }
       const mounts = await snapshotter().view('view', `layer-${layers.length - 1}`, {})
       return withMounted(mounts, async (root) => work(root))
@@ -108,7 +108,7 @@ export function applierConformance(open: OpenBackend, name: string, options: App
       const [layer] = image.layers
       if (layer === undefined) throw new Error('no layer')
       await store(layer, image.blobs.get(layer.digest) ?? new Uint8Array())
-      expect(await applyLayer(0, layer)).toEqual({ diffID: image.diffIDs[0], size: image.tars[0]?.length })
+      expect(await applyLayer(0, layer)).toMatchObject({ diffID: image.diffIDs[0], size: image.tars[0]?.length })
     })
 
     test('counts what stands after the end of the archive into the diff ID', async () => {
@@ -117,7 +117,7 @@ export function applierConformance(open: OpenBackend, name: string, options: App
       const [layer] = image.layers
       if (layer === undefined) throw new Error('no layer')
       await store(layer, image.blobs.get(layer.digest) ?? new Uint8Array())
-      expect(await applyLayer(0, layer)).toEqual({ diffID: digestOf(padded), size: padded.length })
+      expect(await applyLayer(0, layer)).toMatchObject({ diffID: digestOf(padded), size: padded.length })
     })
 
     test('makes every kind of file, with its mode, owner, time and attributes', async () => {

@@ -94,7 +94,14 @@ describe("a root of layercast's", () => {
     writeFileSync(join(elsewhere, 'a'.repeat(64)), 'x')
     mkdirSync(join(elsewhere, '0123456789abcdef'))
     writeFileSync(join(elsewhere, '0123456789abcdef/precious'), 'x')
-    for (const path of ['snapshots/notes', 'snapshots/007', 'trash/old', 'blobs/sha256/nested', 'blobs/mine']) {
+    for (const path of [
+      'snapshots/notes',
+      'snapshots/007',
+      'snapshots/77',
+      'trash/old',
+      'blobs/sha256/nested',
+      'blobs/mine',
+    ]) {
       mkdirSync(join(root, path), { recursive: true })
       writeFileSync(join(root, path, 'kept'), 'x')
     }

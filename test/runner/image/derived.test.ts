@@ -61,6 +61,12 @@ function isAnotherPlan(value: Planned['plan']): boolean {
   return made.includes(canonicalize(value))
 }
 
+test('the field that differs is named, also within a descriptor', async () => {
+  const { plan: given } = planOf(image)
+  const error = await refusalOf({ ...given, manifest: { ...given.manifest, size: given.manifest.size + 1 } })
+  expect(error?.message).toContain(`manifest.size is ${given.manifest.size + 1} where ${given.manifest.size} is due`)
+})
+
 describe.each([
   ['overlayfs', 'cri'],
   ['native', 'off'],
