@@ -1,7 +1,7 @@
 /** The HTTP app: every route of the contract, behind one guard and one error handler. */
 import { OpenAPIHono } from '@hono/zod-openapi'
 import { ROUTES } from '../contract/routes.ts'
-import { LayercastError } from '../image/errors.ts'
+import { LayercastError } from '../errors.ts'
 import type { AppEnv } from './env.ts'
 import { allowedHost } from './http/allowed-host.ts'
 import { drainRefused } from './http/drain.ts'

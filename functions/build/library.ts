@@ -4,7 +4,7 @@ import { root } from './places.ts'
 
 const shared: BuildOptions = {
   absWorkingDir: root,
-  entryPoints: ['functions/index.ts'],
+  entryPoints: ['functions/library.ts'],
   bundle: true,
   format: 'esm',
   target: 'es2024',

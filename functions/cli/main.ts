@@ -1,5 +1,5 @@
 /** The program `layercast`: a command line in, an exit status out. */
-import { run } from './run.ts'
+import { run } from './program/run.ts'
 
 // What is still open (a keep-alive connection, say) must not hold a program that is done; stdout is written out by then.
 process.exit(

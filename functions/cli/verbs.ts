@@ -1,4 +1,4 @@
-import type { Verb } from './verb.ts'
+import type { Verb } from './program/verb.ts'
 import { agentVerb } from './verbs/agent.ts'
 import { applyVerb } from './verbs/apply.ts'
 import { assignmentLsVerb, assignmentRmVerb, assignVerb } from './verbs/assign.ts'

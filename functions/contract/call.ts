@@ -1,6 +1,6 @@
 /** One HTTP call of one route, typed by its definition: what the client's methods are made of. */
 import type { z } from '@hono/zod-openapi'
-import { LayercastError } from '../image/errors.ts'
+import { LayercastError } from '../errors.ts'
 import { readAtMost } from './body.ts'
 import { fromProblem, PROBLEM_TYPE } from './problem.ts'
 import { retryAfterMs } from './retry-after.ts'

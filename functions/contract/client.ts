@@ -1,5 +1,5 @@
 /** The client of the HTTP API: one method per route, typed by the route, for Node and Workers alike. */
-import { LayercastError } from '../image/errors.ts'
+import { LayercastError } from '../errors.ts'
 import type { Digest } from '../image/digest.ts'
 import { parsePlan } from '../plan/index.ts'
 import type { Planned } from '../plan/document.ts'

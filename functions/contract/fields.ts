@@ -2,7 +2,7 @@
 import { z } from '@hono/zod-openapi'
 import { isDigest } from '../image/digest.ts'
 import type { Digest } from '../image/digest.ts'
-import type { Code } from '../image/errors.ts'
+import type { Code } from '../errors.ts'
 
 /** An issue that is to be answered with a code of its own, not with REQUEST_INVALID. */
 function coded(code: Code, message: string) {

@@ -1,7 +1,7 @@
 /** Errors on the wire: RFC 9457 problem details, made from and turned back into the one error family. */
 import { z } from '@hono/zod-openapi'
-import { CODES, LayercastError } from '../image/errors.ts'
-import type { Code } from '../image/errors.ts'
+import { CODES, LayercastError } from '../errors.ts'
+import type { Code } from '../errors.ts'
 
 export const PROBLEM_TYPE = 'application/problem+json'
 

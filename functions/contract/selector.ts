@@ -1,5 +1,5 @@
 /** Selectors: which nodes an assignment is for. `key=value[,key=value]`, all of which must hold; `*` is every node. */
-import { LayercastError } from '../image/errors.ts'
+import { LayercastError } from '../errors.ts'
 import { labels } from './fields.ts'
 
 /** The labels that a node must have; empty for every node. */

@@ -1,5 +1,5 @@
 import { hashHex } from '../../core-wasm/index.ts'
-import { LayercastError } from './errors.ts'
+import { LayercastError } from '../errors.ts'
 import { quote } from './quote.ts'
 
 /** How many hexadecimal digits the digest of each registered algorithm has. */

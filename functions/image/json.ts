@@ -1,5 +1,5 @@
-import { LayercastError } from './errors.ts'
-import type { Code } from './errors.ts'
+import { LayercastError } from '../errors.ts'
+import type { Code } from '../errors.ts'
 import { JsonDecimal, type JsonObject, type JsonValue } from './json-value.ts'
 import { quote } from './quote.ts'
 

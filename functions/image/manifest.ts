@@ -2,7 +2,7 @@ import { digestBytes } from './digest.ts'
 import { readDescriptor } from './descriptor.ts'
 import type { Descriptor } from './descriptor.ts'
 import { documentType } from './document-type.ts'
-import { LayercastError } from './errors.ts'
+import { LayercastError } from '../errors.ts'
 import { Field } from './fields.ts'
 import { parseJSON } from './json.ts'
 

@@ -1,4 +1,4 @@
-import { LayercastError } from './errors.ts'
+import { LayercastError } from '../errors.ts'
 import type { Field } from './fields.ts'
 import { quote } from './quote.ts'
 

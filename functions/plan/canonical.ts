@@ -1,4 +1,4 @@
-import { LayercastError } from '../image/errors.ts'
+import { LayercastError } from '../errors.ts'
 import { quote } from '../image/quote.ts'
 
 /**

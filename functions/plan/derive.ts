@@ -1,4 +1,4 @@
-import { LayercastError } from '../image/errors.ts'
+import { LayercastError } from '../errors.ts'
 import { parseManifest } from '../image/manifest.ts'
 import { isLayer } from '../image/media-type.ts'
 import { canonicalize } from './canonical.ts'

@@ -1,7 +1,7 @@
 import type { Descriptor } from '../image/descriptor.ts'
 import { digestBytes } from '../image/digest.ts'
 import type { Digest } from '../image/digest.ts'
-import { LayercastError } from '../image/errors.ts'
+import { LayercastError } from '../errors.ts'
 import type { Platform } from '../image/platform.ts'
 import { canonicalBytes } from './canonical.ts'
 

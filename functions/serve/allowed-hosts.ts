@@ -1,4 +1,4 @@
-import { LayercastError } from '../image/errors.ts'
+import { LayercastError } from '../errors.ts'
 
 /** Where the listen address is every address of the machine, it is asked for by any of them. */
 const ANY_ADDRESS = 'any-address'

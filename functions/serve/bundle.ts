@@ -35,7 +35,7 @@ export async function readMigrations(directory: string): Promise<Migration[]> {
  * Bundles the Worker into a directory: index.js, and the WASM core beside it as the module core.wasm.
  * @param entry another Worker's module, from the checkout on
  */
-export async function bundleWorker(outDir: string, entry = 'functions/api/index.ts'): Promise<void> {
+export async function bundleWorker(outDir: string, entry = 'functions/api/worker.ts'): Promise<void> {
   await build({
     ...options(join(outDir, 'index.js')),
     entryPoints: [entry],

@@ -1,5 +1,5 @@
-import { LayercastError } from '../image/errors.ts'
-import { lockFile, type FileLock } from '../runner/system/file-lock.ts'
+import { LayercastError } from '../errors.ts'
+import { lockFile, type FileLock } from '../linux/file-lock.ts'
 
 /**
  * Keeps a directory for one server: two fleet objects over one database would each give generations. The lock is on an

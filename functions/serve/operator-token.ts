@@ -1,7 +1,7 @@
 /** The first operator token of a server that runs here: made once, kept in a file that only its owner reads. */
 import { createHash, randomBytes } from 'node:crypto'
 import { chmod, readFile, writeFile } from 'node:fs/promises'
-import { LayercastError } from '../image/errors.ts'
+import { LayercastError } from '../errors.ts'
 
 const TOKEN = /^lc_operator_[a-z0-9]{1,64}_[A-Za-z0-9_-]{43}$/
 

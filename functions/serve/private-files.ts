@@ -1,8 +1,8 @@
 /** What the server keeps is for its owner alone: a directory of 0700, files of 0600, also those that were there before. */
 import { chmodSync, lstatSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { LayercastError } from '../image/errors.ts'
-import { makeDirectory } from '../runner/system/make-directory.ts'
+import { LayercastError } from '../errors.ts'
+import { makeDirectory } from '../linux/make-directory.ts'
 
 /** What a server's directory holds of its own. Nothing else in it is touched. */
 const OWN = ['operator-token', 'lock', 'lock-journal', 'state']

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
-import { LayercastError } from '../image/errors.ts'
+import { LayercastError } from '../errors.ts'
 import { withPrivateUmask } from './private-files.ts'
 
 export interface Workerd {

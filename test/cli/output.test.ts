@@ -1,11 +1,11 @@
 import { Writable } from 'node:stream'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { asLayercastError, renderError } from '../../functions/cli/output/failure.ts'
-import { createProgress } from '../../functions/cli/output/progress.ts'
-import { fields, table } from '../../functions/cli/output/table.ts'
-import { age, bytes, duration, printable, shortDigest, shortLabel } from '../../functions/cli/output/text.ts'
-import { LayercastError } from '../../functions/image/errors.ts'
+import { asLayercastError, renderError } from '../../functions/cli/program/failure.ts'
+import { createProgress } from '../../functions/cli/program/progress.ts'
+import { fields, table } from '../../functions/cli/program/table.ts'
+import { age, bytes, duration, printable, shortDigest, shortLabel } from '../../functions/cli/program/text.ts'
+import { LayercastError } from '../../functions/errors.ts'
 
 describe('text', () => {
   test.each([

@@ -1,8 +1,8 @@
 import { describe, expect, test, vi } from 'vitest'
-import { parse } from '../../functions/cli/parser.ts'
+import { parse } from '../../functions/cli/program/parser.ts'
 import { VERBS } from '../../functions/cli/verbs.ts'
-import { verb, VERB_GROUPS, type Verb } from '../../functions/cli/verb.ts'
-import { LayercastError } from '../../functions/image/errors.ts'
+import { verb, VERB_GROUPS, type Verb } from '../../functions/cli/program/verb.ts'
+import { LayercastError } from '../../functions/errors.ts'
 
 const thing = verb({
   path: ['thing', 'do'],

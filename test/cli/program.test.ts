@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import packageJSON from '../../package.json' with { type: 'json' }
-import { plan } from '../../functions/index.ts'
+import { plan } from '../../functions/library.ts'
 import { buildImage, digestOf, dir, file } from '../support/images/index.ts'
 import { errorOf, layercast, start } from './run.ts'
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import fc from 'fast-check'
-import { CODES, LayercastError } from '../../functions/image/errors.ts'
-import type { Code } from '../../functions/image/errors.ts'
+import { CODES, LayercastError } from '../../functions/errors.ts'
+import type { Code } from '../../functions/errors.ts'
 import { fromProblem, toProblem } from '../../functions/contract/problem.ts'
 
 const WHERE = 'http://api.test'

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { LayercastError } from '../../functions/image/errors.ts'
+import { LayercastError } from '../../functions/errors.ts'
 import { formatPath, parseJSON } from '../../functions/image/json.ts'
 import { utf8 } from './bytes.ts'
 import { thrown, tolerated } from './thrown.ts'

@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import { LayercastError } from '../../functions/image/errors.ts'
+import { LayercastError } from '../../functions/errors.ts'
 
 /** The error that a call throws; the test fails when it throws none, or one of no family, or one without a fix. */
 export function thrown(call: () => unknown): LayercastError {

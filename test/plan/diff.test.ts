@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { diffPlans, plan } from '../../functions/index.ts'
+import { diffPlans, plan } from '../../functions/library.ts'
 import { LABEL } from '../../functions/plan/labels.ts'
 import { diffLabels } from '../../functions/plan/diff.ts'
 import { sampleDigest, sampleImage, sampleLayer } from '../image/samples.ts'

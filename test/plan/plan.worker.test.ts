@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { parsePlan, plan } from '../../functions/index.ts'
+import { parsePlan, plan } from '../../functions/library.ts'
 import { utf8 } from '../image/bytes.ts'
 import { CONFIG, MANIFEST, PLAN_DIGEST, REFERENCE } from './golden.ts'
 

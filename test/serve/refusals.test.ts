@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createClient } from '../../functions/contract/client.ts'
-import { serve } from '../../functions/serve/index.ts'
-import type { Served } from '../../functions/serve/index.ts'
+import { serve } from '../../functions/serve/serve.ts'
+import type { Served } from '../../functions/serve/serve.ts'
 
 /** Refusals of bodies that are still being sent, over real connections: what the sender hears. */
 

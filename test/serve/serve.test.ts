@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createClient } from '../../functions/contract/client.ts'
-import { hasCode } from '../../functions/image/errors.ts'
+import { hasCode } from '../../functions/errors.ts'
 import { plan } from '../../functions/plan/index.ts'
-import { serve } from '../../functions/serve/index.ts'
-import type { Served, ServeOptions } from '../../functions/serve/index.ts'
+import { serve } from '../../functions/serve/serve.ts'
+import type { Served, ServeOptions } from '../../functions/serve/serve.ts'
 import { testImage } from '../api/images.ts'
 
 /** The built Worker (npm run build) under a real workerd. */

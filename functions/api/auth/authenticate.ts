@@ -1,5 +1,5 @@
 /** From an Authorization header to a caller (RFC 6750, section 2.1). */
-import { LayercastError } from '../../image/errors.ts'
+import { LayercastError } from '../../errors.ts'
 import { FLEET } from '../env.ts'
 import type { Env } from '../env.ts'
 import { findToken } from '../store/tokens.ts'

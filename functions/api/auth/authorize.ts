@@ -1,4 +1,4 @@
-import { LayercastError } from '../../image/errors.ts'
+import { LayercastError } from '../../errors.ts'
 import type { Access } from '../../contract/route.ts'
 import type { Env } from '../env.ts'
 import { authenticate } from './authenticate.ts'

@@ -1,5 +1,5 @@
 import type { MiddlewareHandler } from 'hono'
-import { LayercastError } from '../../image/errors.ts'
+import { LayercastError } from '../../errors.ts'
 import type { AppEnv } from '../env.ts'
 
 /**

@@ -1,6 +1,6 @@
 import type { Context } from 'hono'
 import { readAtMost } from '../../contract/body.ts'
-import { LayercastError } from '../../image/errors.ts'
+import { LayercastError } from '../../errors.ts'
 
 /**
  * Reads the body, but no more of it than the limit, and puts it in the body's place for whoever parses it. Gives

@@ -1,5 +1,5 @@
 import type { Context } from 'hono'
-import { LayercastError } from '../../image/errors.ts'
+import { LayercastError } from '../../errors.ts'
 
 /**
  * Refuses what a page of another site makes a browser send, where no token is asked for: an open planner on this machine

@@ -1,6 +1,6 @@
 import type { MiddlewareHandler } from 'hono'
 import type { Route } from '../../contract/route.ts'
-import { LayercastError } from '../../image/errors.ts'
+import { LayercastError } from '../../errors.ts'
 import { authorize } from '../auth/authorize.ts'
 import type { AppEnv } from '../env.ts'
 import { noteSeen } from '../store/nodes.ts'

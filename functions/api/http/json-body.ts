@@ -1,6 +1,6 @@
 import type { Context } from 'hono'
 import type { Route } from '../../contract/route.ts'
-import { LayercastError } from '../../image/errors.ts'
+import { LayercastError } from '../../errors.ts'
 
 /**
  * What schemas do not see of a body. REQUEST_INVALID: none where the route needs one, and a key `__proto__`, which

@@ -1,6 +1,6 @@
 import type { Context } from 'hono'
 import { ROUTES } from '../../contract/routes.ts'
-import { LayercastError } from '../../image/errors.ts'
+import { LayercastError } from '../../errors.ts'
 import type { App } from '../app.ts'
 
 /** Answers every other method of the paths that there are: METHOD_NOT_ALLOWED, with those that it takes in Allow. */

@@ -3,8 +3,8 @@ import type { Context } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import type { z } from '@hono/zod-openapi'
 import { PROBLEM_TYPE, toProblem } from '../../contract/problem.ts'
-import { CODES, LayercastError } from '../../image/errors.ts'
-import type { Code } from '../../image/errors.ts'
+import { CODES, LayercastError } from '../../errors.ts'
+import type { Code } from '../../errors.ts'
 import { newId } from '../store/id.ts'
 
 /** The answer that tells an error. */

@@ -1,6 +1,6 @@
 import { ROUTES } from '../../contract/routes.ts'
 import { parseSelector } from '../../contract/selector.ts'
-import { LayercastError } from '../../image/errors.ts'
+import { LayercastError } from '../../errors.ts'
 import type { App } from '../app.ts'
 import { FLEET } from '../env.ts'
 import { theFleet } from '../fleet/stub.ts'

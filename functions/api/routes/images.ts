@@ -1,6 +1,6 @@
 import { parseConfig } from '../../image/config.ts'
 import { digestBytes, verifyBytes } from '../../image/digest.ts'
-import { LayercastError } from '../../image/errors.ts'
+import { LayercastError } from '../../errors.ts'
 import { parseIndex } from '../../image/image-index.ts'
 import { parseManifest } from '../../image/manifest.ts'
 import { isConfig, isIndex, isManifest } from '../../image/media-type.ts'

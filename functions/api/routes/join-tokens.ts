@@ -1,5 +1,5 @@
 import { ROUTES } from '../../contract/routes.ts'
-import { LayercastError } from '../../image/errors.ts'
+import { LayercastError } from '../../errors.ts'
 import type { App } from '../app.ts'
 import { newToken } from '../auth/token.ts'
 import { FLEET } from '../env.ts'

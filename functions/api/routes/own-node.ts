@@ -1,6 +1,6 @@
 import { KNOWN_HEADER } from '../../contract/own-node.ts'
 import { ROUTES } from '../../contract/routes.ts'
-import { LayercastError } from '../../image/errors.ts'
+import { LayercastError } from '../../errors.ts'
 import type { App } from '../app.ts'
 import type { Caller, NodeCaller } from '../auth/caller.ts'
 import { sha256Hex } from '../auth/hash.ts'

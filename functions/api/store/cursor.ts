@@ -1,5 +1,5 @@
 /** Pages of a list by key: a page goes on after the last key of the one before, whatever came or went meanwhile. */
-import { LayercastError } from '../../image/errors.ts'
+import { LayercastError } from '../../errors.ts'
 
 export interface PageQuery {
   limit: number

@@ -1,6 +1,6 @@
 /** What a caller may see of what is kept: a node only what its own assignment names, anyone else who got this far all. */
 import type { D1Database } from '@cloudflare/workers-types'
-import { LayercastError } from '../../image/errors.ts'
+import { LayercastError } from '../../errors.ts'
 import type { Caller } from '../auth/caller.ts'
 import { readImage } from './images.ts'
 import type { StoredImage } from './images.ts'

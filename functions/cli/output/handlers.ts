@@ -1,12 +1,12 @@
 /** What an unpack for runtime handlers did, or would do, under each snapshotter. */
-import { LayercastError } from '../../image/errors.ts'
+import { LayercastError } from '../../errors.ts'
 import type { PlanWarning, Planned } from '../../plan/document.ts'
-import type { HandlerTarget } from '../../runner/handlers/index.ts'
+import type { HandlerTarget } from '../../runner/runtime-handlers/targets.ts'
 import type { UnpackResult } from '../../runner/unpack/index.ts'
-import type { DryRunReport } from '../unpacking.ts'
-import { errorData } from './failure.ts'
+import type { DryRunReport } from '../verbs/unpacking.ts'
+import { errorData } from '../program/failure.ts'
 import { warningText } from './plan.ts'
-import { count, printable } from './text.ts'
+import { count, printable } from '../program/text.ts'
 import { dryRunText, unpackText } from './unpack.ts'
 
 /** One image under one snapshotter. */

@@ -1,8 +1,8 @@
 /** A plan as a person reads it. */
 import { formatPlatform } from '../../image/platform.ts'
 import type { PlanLayer, PlanWarning, Planned } from '../../plan/document.ts'
-import { fields, table, type Column } from './table.ts'
-import { bytes, count, shortDigest, shortLabel } from './text.ts'
+import { fields, table, type Column } from '../program/table.ts'
+import { bytes, count, shortDigest, shortLabel } from '../program/text.ts'
 
 export const LAYER_COLUMNS: readonly Column<PlanLayer>[] = [
   { title: 'LAYER', value: ({ descriptor }) => shortDigest(descriptor.digest) },

@@ -1,10 +1,10 @@
 /** What an unpack did, or would do, as a person reads it. */
 import type { Planned } from '../../plan/document.ts'
-import { originText } from '../../runner/supply/text.ts'
+import { originText } from '../../image/blob-fixes.ts'
 import type { BlobOrigin, DryRun, DryRunLayer, LayerState, UnpackResult } from '../../runner/unpack/index.ts'
 import { labelKeys, LAYER_COLUMNS, warningText } from './plan.ts'
-import { fields, table, type Column } from './table.ts'
-import { count, duration, shortDigest, lazyText } from './text.ts'
+import { fields, table, type Column } from '../program/table.ts'
+import { count, duration, shortDigest, lazyText } from '../program/text.ts'
 
 const STATES: Readonly<Record<LayerState, string>> = {
   exists: 'was there',

@@ -1,12 +1,12 @@
-import { CODES, LayercastError, type Code } from '../../image/errors.ts'
-import type { AgentEvent, AgentOptions, PlanOutcome, RoundResult } from '../../runner/agent/index.ts'
+import { CODES, LayercastError, type Code } from '../../errors.ts'
+import type { AgentEvent, AgentOptions, PlanOutcome, RoundResult } from '../../agent/agent.ts'
 import type { ApplierChoice } from '../../runner/unpack/index.ts'
-import type { Context } from '../context.ts'
-import { readToken } from '../server.ts'
-import { table } from '../output/table.ts'
-import { count, duration, lazyText, shortDigest } from '../output/text.ts'
-import { keyValues, seconds } from '../values.ts'
-import { verb } from '../verb.ts'
+import type { Context } from '../program/context.ts'
+import { readToken } from '../program/server.ts'
+import { table } from '../program/table.ts'
+import { count, duration, lazyText, shortDigest } from '../program/text.ts'
+import { keyValues, seconds } from '../program/values.ts'
+import { verb } from '../program/verb.ts'
 import { APPLIER, SERVER } from './options.ts'
 
 export const agentVerb = verb({
@@ -43,7 +43,7 @@ export const agentVerb = verb({
     { command: 'agent --once', summary: 'one round of a node that has joined, from cron say' },
   ],
   async run(context, { options }) {
-    const { openNodeBackend, runAgent, runOnce } = await import('../../runner/agent/index.ts')
+    const { openNodeBackend, runAgent, runOnce } = await import('../../agent/agent.ts')
     const agent: AgentOptions = {
       server: options.server,
       labels: keyValues('--label', options.label),

@@ -1,6 +1,6 @@
-import { readInput } from '../files.ts'
-import { dryRunPlan, unpackPlan } from '../unpacking.ts'
-import { verb } from '../verb.ts'
+import { readInput } from '../program/files.ts'
+import { dryRunPlan, unpackPlan } from './unpacking.ts'
+import { verb } from '../program/verb.ts'
 import { APPLIER, DRY_RUN, FROM_SNAPSHOTTER, SEQUENTIAL, SOURCE } from './options.ts'
 
 export const applyVerb = verb({
@@ -25,7 +25,7 @@ export const applyVerb = verb({
   ],
   async run(context, { args, options }) {
     const { parsePlan } = await import('../../plan/index.ts')
-    const { checkDerived, healDocuments } = await import('../../runner/image/derived.ts')
+    const { checkDerived, healDocuments } = await import('../../runner/images/derived.ts')
     const planned = parsePlan(await readInput(context, args.PLAN))
     const backend = await context.backend()
     if (!options.dryRun) await healDocuments(backend, planned.plan, options.source, context.signal)

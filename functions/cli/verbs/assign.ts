@@ -1,8 +1,8 @@
-import { operatorClient } from '../server.ts'
-import { fields, table } from '../output/table.ts'
-import { count, shortDigest } from '../output/text.ts'
-import { inputOf, lookUp, planRequest } from '../planning.ts'
-import { verb } from '../verb.ts'
+import { operatorClient } from '../program/server.ts'
+import { fields, table } from '../program/table.ts'
+import { count, shortDigest } from '../program/text.ts'
+import { inputOf, lookUp, planRequest } from './planning.ts'
+import { verb } from '../program/verb.ts'
 import { IMAGE, LABELS, PLATFORM, PROFILE, REFERENCE, SERVER, SNAPSHOTTER, TOKEN } from './options.ts'
 
 export const assignVerb = verb({

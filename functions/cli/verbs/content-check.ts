@@ -1,9 +1,9 @@
-import { LayercastError } from '../../image/errors.ts'
+import { LayercastError } from '../../errors.ts'
 import type { CheckedBlob } from '../../runner/content/check.ts'
-import { createProgress } from '../output/progress.ts'
-import { table } from '../output/table.ts'
-import { count } from '../output/text.ts'
-import { verb } from '../verb.ts'
+import { createProgress } from '../program/progress.ts'
+import { table } from '../program/table.ts'
+import { count } from '../program/text.ts'
+import { verb } from '../program/verb.ts'
 import { DIGESTS, imagesText, listContent, namedDigests } from './content.ts'
 
 export const contentCheckVerb = verb({

@@ -1,7 +1,7 @@
-import type { ContentInfo } from '../../runner/ports.ts'
-import { table } from '../output/table.ts'
-import { age, labelText } from '../output/text.ts'
-import { verb } from '../verb.ts'
+import type { ContentInfo } from '../../node/ports.ts'
+import { table } from '../program/table.ts'
+import { age, labelText } from '../program/text.ts'
+import { verb } from '../program/verb.ts'
 import { listContent } from './content.ts'
 
 export const contentLsVerb = verb({

@@ -1,6 +1,6 @@
-import { LayercastError } from '../../image/errors.ts'
-import { fields } from '../output/table.ts'
-import { verb } from '../verb.ts'
+import { LayercastError } from '../../errors.ts'
+import { fields } from '../program/table.ts'
+import { verb } from '../program/verb.ts'
 import { DIGESTS, imagesText, listContent, namedDigests } from './content.ts'
 import { DRY_RUN } from './options.ts'
 

@@ -1,9 +1,9 @@
 /** What the `content` verbs have in common. */
 import { parseDigest, type Digest } from '../../image/digest.ts'
-import { LayercastError } from '../../image/errors.ts'
-import type { Backend, ContentInfo } from '../../runner/ports.ts'
-import type { Context } from '../context.ts'
-import type { ArgumentSpec } from '../verb.ts'
+import { LayercastError } from '../../errors.ts'
+import type { Backend, ContentInfo } from '../../node/ports.ts'
+import type { Context } from '../program/context.ts'
+import type { ArgumentSpec } from '../program/verb.ts'
 
 export const DIGESTS = {
   name: 'DIGEST',

@@ -1,8 +1,8 @@
-import type { Finding, LabelledUnpack, NodeFacts } from '../../runner/doctor/index.ts'
-import { LayercastError } from '../../image/errors.ts'
-import { containerdOf } from '../handlers.ts'
-import { count, printable } from '../output/text.ts'
-import { verb } from '../verb.ts'
+import type { Finding, LabelledUnpack, NodeFacts } from '../../runner/doctor/examine.ts'
+import { LayercastError } from '../../errors.ts'
+import { containerdOf } from './handlers.ts'
+import { count, printable } from '../program/text.ts'
+import { verb } from '../program/verb.ts'
 import { CONTAINERD_CONFIG } from './options.ts'
 
 export const doctorVerb = verb({
@@ -20,7 +20,7 @@ export const doctorVerb = verb({
   ],
   async run(context, { options }) {
     const backend = await containerdOf(context)
-    const { diagnose, gatherFacts, labelledUnpack } = await import('../../runner/doctor/index.ts')
+    const { diagnose, gatherFacts, labelledUnpack } = await import('../../runner/doctor/examine.ts')
     const configPath = options.containerdConfig
     const facts = await gatherFacts(backend, configPath === undefined ? {} : { configPath })
     const findings = diagnose(facts)

@@ -1,7 +1,7 @@
-import { LayercastError } from '../../image/errors.ts'
-import { importImage } from '../importing.ts'
-import { fields } from '../output/table.ts'
-import { verb } from '../verb.ts'
+import { LayercastError } from '../../errors.ts'
+import { importImage } from './importing.ts'
+import { fields } from '../program/table.ts'
+import { verb } from '../program/verb.ts'
 import { PLATFORM, REFERENCE } from './options.ts'
 
 export const imageImportVerb = verb({
@@ -19,7 +19,7 @@ export const imageImportVerb = verb({
     { command: 'image import oci:./image --reference registry.example/app:1', summary: 'under a name of your own' },
   ],
   async run(context, { args, options }) {
-    const { isSpec } = await import('../../runner/image/index.ts')
+    const { isSpec } = await import('../../runner/images/resolve.ts')
     if (!isSpec(args.SOURCE)) {
       throw new LayercastError('USAGE', `${args.SOURCE} is not a source`, {
         fix: 'Write oci:DIR, oci-archive:FILE, docker-archive:FILE or docker://NAME.',

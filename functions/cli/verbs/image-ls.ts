@@ -1,8 +1,8 @@
 import { isIndex } from '../../image/media-type.ts'
-import type { ImageRecord } from '../../runner/ports.ts'
-import { table } from '../output/table.ts'
-import { age, labelText } from '../output/text.ts'
-import { verb } from '../verb.ts'
+import type { ImageRecord } from '../../node/ports.ts'
+import { table } from '../program/table.ts'
+import { age, labelText } from '../program/text.ts'
+import { verb } from '../program/verb.ts'
 
 export const imageLsVerb = verb({
   path: ['image', 'ls'],

@@ -1,8 +1,8 @@
-import { operatorClient } from '../server.ts'
-import { fields, table } from '../output/table.ts'
-import { count } from '../output/text.ts'
-import { seconds, wholeNumber } from '../values.ts'
-import { verb } from '../verb.ts'
+import { operatorClient } from '../program/server.ts'
+import { fields, table } from '../program/table.ts'
+import { count } from '../program/text.ts'
+import { seconds, wholeNumber } from '../program/values.ts'
+import { verb } from '../program/verb.ts'
 import { SERVER, TOKEN } from './options.ts'
 
 export const joinTokenCreateVerb = verb({

@@ -1,9 +1,9 @@
-import { LayercastError } from '../../image/errors.ts'
+import { LayercastError } from '../../errors.ts'
 import type { Node } from '../../contract/nodes.ts'
-import { operatorClient } from '../server.ts'
-import { fields, table } from '../output/table.ts'
-import { age, lazyText, shortDigest } from '../output/text.ts'
-import { verb } from '../verb.ts'
+import { operatorClient } from '../program/server.ts'
+import { fields, table } from '../program/table.ts'
+import { age, lazyText, shortDigest } from '../program/text.ts'
+import { verb } from '../program/verb.ts'
 import { SERVER, TOKEN } from './options.ts'
 
 export const nodeLsVerb = verb({

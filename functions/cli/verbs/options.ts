@@ -1,5 +1,5 @@
 /** Options that several verbs share, so that they are called and mean the same everywhere. */
-import type { OptionSpec } from '../verb.ts'
+import type { OptionSpec } from '../program/verb.ts'
 
 export const SNAPSHOTTER = {
   short: 's',

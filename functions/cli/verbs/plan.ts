@@ -1,9 +1,9 @@
-import { oneSnapshotter } from '../handlers.ts'
-import { clientOf } from '../server.ts'
-import { write } from '../output/console.ts'
+import { oneSnapshotter } from './handlers.ts'
+import { clientOf } from '../program/server.ts'
+import { write } from '../program/console.ts'
 import { planText } from '../output/plan.ts'
-import { planHere, planInput, planRequest } from '../planning.ts'
-import { verb } from '../verb.ts'
+import { planHere, planInput, planRequest } from './planning.ts'
+import { verb } from '../program/verb.ts'
 import {
   CONTAINERD_CONFIG,
   IMAGE,

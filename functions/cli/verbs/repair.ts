@@ -1,8 +1,8 @@
-import { LayercastError } from '../../image/errors.ts'
-import { oneSnapshotter } from '../handlers.ts'
-import { inputOf, lookUp, planHere } from '../planning.ts'
-import { repairPlan } from '../repairing.ts'
-import { verb } from '../verb.ts'
+import { LayercastError } from '../../errors.ts'
+import { oneSnapshotter } from './handlers.ts'
+import { inputOf, lookUp, planHere } from './planning.ts'
+import { repairPlan } from './repairing.ts'
+import { verb } from '../program/verb.ts'
 import {
   APPLIER,
   CONTAINERD_CONFIG,

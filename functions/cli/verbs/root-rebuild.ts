@@ -1,8 +1,8 @@
-import { LayercastError } from '../../image/errors.ts'
-import type { Rebuilt } from '../../runner/embedded/rebuild/index.ts'
-import { fields } from '../output/table.ts'
-import { count } from '../output/text.ts'
-import { verb } from '../verb.ts'
+import { LayercastError } from '../../errors.ts'
+import type { Rebuilt } from '../../node/embedded/rebuild/rebuild.ts'
+import { fields } from '../program/table.ts'
+import { count } from '../program/text.ts'
+import { verb } from '../program/verb.ts'
 import { DRY_RUN } from './options.ts'
 
 export const rootRebuildVerb = verb({
@@ -26,7 +26,7 @@ export const rootRebuildVerb = verb({
         fix: 'Leave --backend and --address away, and give --root.',
       })
     }
-    const { rebuildRootAt } = await import('../../runner/backend.ts')
+    const { rebuildRootAt } = await import('../../node/open.ts')
     const rebuilt = await rebuildRootAt(root, { dryRun: options.dryRun, signal: context.signal })
     await context.show(rebuilt, () => text(rebuilt))
   },

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
-import { fields } from '../output/table.ts'
-import { keepingSignals } from '../signals.ts'
-import { port } from '../values.ts'
-import { verb } from '../verb.ts'
+import { fields } from '../program/table.ts'
+import { keepingSignals } from '../program/signals.ts'
+import { port } from '../program/values.ts'
+import { verb } from '../program/verb.ts'
 
 const DEFAULT_ROOT = '/var/lib/layercast/server'
 const DEFAULT_PORT = 8787
@@ -36,7 +36,7 @@ export const serveVerb = verb({
     },
   ],
   async run(context, { options }) {
-    const { serve } = await import('../../serve/index.ts')
+    const { serve } = await import('../../serve/serve.ts')
     const served = await keepingSignals(() =>
       serve({
         root: options.data ?? context.globals.root ?? DEFAULT_ROOT,

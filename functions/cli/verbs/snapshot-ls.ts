@@ -1,6 +1,6 @@
-import { table } from '../output/table.ts'
-import { age, bytes } from '../output/text.ts'
-import { verb } from '../verb.ts'
+import { table } from '../program/table.ts'
+import { age, bytes } from '../program/text.ts'
+import { verb } from '../program/verb.ts'
 import { chosenSnapshotters, findSnapshots, kindText, OPTIONAL_SNAPSHOTTER, type Found } from './snapshots.ts'
 
 export const snapshotLsVerb = verb({

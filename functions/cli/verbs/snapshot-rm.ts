@@ -1,9 +1,9 @@
-import { LayercastError } from '../../image/errors.ts'
+import { LayercastError } from '../../errors.ts'
 import type { PlanWarning } from '../../plan/document.ts'
-import type { SnapshotInfo } from '../../runner/ports.ts'
+import type { SnapshotInfo } from '../../node/ports.ts'
 import type { UnpackEvent } from '../../runner/unpack/index.ts'
-import { fields } from '../output/table.ts'
-import { verb } from '../verb.ts'
+import { fields } from '../program/table.ts'
+import { verb } from '../program/verb.ts'
 import { DRY_RUN, SNAPSHOTTER } from './options.ts'
 
 export const snapshotRmVerb = verb({
@@ -34,8 +34,8 @@ export const snapshotRmVerb = verb({
       if (event.type === 'warning') warnings.push({ code: event.code, detail: event.detail })
       if (event.type === 'lease') context.detail(`lease ${event.id} ${event.step}`)
     }
-    const { removeSnapshots } = await import('../../runner/removal.ts')
-    const { dropLeftBehind, removeUnfinished } = await import('../../runner/unpack/left-behind.ts')
+    const { removeSnapshots } = await import('../../runner/chain/removal.ts')
+    const { dropLeftBehind, removeUnfinished } = await import('../../runner/operation/left-behind.ts')
     // A view that a killed run had on them would be in the way.
     if (!options.dryRun) await removeUnfinished(backend, emit)
     const all: SnapshotInfo[] = []

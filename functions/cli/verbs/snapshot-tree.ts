@@ -1,5 +1,5 @@
-import { age, bytes, printable } from '../output/text.ts'
-import { verb } from '../verb.ts'
+import { age, bytes, printable } from '../program/text.ts'
+import { verb } from '../program/verb.ts'
 import { chosenSnapshotters, findSnapshots, kindText, OPTIONAL_SNAPSHOTTER, type Found } from './snapshots.ts'
 
 interface Node extends Found {

@@ -1,8 +1,8 @@
 /** What the `snapshot` verbs have in common: which snapshotters they look at, and what is in them. */
-import { hasCode } from '../../image/errors.ts'
-import type { Backend, SnapshotInfo, Snapshotter, Usage } from '../../runner/ports.ts'
-import type { Context } from '../context.ts'
-import type { OptionSpec } from '../verb.ts'
+import { hasCode } from '../../errors.ts'
+import type { Backend, SnapshotInfo, Snapshotter, Usage } from '../../node/ports.ts'
+import type { Context } from '../program/context.ts'
+import type { OptionSpec } from '../program/verb.ts'
 
 export const OPTIONAL_SNAPSHOTTER = {
   short: 's',

@@ -1,6 +1,6 @@
-import { table } from '../output/table.ts'
-import { shortLabel } from '../output/text.ts'
-import { verb } from '../verb.ts'
+import { table } from '../program/table.ts'
+import { shortLabel } from '../program/text.ts'
+import { verb } from '../program/verb.ts'
 
 export const snapshotterLsVerb = verb({
   path: ['snapshotter', 'ls'],

@@ -1,12 +1,12 @@
-import type { Context } from '../context.ts'
-import { chooseSnapshotter, oneSnapshotter } from '../handlers.ts'
-import { LayercastError } from '../../image/errors.ts'
-import { importImage } from '../importing.ts'
-import { inputOf, lookUp, planHere, type PlanningOptions } from '../planning.ts'
-import { repairPlan } from '../repairing.ts'
-import { dryRunPlan, runDryRun, unpackPlan, type UnpackingOptions } from '../unpacking.ts'
-import { unpackForHandlers } from '../unpacking-handlers.ts'
-import { verb } from '../verb.ts'
+import type { Context } from '../program/context.ts'
+import { chooseSnapshotter, oneSnapshotter } from './handlers.ts'
+import { LayercastError } from '../../errors.ts'
+import { importImage } from './importing.ts'
+import { inputOf, lookUp, planHere, type PlanningOptions } from './planning.ts'
+import { repairPlan } from './repairing.ts'
+import { dryRunPlan, runDryRun, unpackPlan, type UnpackingOptions } from './unpacking.ts'
+import { unpackForHandlers } from './unpacking-handlers.ts'
+import { verb } from '../program/verb.ts'
 import {
   ALL_HANDLERS,
   APPLIER,
@@ -78,7 +78,7 @@ async function unpackOne(
   image: string,
   options: PlanningOptions & UnpackingOptions & { dryRun: boolean },
 ): Promise<void> {
-  const { isSpec } = await import('../../runner/image/index.ts')
+  const { isSpec } = await import('../../runner/images/resolve.ts')
   const fromSource = isSpec(image)
   // The plan comes first and alone, so that an image that cannot be planned changes nothing on the node.
   const planned = await planHere(inputOf(await lookUp(context, image, { ...options, onNode: true }), options))
@@ -110,7 +110,7 @@ async function unpackRepairing(
     })
   }
   const snapshotter = await oneSnapshotter(context, { ...options, runtimeHandler: options.runtimeHandler[0] })
-  const { isSpec } = await import('../../runner/image/index.ts')
+  const { isSpec } = await import('../../runner/images/resolve.ts')
   const planned = await planHere(
     inputOf(await lookUp(context, image, { ...options, snapshotter, onNode: true }), { ...options, snapshotter }),
   )

@@ -1,18 +1,18 @@
-import { LayercastError } from '../../image/errors.ts'
-import type { Backend } from '../../runner/ports.ts'
-import type { TreeReport } from '../../runner/tree/chain.ts'
+import { LayercastError } from '../../errors.ts'
+import type { Backend } from '../../node/ports.ts'
+import type { TreeReport } from '../../runner/verify/trees.ts'
 import type { VerifiedImage } from '../../runner/verify/all.ts'
-import type { VerifyReport } from '../../runner/verify/index.ts'
+import type { VerifyReport } from '../../runner/verify/verify.ts'
 import { stateText } from '../../runner/verify/state.ts'
-import type { Context } from '../context.ts'
-import { notCompared } from '../not-compared.ts'
-import { errorData } from '../output/failure.ts'
-import { table } from '../output/table.ts'
-import { count, lazyText, shellWord } from '../output/text.ts'
+import type { Context } from '../program/context.ts'
+import { notCompared } from './not-compared.ts'
+import { errorData } from '../program/failure.ts'
+import { table } from '../program/table.ts'
+import { count, lazyText, shellWord } from '../program/text.ts'
 import { treeFields, verifyText } from '../output/verify.ts'
-import { oneSnapshotter } from '../handlers.ts'
-import { inputOf, lookUp, planHere, type PlanningOptions } from '../planning.ts'
-import { verb } from '../verb.ts'
+import { oneSnapshotter } from './handlers.ts'
+import { inputOf, lookUp, planHere, type PlanningOptions } from './planning.ts'
+import { verb } from '../program/verb.ts'
 import { CONTAINERD_CONFIG, IMAGE, LABELS, ONE_RUNTIME_HANDLER, PLATFORM, PROFILE, REFERENCE } from './options.ts'
 
 export const verifyVerb = verb({
@@ -70,7 +70,7 @@ async function verifyOne(
   image: string,
   options: PlanningOptions & { deep: boolean; contents: boolean },
 ): Promise<void> {
-  const { verifyChain } = await import('../../runner/verify/index.ts')
+  const { verifyChain } = await import('../../runner/verify/verify.ts')
   const planned = await planHere(inputOf(await lookUp(context, image, { ...options, onNode: true }), options))
   const backend = await context.backend()
   const { plan } = planned
@@ -103,9 +103,9 @@ function namespaceFlag({ env }: Context, { namespace }: Backend): string {
 
 async function compare(
   context: Context,
-  options: Parameters<typeof import('../../runner/tree/chain.ts').compareTree>[0],
+  options: Parameters<typeof import('../../runner/verify/trees.ts').compareTree>[0],
 ): Promise<TreeReport> {
-  const { compareTree } = await import('../../runner/tree/chain.ts')
+  const { compareTree } = await import('../../runner/verify/trees.ts')
   return await compareTree({ ...options, signal: context.signal })
 }
 

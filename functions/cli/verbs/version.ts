@@ -1,9 +1,9 @@
-import { LayercastError } from '../../image/errors.ts'
-import type { Context } from '../context.ts'
-import { asLayercastError } from '../output/failure.ts'
-import { fields } from '../output/table.ts'
-import { verb } from '../verb.ts'
-import { version } from '../version.ts'
+import { LayercastError } from '../../errors.ts'
+import type { Context } from '../program/context.ts'
+import { asLayercastError } from '../program/failure.ts'
+import { fields } from '../program/table.ts'
+import { verb } from '../program/verb.ts'
+import { version } from '../program/version.ts'
 
 export const versionVerb = verb({
   path: ['version'],

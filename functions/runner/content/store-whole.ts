@@ -1,6 +1,6 @@
 import type { Descriptor } from '../../image/descriptor.ts'
-import type { ContentStore, Labels } from '../ports.ts'
-import { faultOf, infoOrNone } from './fault.ts'
+import type { ContentStore, Labels } from '../../node/ports.ts'
+import { faultOf, infoOrNone } from '../../node/blob-fault.ts'
 
 /** What became of a blob: it was there, and right; it was not there; it was there, and damaged. */
 export type Stored = 'there' | 'written' | 'replaced'

@@ -1,5 +1,5 @@
 /** What is said alike by doctor and by an unpack for a runtime handler. */
-import type { DaemonVersion, RuntimeHandler } from '../node-config/index.ts'
+import type { DaemonVersion, RuntimeHandler } from '../../node/containerd-config/config.ts'
 import type { Finding } from './finding.ts'
 import { imageSection } from './names.ts'
 

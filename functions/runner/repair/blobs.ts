@@ -1,10 +1,10 @@
 /** The blobs that a repair takes, which must be there before anything is removed. */
 import type { Digest } from '../../image/digest.ts'
-import { hasCode } from '../../image/errors.ts'
-import { faultOf, infoOrNone } from '../content/fault.ts'
-import type { Backend } from '../ports.ts'
-import { createWays, type Placed, type Ways } from '../supply/index.ts'
-import { checkAborted } from '../unpack/abort.ts'
+import { hasCode } from '../../errors.ts'
+import { faultOf, infoOrNone } from '../../node/blob-fault.ts'
+import type { Backend } from '../../node/ports.ts'
+import { createWays, type Placed, type Ways } from '../blobs/index.ts'
+import { checkAborted } from '../../kit/abort.ts'
 import { blobsNotFound } from '../unpack/context.ts'
 import type { RepairLook, RepairOptions } from './types.ts'
 
@@ -17,7 +17,7 @@ export async function healBlobs({ backend, planned, blobs, signal }: RepairOptio
   const sources = blobs?.sources ?? []
   const healed: Digest[] = []
   if (sources.length === 0) return healed
-  const { createHealer } = await import('../supply/heal.ts')
+  const { createHealer } = await import('../blobs/heal.ts')
   const until = signal ?? new AbortController().signal
   const { reference, manifest } = plan
   const healer = createHealer({ backend, reference, target: manifest.digest, sources, signal: until })

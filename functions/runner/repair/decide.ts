@@ -2,8 +2,8 @@
 import type { Digest } from '../../image/digest.ts'
 import type { Plan, PlanLayer } from '../../plan/document.ts'
 import { isOneOf, profileOf, type Profile } from '../../plan/profiles.ts'
-import type { Labels } from '../ports.ts'
-import { isLabelProblem, type VerifiedLayer, type VerifyProblem, type VerifyReport } from '../verify/index.ts'
+import type { Labels } from '../../node/ports.ts'
+import { isLabelProblem, type VerifiedLayer, type VerifyProblem, type VerifyReport } from '../verify/verify.ts'
 
 /** One snapshot whose labels are changed where it stands. An empty value takes a label away. */
 export interface LabelUpdate {

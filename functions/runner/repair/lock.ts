@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
-import { hasCode, LayercastError } from '../../image/errors.ts'
+import { hasCode, LayercastError } from '../../errors.ts'
 import type { Plan } from '../../plan/document.ts'
-import type { Backend } from '../ports.ts'
-import { cleanUp } from '../unpack/cleanup.ts'
-import { dropLeftBehind } from '../unpack/left-behind.ts'
-import { makeLease } from '../unpack/owned-lease.ts'
+import type { Backend } from '../../node/ports.ts'
+import { cleanUp } from '../../kit/cleanup.ts'
+import { dropLeftBehind } from '../operation/left-behind.ts'
+import { makeLease } from '../../node/owned-lease.ts'
 import type { Emit } from '../unpack/types.ts'
 
 const LOCK_SECONDS = 60 * 60

@@ -1,11 +1,11 @@
 /** Who stands on snapshots that are to be removed. */
-import { LayercastError } from '../../image/errors.ts'
+import { LayercastError } from '../../errors.ts'
 import type { Digest } from '../../image/digest.ts'
 import type { Plan } from '../../plan/document.ts'
-import type { ContainerdBackend } from '../containerd/index.ts'
-import type { Backend, ContentInfo, SnapshotInfo } from '../ports.ts'
-import { gcLabel } from '../verify/gc-label.ts'
-import { chainIDsOf, isLeftover } from '../verify/leftovers.ts'
+import type { ContainerdBackend } from '../../node/containerd/backend.ts'
+import type { Backend, ContentInfo, SnapshotInfo } from '../../node/ports.ts'
+import { gcLabel } from '../chain/gc-label.ts'
+import { chainIDsOf, isLeftover } from '../chain/leftovers.ts'
 
 export type SnapshotUser =
   | { what: 'container'; name: string; snapshot: string }

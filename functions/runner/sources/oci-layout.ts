@@ -8,7 +8,7 @@ import { readSmall, type Files } from './files.ts'
 import { blobNotFound, invalid } from './problems.ts'
 import type { ImageSource, Range } from './source.ts'
 import type { Choice } from './spec.ts'
-import { verifiedUnlessPart } from './verified.ts'
+import { verifiedUnlessPart } from '../../node/verified.ts'
 
 const REF_NAME = 'org.opencontainers.image.ref.name'
 const CONTAINERD_NAME = 'io.containerd.image.name'

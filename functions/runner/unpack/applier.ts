@@ -1,8 +1,8 @@
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
-import { LayercastError } from '../../image/errors.ts'
+import { LayercastError } from '../../errors.ts'
 import { isEncrypted, isErofsLayer } from '../../image/media-type.ts'
-import type { Applied, Applier, ApplyOptions, Backend, Mount } from '../ports.ts'
+import type { Applied, Applier, ApplyOptions, Backend, Mount } from '../../node/ports.ts'
 import { canWriteTo } from './reach.ts'
 import type { ApplierChoice } from './types.ts'
 
@@ -54,7 +54,7 @@ function notDaemons(applier: Applier): Chosen {
 
 async function ownApplier(backend: Backend): Promise<Applier> {
   // Loaded when asked for: it binds system calls, which a plan or a dry run has no use for.
-  const { createApplier } = await import('../apply/index.ts')
+  const { createApplier } = await import('../../layer/apply/applier.ts')
   return createApplier({ read: (layer) => backend.content.read(layer.digest) })
 }
 

@@ -1,8 +1,8 @@
-import { hasCode } from '../../image/errors.ts'
-import { UNCOMPRESSED_LABEL } from '../supply/index.ts'
-import { asAborted, checkAborted } from './abort.ts'
+import { hasCode } from '../../errors.ts'
+import { UNCOMPRESSED_LABEL } from '../blobs/index.ts'
+import { asAborted, checkAborted } from '../../kit/abort.ts'
 import { tell, type LayerContext, type Placed } from './context.ts'
-import { removeIfThere } from './snapshots.ts'
+import { removeIfThere } from '../chain/snapshots.ts'
 import { discard, type TopHalf } from './top.ts'
 import type { LayerState } from './types.ts'
 

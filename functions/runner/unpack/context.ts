@@ -1,10 +1,10 @@
-import { LayercastError } from '../../image/errors.ts'
+import { LayercastError } from '../../errors.ts'
 import type { Digest } from '../../image/digest.ts'
-import type { Applier, Backend, Snapshotter } from '../ports.ts'
-import { blobFix } from '../supply/text.ts'
-import type { Placed } from '../supply/types.ts'
+import type { Applier, Backend, Snapshotter } from '../../node/ports.ts'
+import { blobFix } from '../../image/blob-fixes.ts'
+import type { Placed } from '../blobs/types.ts'
 import type { IgnoredTally } from './ignored.ts'
-import type { Supply } from './supply.ts'
+import type { Supply } from '../blobs/queue.ts'
 import type { Emit, LayerState, LayerStep } from './types.ts'
 
 /** What the halves of a layer work with; everything made through it is held by the run's lease. */
@@ -20,7 +20,7 @@ export interface LayerContext {
   emit: Emit
 }
 
-export type { Placed } from '../supply/types.ts'
+export type { Placed } from '../blobs/types.ts'
 
 /** Tells what step of a layer is reached. */
 export function tell(context: LayerContext, placed: Placed, step: LayerStep, state?: LayerState): void {

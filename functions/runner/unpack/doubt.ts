@@ -1,10 +1,10 @@
 /** What is said of layers that containerd's diff service wrote, where it does not write what they describe. */
-import { LayercastError } from '../../image/errors.ts'
+import { LayercastError } from '../../errors.ts'
 import type { Plan, PlanLayer } from '../../plan/document.ts'
-import type { Reliance } from '../tree/reliance.ts'
+import type { Reliance } from '../../layer/compare/reliance.ts'
 import type { Chosen, View } from './applier.ts'
 import type { LayerContext } from './context.ts'
-import { hasBlob } from './supply.ts'
+import { hasBlob } from '../blobs/queue.ts'
 
 type Context = Pick<LayerContext, 'backend' | 'signal' | 'emit'>
 
@@ -59,7 +59,10 @@ async function look(
   daemons: Chosen['daemons'],
   wrong: Map<PlanLayer, Wrong>,
 ): Promise<string | undefined> {
-  const [{ Fold }, { foldLayer }] = await Promise.all([import('../tree/fold.ts'), import('../tree/expected.ts')])
+  const [{ Fold }, { foldLayer }] = await Promise.all([
+    import('../../layer/compare/fold.ts'),
+    import('../../layer/compare/expected.ts'),
+  ])
   let present: PlanLayer | undefined
   const fold = new Fold({
     contents: false,

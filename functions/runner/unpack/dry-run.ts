@@ -1,13 +1,13 @@
 import type { Digest } from '../../image/digest.ts'
 import type { BlobNeed, Plan } from '../../plan/document.ts'
 import { profileOf } from '../../plan/profiles.ts'
-import { infoOrNone } from '../content/fault.ts'
-import type { Backend } from '../ports.ts'
-import { createWays, type BlobOrigin, type BlobWays, type Ways } from '../supply/index.ts'
-import { hasGcLabel } from '../verify/gc-label.ts'
-import { compareLabels, isSame, type LabelDifference } from '../verify/labels.ts'
-import { statOrNone } from './snapshots.ts'
-import { hasBlob } from './supply.ts'
+import { infoOrNone } from '../../node/blob-fault.ts'
+import type { Backend } from '../../node/ports.ts'
+import { createWays, type BlobOrigin, type BlobWays, type Ways } from '../blobs/index.ts'
+import { hasGcLabel } from '../chain/gc-label.ts'
+import { compareLabels, isSame, type LabelDifference } from '../chain/labels.ts'
+import { statOrNone } from '../chain/snapshots.ts'
+import { hasBlob } from '../blobs/queue.ts'
 
 export interface DryRunLayer {
   index: number

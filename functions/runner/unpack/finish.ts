@@ -1,8 +1,8 @@
-import { LayercastError } from '../../image/errors.ts'
+import { LayercastError } from '../../errors.ts'
 import type { Plan } from '../../plan/document.ts'
-import type { ContentStore, SnapshotInfo, Snapshotter } from '../ports.ts'
-import { gcLabel } from '../verify/gc-label.ts'
-import { statOrNone } from './snapshots.ts'
+import type { ContentStore, SnapshotInfo, Snapshotter } from '../../node/ports.ts'
+import { gcLabel } from '../chain/gc-label.ts'
+import { statOrNone } from '../chain/snapshots.ts'
 
 /**
  * Stats every layer of the chain: there, committed, on the right parent. CHAIN_INCOMPLETE otherwise. CONTAINERD-FACTS

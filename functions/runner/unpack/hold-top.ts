@@ -1,8 +1,8 @@
-import { hasCode } from '../../image/errors.ts'
+import { hasCode } from '../../errors.ts'
 import type { Plan } from '../../plan/document.ts'
-import { asAborted } from './abort.ts'
+import { asAborted } from '../../kit/abort.ts'
 import type { LayerContext } from './context.ts'
-import { extractKey, removeIfThere, statOrNone } from './snapshots.ts'
+import { extractKey, removeIfThere, statOrNone } from '../chain/snapshots.ts'
 import { discard } from './top.ts'
 
 /**

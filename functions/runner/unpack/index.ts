@@ -2,5 +2,5 @@
 export { unpack } from './unpack.ts'
 export { dryRun } from './dry-run.ts'
 export type { DryRun, DryRunLayer } from './dry-run.ts'
-export type { BlobOrigin, BlobWays } from '../supply/types.ts'
+export type { BlobOrigin, BlobWays } from '../blobs/types.ts'
 export type { ApplierChoice, LayerState, UnpackEvent, UnpackResult } from './types.ts'

@@ -1,9 +1,9 @@
-import type { Backend } from '../ports.ts'
-import type { BlobOrigin } from '../supply/types.ts'
+import type { Backend } from '../../node/ports.ts'
+import type { BlobOrigin } from '../blobs/types.ts'
 import { withChainLock } from './chain-lock.ts'
 import { tell, type LayerContext, type Placed } from './context.ts'
-import { retry } from './retry.ts'
-import { statOrNone } from './snapshots.ts'
+import { retry } from '../../kit/retry.ts'
+import { statOrNone } from '../chain/snapshots.ts'
 import type { TopHalf } from './top.ts'
 import type { LayerState, UnpackedLayer } from './types.ts'
 

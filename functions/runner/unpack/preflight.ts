@@ -1,12 +1,12 @@
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
-import { LayercastError } from '../../image/errors.ts'
+import { LayercastError } from '../../errors.ts'
 import type { Plan } from '../../plan/document.ts'
-import { infoOrNone } from '../content/fault.ts'
-import type { Backend, ContentInfo, SnapshotInfo } from '../ports.ts'
-import type { Candidate, Ways } from '../supply/index.ts'
+import { infoOrNone } from '../../node/blob-fault.ts'
+import type { Backend, ContentInfo, SnapshotInfo } from '../../node/ports.ts'
+import type { Candidate, Ways } from '../blobs/index.ts'
 import { blobsNotFound, type Placed } from './context.ts'
-import { chainIDsOf, countPresent } from './snapshots.ts'
+import { chainIDsOf, countPresent } from '../chain/snapshots.ts'
 
 interface Preflight {
   /** How many layers are there, from the base up. */

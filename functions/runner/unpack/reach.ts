@@ -2,8 +2,8 @@
 import type { Stats } from 'node:fs'
 import { constants } from 'node:fs'
 import { access, lstat, readFile } from 'node:fs/promises'
-import type { Mount } from '../ports.ts'
-import { lowerDirectories, optionValue } from '../system/mount-options.ts'
+import type { Mount } from '../../node/ports.ts'
+import { lowerDirectories, optionValue } from '../../linux/mount-options.ts'
 
 const CAP_SYS_ADMIN = 21n
 /** What types are prefixed with that ask no more of a mount manager than layercast does itself. */

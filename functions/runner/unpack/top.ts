@@ -1,14 +1,14 @@
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
-import { hasCode, LayercastError } from '../../image/errors.ts'
-import type { Applied, Mount } from '../ports.ts'
-import { UNCOMPRESSED_LABEL } from '../supply/index.ts'
-import { asAborted, checkAborted } from './abort.ts'
-import { SUSPECT_FIX } from '../supply/text.ts'
-import { cleanUp } from './cleanup.ts'
+import { hasCode, LayercastError } from '../../errors.ts'
+import type { Applied, Mount } from '../../node/ports.ts'
+import { UNCOMPRESSED_LABEL } from '../blobs/index.ts'
+import { asAborted, checkAborted } from '../../kit/abort.ts'
+import { SUSPECT_FIX } from '../../image/blob-fixes.ts'
+import { cleanUp } from '../../kit/cleanup.ts'
 import { tell, type LayerContext, type Placed } from './context.ts'
-import type { Supplied } from './supply.ts'
-import { extractKey, removeIfThere, statOrNone } from './snapshots.ts'
+import type { Supplied } from '../blobs/queue.ts'
+import { extractKey, removeIfThere, statOrNone } from '../chain/snapshots.ts'
 
 /** AlreadyExists without a snapshot behind it is answered by another key, three keys in all. */
 const KEYS = 3

@@ -1,8 +1,8 @@
 import type { Digest } from '../../image/digest.ts'
 import type { PlanWarning, Planned } from '../../plan/document.ts'
-import type { Applier, Backend } from '../ports.ts'
-import type { BlobOrigin, BlobWays, Provide } from '../supply/types.ts'
-import type { Lazy } from '../verify/lazy.ts'
+import type { Applier, Backend } from '../../node/ports.ts'
+import type { BlobOrigin, BlobWays, Provide } from '../blobs/types.ts'
+import type { Lazy } from '../chain/lazy.ts'
 
 /** Who writes the layers: the backend's own service (containerd's diff), or layercast's applier straight into the mounts. */
 export type ApplierChoice = 'containerd' | 'own'

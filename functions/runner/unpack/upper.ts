@@ -1,7 +1,7 @@
 /** The directory that a layer is written to by itself, without the layers below: what parallel mode (`rebase`) is made of. */
 import type { Stats } from 'node:fs'
 import { lstat, readdir } from 'node:fs/promises'
-import type { Mount } from '../ports.ts'
+import type { Mount } from '../../node/ports.ts'
 
 /** What a directory's time may be behind the clock by: the kernel's own is coarse, an archive's counts whole seconds. */
 const SLACK_MS = 1000

@@ -1,14 +1,14 @@
 /** Every image of a node against its plans. */
-import { hasCode, LayercastError } from '../../image/errors.ts'
+import { hasCode, LayercastError } from '../../errors.ts'
 import { parseManifest } from '../../image/manifest.ts'
 import type { Platform } from '../../image/platform.ts'
 import type { Plan, Planned } from '../../plan/document.ts'
 import { plan as planImage } from '../../plan/plan.ts'
-import { byPreference, documentsOf, resolve, type NodeImage } from '../image/index.ts'
-import type { Backend } from '../ports.ts'
-import { compareTree, whyNoTree, type TreeReport } from '../tree/chain.ts'
-import { checkAborted } from '../unpack/abort.ts'
-import { verifyChain, type VerifyReport } from './index.ts'
+import { byPreference, documentsOf, resolve, type NodeImage } from '../images/resolve.ts'
+import type { Backend } from '../../node/ports.ts'
+import { compareTree, whyNoTree, type TreeReport } from './trees.ts'
+import { checkAborted } from '../../kit/abort.ts'
+import { verifyChain, type VerifyReport } from './verify.ts'
 
 export interface VerifyAllOptions {
   backend: Backend

@@ -1,6 +1,6 @@
 /** What state a chain is in, in one word and in a sentence. */
 import type { PlanLayer } from '../../plan/document.ts'
-import type { VerifiedLayer, VerifyReport } from './index.ts'
+import type { VerifiedLayer, VerifyReport } from './verify.ts'
 
 /**
  * `ready`: as planned. `absent`: none of it is there. `partial`: the lower layers are there, the upper ones are not.

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { openSource } from '../../../functions/runner/sources/index.ts'
+import { openSource } from '../../../functions/runner/sources/open.ts'
 import {
   buildImage,
   buildIndex,

@@ -1,6 +1,6 @@
 import type { Descriptor } from '../../../functions/image/descriptor.ts'
-import { LayercastError, type Code } from '../../../functions/image/errors.ts'
-import { openSource, type ImageSource } from '../../../functions/runner/sources/index.ts'
+import { LayercastError, type Code } from '../../../functions/errors.ts'
+import { openSource, type ImageSource } from '../../../functions/runner/sources/open.ts'
 import { digestOf, type BuiltImage } from '../../support/images/index.ts'
 
 /** Opens a source for as long as the work takes. */

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Digest } from '../../../functions/image/digest.ts'
-import type { Backend } from '../../../functions/runner/ports.ts'
+import type { Backend } from '../../../functions/node/ports.ts'
 import { withChainLock } from '../../../functions/runner/unpack/chain-lock.ts'
 
 // The lock goes by the identity of the backend alone.

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Backend } from '../../../functions/runner/ports.ts'
-import { compareTree } from '../../../functions/runner/tree/chain.ts'
+import type { Backend } from '../../../functions/node/ports.ts'
+import { compareTree } from '../../../functions/runner/verify/trees.ts'
 import { unpack } from '../../../functions/runner/unpack/index.ts'
 import { verifyAll, type VerifiedImage } from '../../../functions/runner/verify/all.ts'
 import { smallImage } from '../unpack/support/images.ts'

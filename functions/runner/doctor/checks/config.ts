@@ -1,7 +1,7 @@
 import { annotationsOffAdvice, handlerIgnoredAdvice } from '../advice.ts'
 import { handlersOf, readsCriLabels, snapshottersInUse, type Check } from '../finding.ts'
 import { DIFFER, IMAGES, imageSection } from '../names.ts'
-import type { UnpackPlatform } from '../../node-config/index.ts'
+import type { UnpackPlatform } from '../../../node/containerd-config/config.ts'
 import type { NodeFacts } from '../facts.ts'
 
 /** A version 2 file's per-runtime snapshotter is not there for pulls once containerd 2 has migrated it (CONTAINERD-FACTS section 8). */

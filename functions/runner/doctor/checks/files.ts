@@ -1,4 +1,4 @@
-import { wholeVersion } from '../../node-config/files.ts'
+import { wholeVersion } from '../../../node/containerd-config/files.ts'
 import type { NodeFacts } from '../facts.ts'
 import type { Check } from '../finding.ts'
 

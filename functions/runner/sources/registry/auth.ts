@@ -1,4 +1,4 @@
-import { LayercastError } from '../../../image/errors.ts'
+import { LayercastError } from '../../../errors.ts'
 import { Field } from '../../../image/fields.ts'
 import { parseJSON } from '../../../image/json.ts'
 import { documentBody } from './coding.ts'

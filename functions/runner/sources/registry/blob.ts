@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Descriptor } from '../../../image/descriptor.ts'
-import { LayercastError } from '../../../image/errors.ts'
+import { LayercastError } from '../../../errors.ts'
 import { isIndex, isManifest } from '../../../image/media-type.ts'
 import { blobNotFound } from '../problems.ts'
 import type { Range } from '../source.ts'

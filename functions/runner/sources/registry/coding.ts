@@ -8,7 +8,7 @@ import {
   constants,
 } from 'node:zlib'
 import type { Descriptor } from '../../../image/descriptor.ts'
-import { LayercastError } from '../../../image/errors.ts'
+import { LayercastError } from '../../../errors.ts'
 
 /** Content codings (RFC 9110, section 8.4.1) that servers send although `identity` was asked for. */
 const CODINGS: ReadonlyMap<string, () => Transform> = new Map<string, () => Transform>([

@@ -1,4 +1,4 @@
-import { LayercastError } from '../../../image/errors.ts'
+import { LayercastError } from '../../../errors.ts'
 import { documentBody } from './coding.ts'
 
 const BODY_BYTES = 64 << 10

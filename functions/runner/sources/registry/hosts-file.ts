@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { isAbsolute, join, posix } from 'node:path'
 import { createSecureContext, getCACertificates } from 'node:tls'
 import { parse, TomlError } from 'smol-toml'
-import { booleanAt, stringAt, table, type Table } from '../../node-config/merge.ts'
+import { booleanAt, stringAt, table, type Table } from '../../../node/containerd-config/merge.ts'
 import type { Trust } from './exchange.ts'
 import { invalid } from '../problems.ts'
 

@@ -1,5 +1,5 @@
 import type { Descriptor } from '../../../image/descriptor.ts'
-import { hasCode, LayercastError } from '../../../image/errors.ts'
+import { hasCode, LayercastError } from '../../../errors.ts'
 import type { Range } from '../source.ts'
 import { readBlob } from './blob.ts'
 import type { Repository } from './repository.ts'

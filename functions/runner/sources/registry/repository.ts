@@ -1,4 +1,4 @@
-import { LayercastError } from '../../../image/errors.ts'
+import { LayercastError } from '../../../errors.ts'
 import { authorize } from './auth.ts'
 import { findCredentials, type Credentials } from './credentials.ts'
 import type { Ask } from './exchange.ts'

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { LayercastError } from '../../../image/errors.ts'
+import { LayercastError } from '../../../errors.ts'
 import { refused, unreachable } from './errors.ts'
 import type { Ask, Exchange } from './exchange.ts'
 import { isLoopback } from './host.ts'

@@ -3,10 +3,10 @@
  * a line of JSON: {"events": n, "ok": ...} or {"events": n, "error": ...}.
  */
 import { readFile } from 'node:fs/promises'
-import { LayercastError } from '../../../../functions/image/errors.ts'
+import { LayercastError } from '../../../../functions/errors.ts'
 import { parsePlan } from '../../../../functions/plan/index.ts'
-import { openBackend, type BackendOptions } from '../../../../functions/runner/backend.ts'
-import { repairChain } from '../../../../functions/runner/repair/index.ts'
+import { openBackend, type BackendOptions } from '../../../../functions/node/open.ts'
+import { repairChain } from '../../../../functions/runner/repair/repair.ts'
 
 export interface RepairTask {
   backend: BackendOptions

@@ -4,10 +4,10 @@
  */
 import { readFile } from 'node:fs/promises'
 import { parsePlan } from '../../../../functions/plan/index.ts'
-import { openBackend, type BackendOptions } from '../../../../functions/runner/backend.ts'
-import { resolve } from '../../../../functions/runner/image/index.ts'
-import { removeSnapshots } from '../../../../functions/runner/removal.ts'
-import { repairChain } from '../../../../functions/runner/repair/index.ts'
+import { openBackend, type BackendOptions } from '../../../../functions/node/open.ts'
+import { resolve } from '../../../../functions/runner/images/resolve.ts'
+import { removeSnapshots } from '../../../../functions/runner/chain/removal.ts'
+import { repairChain } from '../../../../functions/runner/repair/repair.ts'
 import { intercept } from '../../unpack/support/intercept.ts'
 
 export interface DyingTask {

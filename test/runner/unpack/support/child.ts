@@ -4,8 +4,8 @@
  */
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { LayercastError } from '../../../../functions/image/errors.ts'
-import { openBackend, type BackendOptions } from '../../../../functions/runner/backend.ts'
+import { LayercastError } from '../../../../functions/errors.ts'
+import { openBackend, type BackendOptions } from '../../../../functions/node/open.ts'
 import { unpack, type ApplierChoice } from '../../../../functions/runner/unpack/index.ts'
 import { parsePlan } from '../../../../functions/plan/index.ts'
 

@@ -1,4 +1,4 @@
-import { LayercastError } from '../../../../functions/image/errors.ts'
+import { LayercastError } from '../../../../functions/errors.ts'
 
 /** The error that the work ends with; it must be one of the family. */
 export async function failure(work: Promise<unknown>): Promise<LayercastError> {

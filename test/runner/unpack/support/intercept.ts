@@ -1,4 +1,4 @@
-import type { Backend } from '../../../../functions/runner/ports.ts'
+import type { Backend } from '../../../../functions/node/ports.ts'
 
 /** One call of a port, as it comes by. */
 interface Call {

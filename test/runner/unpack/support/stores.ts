@@ -1,4 +1,4 @@
-import type { Backend, ImageRecord } from '../../../../functions/runner/ports.ts'
+import type { Backend, ImageRecord } from '../../../../functions/node/ports.ts'
 import type { BuiltImage } from '../../../support/images/index.ts'
 import { REFERENCE } from './plans.ts'
 

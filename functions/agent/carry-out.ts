@@ -1,0 +1,91 @@
+import type { Client } from '../contract/client.ts'
+import type { Descriptor } from '../image/descriptor.ts'
+import type { Digest } from '../image/digest.ts'
+import { hasCode, LayercastError } from '../errors.ts'
+import type { Plan, Planned } from '../plan/document.ts'
+import { parsePlan } from '../plan/index.ts'
+import { checkBound, checkDerived } from '../runner/images/derived.ts'
+import type { Backend } from '../node/ports.ts'
+import { unpack, type ApplierChoice, type UnpackEvent, type UnpackResult } from '../runner/unpack/index.ts'
+import type { State } from './state.ts'
+
+export interface CarryOutOptions {
+  backend: Backend
+  applier?: ApplierChoice | undefined
+  signal: AbortSignal
+  onEvent: (event: UnpackEvent) => void
+}
+
+/** The plan of this digest: as kept on disk where that is still it, else from the server. Checked either way. */
+export async function fetchPlan(client: Client, state: State, digest: Digest): Promise<Planned> {
+  const kept = await state.plan(digest)
+  if (kept !== undefined) {
+    const planned = readKept(kept)
+    if (planned?.digest === digest) return planned
+  }
+  const planned = await client.getPlan(digest)
+  await state.keepPlan(digest, planned.bytes)
+  return planned
+}
+
+/** A kept plan that cannot be read is as good as none: the server has it. */
+function readKept(bytes: Uint8Array): Planned | undefined {
+  try {
+    return parsePlan(bytes)
+  } catch (error) {
+    if (error instanceof LayercastError) return undefined
+    throw error
+  }
+}
+
+/**
+ * Makes a plan true on this node. A server's choice is checked, not trusted: the node holds the documents, and what of the plan
+ * does not follow from them is refused before anything is touched. IMAGE_NOT_FOUND or BLOB_NOT_FOUND where its image is not
+ * here; PLAN_NOT_DERIVED; the rest as `unpack`.
+ */
+export async function carryOut(planned: Planned, options: CarryOutOptions): Promise<UnpackResult> {
+  const { backend, applier, signal, onEvent } = options
+  await checkImage(backend, planned)
+  if (!(await checkDerived(backend, planned.plan))) throw gone(planned.plan)
+  return await unpack({ backend, planned, signal, onEvent, ...(applier === undefined ? {} : { applier }) })
+}
+
+/** A document went between the two looks at it: the next round finds it missing, or there. */
+function gone({ reference, manifest, config }: Plan): LayercastError {
+  return new LayercastError('BLOB_NOT_FOUND', `the documents of image ${reference} went while the plan was compared`, {
+    fix: 'Pull or import the image again; the agent tries again.',
+    detail: { digests: [manifest.digest, config.digest] },
+  })
+}
+
+async function checkImage(backend: Backend, { plan }: Planned): Promise<void> {
+  let target: Descriptor
+  try {
+    target = (await backend.images.get(plan.reference)).target
+  } catch (error) {
+    if (!hasCode(error, 'IMAGE_NOT_FOUND')) throw error
+    throw new LayercastError('IMAGE_NOT_FOUND', `image ${plan.reference} is not on this node`, {
+      cause: error,
+      fix: 'Pull or import the image on the node; the agent tries again.',
+      detail: { reference: plan.reference },
+    })
+  }
+  const digests: Digest[] = []
+  for (const { digest } of [plan.manifest, plan.config]) {
+    try {
+      await backend.content.info(digest)
+    } catch (error) {
+      if (!hasCode(error, 'BLOB_NOT_FOUND')) throw error
+      digests.push(digest)
+    }
+  }
+  if (digests.length === 0) return await checkBound(backend, plan, target)
+  throw new LayercastError(
+    'BLOB_NOT_FOUND',
+    `image ${plan.reference} is on this node under other content: ${digests.join(', ')} of the plan is not there`,
+    {
+      fix: 'Pull or import the very image that was planned, or plan the one that is here.',
+      detail: { digests },
+    },
+  )
+}

@@ -1,0 +1,21 @@
+import { release } from 'node:os'
+import type { Facts } from '../contract/nodes.ts'
+import { hostPlatform } from '../runner/images/resolve.ts'
+import type { Backend } from '../node/ports.ts'
+
+const MOST_SNAPSHOTTERS = 64
+
+/** What this node is: its platform, kernel and backend, and the snapshotters that are ready. */
+export async function gatherFacts(backend: Backend): Promise<Facts> {
+  const { os, architecture, variant } = hostPlatform()
+  const plugins = await backend.snapshotters()
+  const ready = plugins.filter((plugin) => plugin.error === undefined).map((plugin) => plugin.name)
+  return {
+    os,
+    architecture: variant === undefined ? architecture : `${architecture}/${variant}`,
+    kernel: release(),
+    backend: backend.kind,
+    ...(backend.kind === 'containerd' ? { containerdVersion: await backend.version() } : {}),
+    snapshotters: ready.sort().slice(0, MOST_SNAPSHOTTERS),
+  }
+}

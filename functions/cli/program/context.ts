@@ -1,0 +1,132 @@
+import { existsSync } from 'node:fs'
+import { isIdentifier } from '../../plan/profiles.ts'
+import type { BackendOptions } from '../../node/open.ts'
+import type { Backend } from '../../node/ports.ts'
+import type { Streams } from './console.ts'
+import { write } from './console.ts'
+import type { GlobalValues } from './globals.ts'
+import { LayercastError } from '../../errors.ts'
+import { quote } from '../../image/quote.ts'
+import { printable } from './text.ts'
+
+/** What a verb has at hand while it runs. */
+export interface Context {
+  readonly globals: GlobalValues
+  readonly json: boolean
+  /** Whether the verb makes the root or the namespace that it is given. */
+  readonly makesPlace: boolean
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly stdin: AsyncIterable<Uint8Array>
+  readonly streams: Streams
+  /** Aborted at the first Ctrl-C. */
+  readonly signal: AbortSignal
+  /** Data, to stdout: the value as JSON, or the text, which is made only where it is wanted. */
+  show(value: unknown, text: () => string): Promise<void>
+  /** A line for the person, to stderr. */
+  note(line: string): void
+  /** A line for the person who asked for `--verbose`. */
+  detail(line: string): void
+  /**
+   * The node's parts, connected at the first call and closed when the verb ends.
+   * @param unnamed what the verb takes where the user names no backend or namespace; of the first call only
+   */
+  backend(unnamed?: Pick<BackendOptions, 'backend' | 'namespace'>): Promise<Backend>
+  /** Runs when the verb ends, however it ends; the last one first. */
+  defer(cleanup: () => Promise<void>): void
+}
+
+/** A context, and the function that ends it. */
+export function createContext(options: {
+  globals: GlobalValues
+  env: Readonly<Record<string, string | undefined>>
+  streams: Streams
+  stdin: AsyncIterable<Uint8Array>
+  makesPlace: boolean
+  signal: AbortSignal
+}): { context: Context; close(): Promise<void> } {
+  const { globals, streams } = options
+  const json = globals.output === 'json'
+  const cleanups: (() => Promise<void>)[] = []
+  let backend: Promise<Backend> | undefined
+
+  const context: Context = {
+    ...options,
+    json,
+    show: (value, text) => write(streams.stdout, json ? `${JSON.stringify(value, null, 2)}\n` : text()),
+    note: (line) => void streams.stderr.write(`${printable(line)}\n`),
+    detail: (line) => {
+      if (globals.verbose) context.note(line)
+    },
+    backend: (unnamed = {}) =>
+      (backend ??= openBackendOf(context, unnamed).catch((error: unknown) => {
+        // One that was not there may be at the next call.
+        backend = undefined
+        throw error
+      })),
+    defer: (cleanup) => void cleanups.push(cleanup),
+  }
+  return {
+    context,
+    close: async () => {
+      const failures: unknown[] = []
+      for (const cleanup of cleanups.toReversed()) await cleanup().catch((error: unknown) => failures.push(error))
+      if (failures.length > 0) {
+        throw new LayercastError('INTERNAL', 'could not clean up at the end', {
+          cause: failures.length === 1 ? failures[0] : new AggregateError(failures),
+        })
+      }
+    },
+  }
+}
+
+async function openBackendOf(
+  context: Context,
+  unnamed: Pick<BackendOptions, 'backend' | 'namespace'>,
+): Promise<Backend> {
+  const { root, address } = context.globals
+  const kind = context.globals.backend ?? unnamed.backend
+  const namespace = context.globals.namespace ?? (context.env['CONTAINERD_NAMESPACE'] || unnamed.namespace)
+  checkNamespace(namespace)
+  const { openBackend, unfit } = await import('../../node/open.ts')
+  const backend = await openBackend({
+    ...(kind === undefined ? {} : { backend: kind as Backend['kind'] }),
+    ...(root === undefined ? {} : { root }),
+    ...(address === undefined ? {} : { address }),
+    ...(namespace === undefined ? {} : { namespace }),
+    signal: context.signal,
+    onSilence: (doing, seconds) =>
+      context.note(`layercast: containerd has not answered for ${seconds} s (to ${doing}); still waiting`),
+  })
+  context.defer(() => backend.close())
+  context.detail(`backend: ${backend.kind} ${await backend.version()}`)
+  if (backend.kind === 'embedded' && context.globals.namespace !== undefined) {
+    throw unfit(`a namespace (${context.globals.namespace})`, backend.kind, '--namespace')
+  }
+  await noteNowhere(context, backend)
+  return backend
+}
+
+/** By containerd's rule for identifiers, which namespaces are. USAGE otherwise. */
+function checkNamespace(namespace: string | undefined): void {
+  if (namespace === undefined || isIdentifier(namespace)) return
+  throw new LayercastError('USAGE', `${quote(namespace)} is not a namespace's name`, {
+    fix: 'Use letters and digits with single ".", "_" or "-" between them, 76 characters at most, such as k8s.io.',
+    detail: { namespace: namespace.slice(0, 256) },
+  })
+}
+
+/** Says of a place that the user named and that is not there yet that it is not: it may be mistyped. */
+async function noteNowhere(context: Context, backend: Backend): Promise<void> {
+  const { root } = context.globals
+  // What stands on stderr for a program is an error, and this is none.
+  if (context.json || context.makesPlace) return
+  if (backend.kind === 'embedded') {
+    if (root !== undefined && !existsSync(root)) context.note(`note: ${root} is not there yet`)
+    return
+  }
+  if (!context.globals.namespace && !context.env['CONTAINERD_NAMESPACE']) return
+  const known = await backend.namespaces?.()
+  if (known === undefined || backend.namespace === undefined || known.includes(backend.namespace)) return
+  const others = known.length > 0 ? `: it has ${known.join(', ')}` : ''
+  context.note(`note: containerd has no namespace ${backend.namespace} yet${others}`)
+}

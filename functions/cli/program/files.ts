@@ -1,0 +1,72 @@
+import { open } from 'node:fs/promises'
+import { LayercastError } from '../../errors.ts'
+import { orAborted } from '../../kit/abort.ts'
+import type { Context } from './context.ts'
+
+/** More than any document that layercast takes may have; the parsers have limits of their own. */
+const MOST = 64 * 1024 * 1024
+
+/**
+ * The exact bytes of a file, or of stdin for `-`.
+ *
+ * @throws LayercastError FILE_NOT_FOUND, DOCUMENT_TOO_LARGE, ABORTED
+ */
+export async function readInput(context: Context, file: string): Promise<Uint8Array> {
+  if (file === '-') return collect(context.stdin, 'stdin', context.signal)
+  try {
+    await using handle = await open(file)
+    // A stream and not readFile: a pipe such as <(…) has no size to trust.
+    return await collect(handle.createReadStream({ autoClose: false }), file, context.signal)
+  } catch (error) {
+    throw error instanceof LayercastError ? error : fileError(file, error)
+  }
+}
+
+/** What went wrong with a file that the user named, as an error that says so. */
+export function fileError(file: string, error: unknown): LayercastError {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  if (code === 'ENOENT' || code === 'ENOTDIR') {
+    return new LayercastError('FILE_NOT_FOUND', `there is no file ${file}`, {
+      cause: error,
+      fix: 'Check the path.',
+      detail: { file },
+    })
+  }
+  if (code === 'EISDIR') {
+    return new LayercastError('USAGE', `${file} is a directory`, {
+      cause: error,
+      fix: 'Name a file.',
+      detail: { file },
+    })
+  }
+  return new LayercastError(
+    'USAGE',
+    `${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+    {
+      cause: error,
+      fix: 'Name a file that this user may read.',
+      detail: { file },
+    },
+  )
+}
+
+async function collect(stream: AsyncIterable<Uint8Array>, name: string, signal: AbortSignal): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  const iterator = stream[Symbol.asyncIterator]()
+  for (;;) {
+    // Not for await: who is to type the document may rather end the program.
+    const next = await orAborted(iterator.next(), signal)
+    if (next.done) break
+    const chunk = next.value
+    size += chunk.length
+    if (size > MOST) {
+      await iterator.return?.()
+      throw new LayercastError('DOCUMENT_TOO_LARGE', `${name} has more than ${MOST} bytes`, {
+        fix: 'Check that it is the right file.',
+      })
+    }
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}

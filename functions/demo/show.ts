@@ -1,0 +1,24 @@
+import type { Plan } from '../plan/document.ts'
+import type { UnpackResult } from '../runner/unpack/index.ts'
+import { LAYER_COLUMNS, labelKeys } from '../cli/output/plan.ts'
+import { table, type Column } from '../cli/program/table.ts'
+import { duration } from '../cli/program/text.ts'
+
+/**
+ * The demo's table of layers.
+ *
+ * @param made what each layer is made of, where the demo made it
+ */
+export function layerTable(plan: Plan, result: UnpackResult, made: readonly string[]): string {
+  const rows = plan.layers.map((layer, index) => ({
+    ...layer,
+    made: made[index] ?? '',
+    ms: result.layers[index]?.ms ?? 0,
+  }))
+  return table(rows, [
+    ...(LAYER_COLUMNS as readonly Column<(typeof rows)[number]>[]),
+    { title: 'LABELS', value: ({ labels }) => labelKeys(labels) },
+    { title: 'TIME', value: ({ ms }) => duration(ms), align: 'right' },
+    ...(made.length > 0 ? [{ title: 'MADE OF', value: (row: (typeof rows)[number]) => row.made }] : []),
+  ])
+}

@@ -1,0 +1,48 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { hasCode } from '../errors.ts'
+import { asAborted, checkAborted } from './abort.ts'
+import type { Emit } from '../runner/unpack/types.ts'
+
+const FIRST_WAIT_MS = 100
+const FACTOR = 3
+const JITTER = 0.2
+
+export interface RetryOptions {
+  /** What is tried, for the event. */
+  what: string
+  /** Never fires for clean-up, which goes on after an abort. */
+  signal?: AbortSignal
+  /** Tries in all; 4 waits of up to 1.3 s together outlast a daemon's restart. */
+  attempts?: number
+  emit?: Emit
+}
+
+/** Whether trying again may help: the daemon, a proxy plugin behind it, or the registry was not there. */
+function isTransient(error: unknown): boolean {
+  if (hasCode(error, 'CONTAINERD_UNREACHABLE', 'REGISTRY_UNREACHABLE')) return true
+  return hasCode(error, 'CONTAINERD_FAILED') && error.detail['grpc'] === 'Unavailable'
+}
+
+/** Tries again, with growing and jittered waits, while the failure is a transient unavailability. Gives the last error. */
+export async function retry<T>(work: () => Promise<T>, options: RetryOptions): Promise<T> {
+  const { what, signal, attempts = 4, emit } = options
+  for (let attempt = 1; ; attempt++) {
+    if (signal) checkAborted(signal)
+    try {
+      return await work()
+    } catch (error) {
+      if (attempt >= attempts || !isTransient(error)) throw error
+      const waitMs = Math.round(FIRST_WAIT_MS * FACTOR ** (attempt - 1) * (1 + JITTER * (2 * Math.random() - 1)))
+      emit?.({ type: 'retry', what, attempt, waitMs, error })
+      await pause(waitMs, signal)
+    }
+  }
+}
+
+async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await sleep(ms, undefined, signal ? { signal } : {})
+  } catch (error) {
+    throw signal ? asAborted(error, signal) : error
+  }
+}

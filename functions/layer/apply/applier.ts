@@ -1,0 +1,124 @@
+/** layercast's own layer applier: a complete and safe reading of a layer into the file system that mounts describe. */
+import { closeSync, readFileSync } from 'node:fs'
+import type { Descriptor } from '../../image/descriptor.ts'
+import { LayercastError } from '../../errors.ts'
+import type { Applied, Applier, ApplyOptions, Mount } from '../../node/ports.ts'
+import { AT_FDCWD, O_DIRECTORY, O_RDONLY, openAt, syncFileSystem } from '../../linux/at.ts'
+import { toByteString } from '../../linux/bytes.ts'
+import { must } from '../../linux/libc.ts'
+import { helperOf } from '../../linux/mount-helper.ts'
+import { MS_BIND, MS_RDONLY, optionValue, parseMountOptions } from '../../linux/mount-options.ts'
+import { withMounted } from '../../linux/mounted.ts'
+import { inUserNamespace } from '../../linux/user-namespace.ts'
+import type { Limits } from '../read/guard.ts'
+import { writeLayer } from './pipeline.ts'
+import type { WhiteoutForm } from './whiteout.ts'
+
+export interface ApplierOptions {
+  /** The blob of a layer, in chunks. */
+  read: (layer: Descriptor) => AsyncIterable<Uint8Array>
+  limits?: Partial<Limits>
+  /** Whether all is on the disk when `apply` answers; true unless told otherwise. */
+  sync?: boolean
+  /** Where the mounts are made; see `withMounted`. */
+  directory?: string
+}
+
+/**
+ * An applier that mounts the snapshot privately and writes the layer into it; a writable bind mount alone is written to at
+ * its source. A single overlay mount with an upper directory and no lower ones is taken for what parallel mode (`rebase`)
+ * means by it: the layer goes straight into the upper directory, with whiteouts as overlayfs keeps them.
+ *
+ * `apply` fails with LAYER_CORRUPT, LAYER_UNSAFE, LAYER_TOO_LARGE, LAYER_UNSUPPORTED, DIGEST_MISMATCH, SYSTEM_CALL_FAILED,
+ * MOUNT_HELPER_MISSING, SNAPSHOT_WITHOUT_MOUNTS, ABORTED, or an error of `read`. Nothing stays mounted; what was written into the snapshot
+ * stays, for the caller to remove with it.
+ */
+export function createApplier(options: ApplierOptions): Applier {
+  return {
+    async apply(layer: Descriptor, mounts: readonly Mount[], applying: ApplyOptions = {}): Promise<Applied> {
+      if (mounts.length === 0) {
+        throw new LayercastError('SNAPSHOT_WITHOUT_MOUNTS', `there is no mount to apply layer ${layer.digest} to`, {
+          fix: 'See the log of the snapshotter: it has prepared nothing that could be written to.',
+        })
+      }
+      const upper = bareUpper(mounts)
+      if (upper !== undefined) return applyTo(upper, 'overlay', layer, options, applying)
+      const source = boundSource(mounts)
+      if (source !== undefined) return applyTo(source, 'remove', layer, options, applying)
+      const applied = await withMounted(
+        mounts.map(withoutMetacopy),
+        (directory) => applyTo(directory, 'remove', layer, options, applying),
+        options.directory === undefined ? {} : { directory: options.directory },
+      )
+      if (options.sync !== false) await syncBehindHelpers(mounts)
+      return applied
+    },
+  }
+}
+
+function bareUpper(mounts: readonly Mount[]): string | undefined {
+  const [mount, ...more] = mounts
+  if (mount?.type !== 'overlay' || more.length > 0) return undefined
+  return optionValue(mount.options, 'lowerdir') === undefined ? optionValue(mount.options, 'upperdir') : undefined
+}
+
+// Where overlayfs copies metadata alone by default, a file could come to depend on how the layer is mounted later.
+function withoutMetacopy(mount: Mount): Mount {
+  if (mount.type !== 'overlay' || optionValue(mount.options, 'metacopy') !== undefined) return mount
+  return copiesMetadataAlone() ? { ...mount, options: [...mount.options, 'metacopy=off'] } : mount
+}
+
+function copiesMetadataAlone(): boolean {
+  try {
+    return readFileSync('/sys/module/overlay/parameters/metacopy', 'latin1').startsWith('Y')
+  } catch (error) {
+    // Kernels before 4.19 know no such thing.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+    throw error
+  }
+}
+
+// A writable bind mount alone is its source, and needs no mounting.
+function boundSource(mounts: readonly Mount[]): string | undefined {
+  const [mount, ...more] = mounts
+  if (mount === undefined || mount.target !== '' || more.length > 0 || mount.type.includes('/')) return undefined
+  const { flags, data, loop } = parseMountOptions(mount.options)
+  const plain = (flags & MS_BIND) !== 0 && (flags & MS_RDONLY) === 0 && data.length === 0 && !loop
+  return plain ? mount.source : undefined
+}
+
+// A sync of a FUSE file system ends at its process. What that has written is on the file system of the upper directory.
+async function syncBehindHelpers(mounts: readonly Mount[]): Promise<void> {
+  for (const { type, options } of mounts) {
+    const upper = helperOf(type) === undefined ? undefined : optionValue(options, 'upperdir')
+    if (upper === undefined) continue
+    const fd = must(openAt(AT_FDCWD, toByteString(upper), O_RDONLY | O_DIRECTORY), 'openat2', upper)
+    try {
+      must(await syncFileSystem(fd), 'syncfs', upper)
+    } finally {
+      closeSync(fd)
+    }
+  }
+}
+
+async function applyTo(
+  directory: string,
+  whiteouts: WhiteoutForm,
+  layer: Descriptor,
+  options: ApplierOptions,
+  applying: ApplyOptions,
+): Promise<Applied> {
+  const root = must(openAt(AT_FDCWD, toByteString(directory), O_RDONLY | O_DIRECTORY), 'openat2', directory)
+  try {
+    const applied = await writeLayer(layer, options.read(layer), root, {
+      ...applying,
+      whiteouts,
+      devices: !inUserNamespace(),
+      ...(options.limits === undefined ? {} : { limits: options.limits }),
+    })
+    if (options.sync !== false) must(await syncFileSystem(root), 'syncfs', directory)
+    return applied
+  } finally {
+    closeSync(root)
+  }
+}

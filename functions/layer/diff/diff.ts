@@ -1,0 +1,38 @@
+/** Layers made by our own walk, of snapshots that containerd's diff service cannot mount. */
+import { createHash } from 'node:crypto'
+import type { Descriptor } from '../../image/descriptor.ts'
+import type { Digest } from '../../image/digest.ts'
+import type { ContentStore, Mount } from '../../node/ports.ts'
+import { withMounted } from '../../linux/mounted.ts'
+import { changesBetween } from './changes.ts'
+import { archiveOf } from './archive.ts'
+
+/**
+ * Writes what the upper tree changes in the lower one into the content store, as a layer of this media type, which must be
+ * an uncompressed archive's. The trees are read twice: a store asks for digest and size before the first byte.
+ * SYSTEM_CALL_FAILED, FAILED_PRECONDITION (mounts that nobody but containerd can make), ABORTED.
+ * @param lower nothing below where it is undefined
+ */
+export async function walkedLayer(
+  content: ContentStore,
+  lower: readonly Mount[] | undefined,
+  upper: readonly Mount[],
+  options: { mediaType: string; signal: AbortSignal },
+): Promise<Descriptor> {
+  const { mediaType, signal } = options
+  return await withMounted(upper, async (above) => {
+    const make = async (below: string | undefined): Promise<Descriptor> => {
+      const changes = await changesBetween(below, above, signal)
+      const hash = createHash('sha256')
+      let size = 0
+      for await (const chunk of archiveOf(changes, above, signal)) {
+        hash.update(chunk)
+        size += chunk.length
+      }
+      const digest: Digest = `sha256:${hash.digest('hex')}` as Digest
+      await content.write({ digest, size }, archiveOf(changes, above, signal))
+      return { mediaType, digest, size }
+    }
+    return lower === undefined ? await make(undefined) : await withMounted(lower, make)
+  })
+}

@@ -1,0 +1,75 @@
+/** Whether a blob that a content store lists is what its digest says. */
+import { createHash } from 'node:crypto'
+import type { Descriptor } from '../image/descriptor.ts'
+import { digestAlgorithm, type Digest } from '../image/digest.ts'
+import { hasCode } from '../errors.ts'
+import type { ContentInfo, ContentStore } from './ports.ts'
+import { checkAborted } from '../kit/abort.ts'
+
+/** What the store says of the blob; undefined where it does not list it. */
+export async function infoOrNone(
+  content: Pick<ContentStore, 'info'>,
+  digest: Digest,
+): Promise<ContentInfo | undefined> {
+  try {
+    return await content.info(digest)
+  } catch (error) {
+    if (hasCode(error, 'BLOB_NOT_FOUND')) return undefined
+    throw error
+  }
+}
+
+/**
+ * Whether the store lists the blob and has its last byte. A file that is gone, empty or cut short is thereby seen at the
+ * price of one byte; altered bytes are not.
+ */
+export async function hasBytes(content: Pick<ContentStore, 'info' | 'read'>, digest: Digest): Promise<boolean> {
+  const info = await infoOrNone(content, digest)
+  if (info === undefined) return false
+  if (info.size === 0) return true
+  try {
+    for await (const chunk of content.read(digest, { offset: info.size - 1, length: 1 })) {
+      if (chunk.length > 0) return true
+    }
+    return false
+  } catch (error) {
+    if (unreadable(error) !== undefined) return false
+    throw error
+  }
+}
+
+/**
+ * What is wrong with a blob that the store lists, in words that follow "blob DIGEST"; undefined where its bytes are what the
+ * digest says, whatever size somebody states. Reads the whole blob. A store that does not answer is thrown, and so is ABORTED.
+ */
+export async function faultOf(
+  content: Pick<ContentStore, 'read'>,
+  { digest, size }: Pick<Descriptor, 'digest' | 'size'>,
+  signal?: AbortSignal,
+): Promise<string | undefined> {
+  const algorithm = digestAlgorithm(digest)
+  const hash = createHash(algorithm)
+  let read = 0
+  try {
+    for await (const chunk of content.read(digest)) {
+      if (signal) checkAborted(signal)
+      read += chunk.length
+      hash.update(chunk)
+    }
+  } catch (error) {
+    const why = unreadable(error)
+    if (why === undefined) throw error
+    return why
+  }
+  const actual = `${algorithm}:${hash.digest('hex')}`
+  if (actual === digest) return undefined
+  return read === size ? `has the digest ${actual}` : `has ${read} of ${size} bytes`
+}
+
+/** Why the blob cannot be read, where that lies in the blob and not in the way to it. */
+function unreadable(error: unknown): string | undefined {
+  if (hasCode(error, 'BLOB_NOT_FOUND')) return 'has lost its bytes'
+  const isAnswer = hasCode(error, 'CONTAINERD_FAILED') && error.detail['grpc'] !== 'Unavailable'
+  const isDisk = error instanceof Error && 'code' in error && (error.code === 'EIO' || error.code === 'EISDIR')
+  return isAnswer || isDisk ? `cannot be read: ${error.message}` : undefined
+}

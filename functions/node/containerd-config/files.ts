@@ -1,0 +1,212 @@
+import { existsSync, globSync, readFileSync } from 'node:fs'
+import { dirname, isAbsolute, join, normalize } from 'node:path'
+import { parse, TomlError } from 'smol-toml'
+import { LayercastError } from '../../errors.ts'
+import { mergeConfig, tableAt, type Table } from './merge.ts'
+import { migrateNames, migrateToV3, OLD_CRI } from './migrate.ts'
+import type { DaemonVersion } from './daemon-version.ts'
+
+/** Where containerd looks without `--config`. */
+export const DEFAULT_CONFIG_PATH = '/etc/containerd/config.toml'
+
+/** One file that took part. */
+export interface ConfigFile {
+  path: string
+  /** The `version` that it states; 1 where it states none. */
+  version: number
+  /** Keys of CRI's containerd section that containerd 2 loses as it migrates this file. */
+  lost: string[]
+  /** Plugins whose section this file replaced whole, as containerd 1 does; sorted. */
+  replaced: string[]
+  /** Sections of CRI's that the file has under a name that does not count in its version. */
+  passedOver: string[]
+}
+
+/** A file that another one imports by its name and that is not there: the daemon would not start again. */
+export interface MissingImport {
+  path: string
+  importedBy: string
+}
+
+export interface LoadedConfig {
+  files: ConfigFile[]
+  missingImports: MissingImport[]
+  /** What containerd 1 takes all files for: the last version that one states, and 1 where none does. */
+  version: number
+  /** Why the daemon would not start from the files again, as far as the names of plugins go; empty where it would. */
+  refusals: string[]
+  /** All files merged, in the daemon's order and by the daemon's rules. */
+  merged: Table
+}
+
+function readToml(path: string): Table {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (cause) {
+    throw new LayercastError('FILE_NOT_FOUND', `cannot read containerd's configuration ${path}`, {
+      cause,
+      fix: 'Name the file that the daemon was started with by --containerd-config.',
+      detail: { path },
+    })
+  }
+  try {
+    return parse(text) as Table
+  } catch (cause) {
+    const where = cause instanceof TomlError ? ` at line ${cause.line}, column ${cause.column}` : ''
+    throw new LayercastError('NODE_CONFIG_INVALID', `${path} is not valid TOML${where}`, {
+      cause,
+      fix: 'Mend the file; containerd would not start from it either.',
+      detail: { path },
+    })
+  }
+}
+
+function resolveImports(parent: string, imports: unknown, { major, minor }: DaemonVersion): string[] {
+  if (!Array.isArray(imports)) return []
+  return imports
+    .filter((item): item is string => typeof item === 'string')
+    .flatMap((item) => {
+      const glob = item.includes('*')
+      // containerd 1.6 leaves a relative glob to the daemon's working directory, which is / under systemd.
+      const base = glob && major < 2 && minor < 7 ? '/' : dirname(parent)
+      const path = isAbsolute(item) ? normalize(item) : join(base, item)
+      return glob ? globSync(path).toSorted() : [path]
+    })
+}
+
+/**
+ * The version that containerd 2.0 to 2.2 takes for that of all files: the last one's, where those of version 1 are renamed
+ * to what was the version by then, at first the newest.
+ */
+export function wholeVersion(files: readonly Pick<ConfigFile, 'version'>[]): number {
+  return files.findLast(({ version }) => version >= 2)?.version ?? 3
+}
+
+/** How a daemon puts files together; it changed twice. */
+interface Rules {
+  /** The daemon's major version: containerd 1 replaces a plugin's section by that of a later file. */
+  major: number
+  /** What is migrated to version 3: nothing by containerd 1, what all files came to by 2.0 to 2.2, each file from 2.3 on. */
+  migrates: 'nothing' | 'whole' | 'files'
+}
+
+function rulesOf({ major, minor }: DaemonVersion): Rules {
+  const whole = major === 2 && minor < 3
+  return { major, migrates: major < 2 ? 'nothing' : whole ? 'whole' : 'files' }
+}
+
+/**
+ * Loads containerd's configuration from a file and all that it imports, breadth first, each file once, later files winning.
+ * @param path the main file
+ * @param daemon the version of the daemon, whose rules are followed
+ * @throws FILE_NOT_FOUND for the main file, NODE_CONFIG_INVALID
+ */
+export function loadConfigFiles(path: string, daemon: DaemonVersion): LoadedConfig {
+  const rules = rulesOf(daemon)
+  const loaded: LoadedConfig = {
+    files: [],
+    missingImports: [],
+    version: 1,
+    refusals: [],
+    merged: { plugins: {}, proxy_plugins: {} },
+  }
+  const seen = new Set<string>()
+  const pending = [{ path, importedBy: '' }]
+  for (let item = pending.shift(); item !== undefined; item = pending.shift()) {
+    const next = item.path
+    if (seen.has(next)) continue
+    seen.add(next)
+    if (item.importedBy !== '' && !existsSync(next)) {
+      loaded.missingImports.push(item)
+      continue
+    }
+    const config = readToml(next)
+    if (rules.major >= 2) loaded.refusals.push(...refusedNames(config, next))
+    loaded.files.push(takeIn(loaded.merged, config, next, rules))
+    loaded.version = statedVersion(config) || loaded.version
+    const imports = resolveImports(next, config['imports'], daemon)
+    pending.push(...imports.map((imported) => ({ path: imported, importedBy: next })))
+  }
+  if (rules.migrates === 'whole') migrateWhole(loaded)
+  if (rules.major < 2) {
+    if (loaded.version > 1) loaded.refusals.push(...refusedSections(loaded.merged, path))
+    // In files of version 1 a plugin's full name means nothing; in others its short one is refused.
+    for (const file of loaded.files) {
+      file.passedOver = loaded.version === 1 ? file.passedOver.filter((id) => id === OLD_CRI) : []
+    }
+  }
+  return loaded
+}
+
+/** The version that a file states; 0 where it states none. */
+function statedVersion(config: Table): number {
+  const stated = Number(config['version'] ?? 0)
+  return Number.isSafeInteger(stated) && stated > 0 ? stated : 0
+}
+
+const PLUGIN_LISTS = ['disabled_plugins', 'required_plugins'] as const
+
+function namesIn(config: Table, key: (typeof PLUGIN_LISTS)[number]): string[] {
+  const list = config[key]
+  return Array.isArray(list) ? list.filter((item): item is string => typeof item === 'string') : []
+}
+
+/** containerd 2 refuses short names in the lists of a file that is not of version 1. */
+function refusedNames(config: Table, path: string): string[] {
+  if (statedVersion(config) < 2) return []
+  return PLUGIN_LISTS.flatMap((key) =>
+    namesIn(config, key)
+      .filter((id) => !id.includes('.'))
+      .map((id) => `${path} has "${id}" in ${key}, which is no plugin's full name`),
+  )
+}
+
+/** Whether containerd 1 takes this for a plugin's full name. */
+function isFullName(id: string): boolean {
+  return id.startsWith('io.containerd.') && id.split('.').length >= 4
+}
+
+/** containerd 1 refuses every name of a plugin that is not a full one, once the files are not of version 1. */
+function refusedSections(merged: Table, path: string): string[] {
+  const listed = PLUGIN_LISTS.flatMap((key) =>
+    namesIn(merged, key)
+      .filter((id) => !isFullName(id))
+      .map((id) => `${path} has "${id}" in ${key}`),
+  )
+  const sections = Object.keys(tableAt(merged, 'plugins') ?? {}).filter((id) => !isFullName(id))
+  return [...listed, ...sections.map((id) => `${path} has a section [plugins.${id}]`)].map(
+    (what) => `${what}, which is no plugin's full name`,
+  )
+}
+
+function takeIn(merged: Table, config: Table, path: string, { major, migrates }: Rules): ConfigFile {
+  const version = statedVersion(config) || 1
+  const passedOver = criNames(config).filter((id) => !counts(id, version, major))
+  if (migrates !== 'nothing' && version < 2) migrateNames(tableAt(config, 'plugins') ?? {})
+  const lost = migrates === 'files' && version < 3 ? migrateToV3(config) : []
+  const earlier = tableAt(merged, 'plugins') ?? {}
+  const replaced = major >= 2 ? [] : Object.keys(tableAt(config, 'plugins') ?? {}).filter((id) => id in earlier)
+  mergeConfig(merged, config, major)
+  return { path, version, lost, replaced: replaced.toSorted(), passedOver }
+}
+
+/** The names under which a file has settings of CRI's images and runtimes, but for those of version 3. */
+function criNames(config: Table): string[] {
+  const plugins = tableAt(config, 'plugins')
+  const settings = ['containerd', 'sandbox_image']
+  return ['cri', OLD_CRI].filter((id) => settings.some((key) => tableAt(plugins, id)?.[key] !== undefined))
+}
+
+/** Whether CRI's section of this name counts in a file of this version, as far as one file tells. */
+function counts(id: string, version: number, major: number): boolean {
+  if (major < 2) return false
+  return id === 'cri' ? version < 2 : version < 3
+}
+
+function migrateWhole({ files, merged }: LoadedConfig): void {
+  const last = files.at(-1)
+  if (last === undefined || wholeVersion(files) !== 2) return
+  // Which of the files states what is lost is not known any more; what is to be done is the same for all.
+  last.lost.push(...migrateToV3(merged))
+}

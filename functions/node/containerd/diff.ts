@@ -1,0 +1,114 @@
+import type { Descriptor } from '../../image/descriptor.ts'
+import type { Applied, Applier, ApplyOptions, Labels, Mount } from '../ports.ts'
+import { blobFix, DAMAGED_FIX } from '../../image/blob-fixes.ts'
+import type { Connection } from './connection.ts'
+import { fromDescriptor, fromMounts, toDescriptor } from './convert.ts'
+import type { Meaning } from './errors.ts'
+import { Diff } from './proto/gen/diff_pb.js'
+
+// The daemon inflates with igzip or unpigz where it finds them, else with Go's own: each has words of its own.
+// Go's zstd does not name itself.
+const CORRUPT = /gzip|unpigz|zstd|zlib|flate|archive\/tar|unexpected EOF|corrupt|CRC check failed|magic number mismatch/
+// The kernel's refusal of a hard link without its target.
+const LINK = /link \S+ \S+: no such file/
+const MEANING = {
+  notFound: 'BLOB_NOT_FOUND',
+  fix: blobFix(),
+  words: [
+    [
+      /no processor for media-type|unsupported diff media type|not implemented/,
+      'LAYER_UNSUPPORTED',
+      'Add a stream processor for this media type to containerd, or say --applier own.',
+    ],
+    [/fstype: format\//, 'CONTAINERD_FAILED', 'The diff service of 2.2 cannot mount these: say --applier own.'],
+    [
+      /unknown dictionary|window size exceeded/,
+      'LAYER_UNSUPPORTED',
+      'Compress the layer anew, with a window of at most 128 MiB and no dictionary.',
+    ],
+    [LINK, 'LAYER_CORRUPT', 'Build the image anew: a layer links to a file that is not there.'],
+    [CORRUPT, 'LAYER_CORRUPT', `What containerd has of the blob cannot be unpacked. ${DAMAGED_FIX}`],
+  ],
+} satisfies Meaning
+
+// To an overlay the service writes without a look at the layers below (1.6 to 2.4).
+const ELSEWHERE = "Leave --applier away, or say --applier own, where containerd's snapshots can be seen"
+const ALONE: Meaning = {
+  ...MEANING,
+  words: [
+    [
+      LINK,
+      'LAYER_UNSUPPORTED',
+      `${ELSEWHERE}: containerd's diff service links to no file of a layer below. If that fails too, build the image anew.`,
+    ],
+    [
+      // What stands there may be the whiteout that the same layer has for the directory.
+      /mkparent .*: not a directory/,
+      'LAYER_UNSUPPORTED',
+      `${ELSEWHERE}: containerd's diff service writes nothing below a name that the layer deletes. If that fails too, build the image anew.`,
+    ],
+    ...MEANING.words,
+  ],
+}
+
+/** The daemon's diff service, which reads the blob from its own content store. BLOB_NOT_FOUND, LAYER_CORRUPT, LAYER_UNSUPPORTED. */
+export function containerdApplier(connection: Connection): Applier {
+  const client = connection.client(Diff)
+  return {
+    async apply(layer: Descriptor, mounts: readonly Mount[], options: ApplyOptions = {}): Promise<Applied> {
+      const { signal, onProgress } = options
+      const answer = await connection.call(
+        `apply layer ${layer.digest}`,
+        () =>
+          client.apply(
+            { diff: fromDescriptor(layer), mounts: fromMounts(mounts) },
+            signal === undefined ? {} : { signal },
+          ),
+        { ...(isOverlay(mounts) ? ALONE : MEANING), signal },
+      )
+      // The service says nothing until it is done.
+      onProgress?.(layer.size)
+      const { digest, size } = toDescriptor(answer.applied)
+      return { diffID: digest, size }
+    },
+  }
+}
+
+function isOverlay(mounts: readonly Mount[]): boolean {
+  return mounts.some(({ type }) => type === 'overlay' || type.includes('/'))
+}
+
+/** Writes what a tree changes in another as a layer, into the content store. */
+export interface Differ {
+  /**
+   * The changes from `lower` to `upper` as a layer of this media type, which is no other's blob: its order and times are
+   * the differ's own. CONTAINERD_FAILED where the daemon cannot make the mounts; ABORTED.
+   */
+  diff(lower: readonly Mount[], upper: readonly Mount[], options: DiffOptions): Promise<Descriptor>
+}
+
+export interface DiffOptions {
+  mediaType: string
+  /** Of the blob that is written. */
+  labels?: Labels
+  signal?: AbortSignal
+}
+
+/** The daemon's diff service, the other way round. */
+export function containerdDiffer(connection: Connection): Differ {
+  const client = connection.client(Diff)
+  return {
+    async diff(lower, upper, { mediaType, labels = {}, signal }): Promise<Descriptor> {
+      const answer = await connection.call(
+        'compare two snapshots',
+        () =>
+          client.diff(
+            { left: fromMounts(lower), right: fromMounts(upper), mediaType, labels },
+            signal === undefined ? {} : { signal },
+          ),
+        { signal },
+      )
+      return toDescriptor(answer.diff)
+    },
+  }
+}

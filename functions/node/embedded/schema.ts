@@ -1,0 +1,165 @@
+/** The database as a file: what is in it, how it is made, and whether it is whole. */
+import { linkSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { LayercastError } from '../../errors.ts'
+import { damaged, databaseFailure, sqliteCode } from './failures.ts'
+import type { Layout } from './layout.ts'
+import { ownedName } from './owned-name.ts'
+
+const SCHEMA_VERSION = 1
+// "lcst", in the header of the file, where file(1) and others look for whose it is. Databases of before have none.
+const APPLICATION_ID = 0x6c637374
+
+const SCHEMA = `
+create table blobs (
+  digest text primary key,
+  size integer not null,
+  labels text not null,
+  created integer not null,
+  updated integer not null
+) without rowid;
+
+create table images (
+  name text primary key,
+  target text not null,
+  labels text not null,
+  created integer not null,
+  updated integer not null
+) without rowid;
+
+create table snapshots (
+  id integer primary key autoincrement,
+  name text not null unique,
+  kind text not null check (kind in ('active', 'committed', 'view')),
+  parent integer references snapshots (id),
+  labels text not null,
+  size integer not null default 0,
+  inodes integer not null default 0,
+  created integer not null,
+  updated integer not null
+);
+create index snapshots_by_parent on snapshots (parent);
+
+create table leases (
+  id text primary key,
+  labels text not null,
+  created integer not null,
+  expires integer not null
+) without rowid;
+
+create table lease_resources (
+  lease text not null references leases (id) on delete cascade,
+  type text not null check (type in ('blob', 'snapshot')),
+  name text not null,
+  primary key (lease, type, name)
+) without rowid;
+`
+const TABLES = ['blobs', 'images', 'lease_resources', 'leases', 'snapshots']
+
+// Longer than any transaction of ours takes, so that many processes on one root wait for each other and do not fail.
+export const BUSY_MS = 60_000
+const SQLITE_BUSY = 5
+
+/**
+ * Makes the root's database, with what `fill` puts in, unless another process is first. It comes to its place whole: a
+ * file of that name that is not whole is never one that is being made.
+ */
+export function createDatabase(layout: Layout, fill: (db: DatabaseSync) => void = () => undefined): void {
+  const path = join(layout.ingest, ownedName())
+  try {
+    const db = new DatabaseSync(path, { enableForeignKeyConstraints: true })
+    try {
+      db.exec('pragma journal_mode = wal')
+      db.exec('pragma synchronous = full')
+      db.exec('begin')
+      db.exec(SCHEMA)
+      db.exec(`pragma user_version = ${SCHEMA_VERSION}`)
+      db.exec(`pragma application_id = ${APPLICATION_ID}`)
+      fill(db)
+      db.exec('commit')
+      if (Number(db.prepare('pragma wal_checkpoint(truncate)').get()?.['busy']) !== 0) {
+        throw new Error(`${path} is in use by another process`)
+      }
+    } finally {
+      db.close()
+    }
+    linkSync(path, layout.database)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  } finally {
+    for (const suffix of ['', '-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true })
+  }
+}
+
+/** Opens the database for changes. Only after `checkWhole`. */
+export function connect(path: string): DatabaseSync {
+  const db = new DatabaseSync(path, { timeout: BUSY_MS, enableForeignKeyConstraints: true })
+  try {
+    useWriteAheadLog(db)
+    db.exec('pragma synchronous = full')
+    if (applicationOf(db) !== APPLICATION_ID) db.exec(`pragma application_id = ${APPLICATION_ID}`)
+    return db
+  } catch (error) {
+    db.close()
+    throw error
+  }
+}
+
+/**
+ * DATABASE_DAMAGED where the database is not one of ours, or not whole: every page, every index. FAILED_PRECONDITION where
+ * a newer layercast wrote it. Changes nothing.
+ */
+export function checkWhole(db: DatabaseSync, layout: Layout): void {
+  try {
+    const version = Number(db.prepare('pragma user_version').get()?.['user_version'])
+    const application = applicationOf(db)
+    if (application !== APPLICATION_ID && application !== 0) throw damaged(layout, "it is another program's")
+    if (version > SCHEMA_VERSION) {
+      throw new LayercastError(
+        'FAILED_PRECONDITION',
+        `${layout.database} was written by a newer layercast (schema ${version})`,
+        {
+          fix: 'Run the newer layercast, or choose another directory with --root.',
+          detail: { version, known: SCHEMA_VERSION },
+        },
+      )
+    }
+    const tables = db.prepare("select name from sqlite_schema where type = 'table'").all()
+    const there = new Set(tables.map((row) => row['name']))
+    if (there.size === 0) throw damaged(layout, 'it is empty')
+    const missing = TABLES.filter((name) => !there.has(name))
+    if (missing.length > 0) throw damaged(layout, `it has no table ${missing.join(', ')}`)
+    const found = Object.values(db.prepare('pragma integrity_check(1)').get() ?? {})[0]
+    if (found !== 'ok') throw damaged(layout, String(found))
+  } catch (error) {
+    throw databaseFailure(layout, error)
+  }
+}
+
+function applicationOf(db: DatabaseSync): number {
+  return Number(db.prepare('pragma application_id').get()?.['application_id'])
+}
+
+/**
+ * SQLite waits for others with everything but this: it goes over to write-ahead logging by way of a read lock, and whoever
+ * has one of those never waits for a write lock. Two processes that do so at once would fail.
+ */
+function useWriteAheadLog(db: DatabaseSync): void {
+  const end = performance.now() + BUSY_MS
+  for (;;) {
+    try {
+      db.exec('pragma journal_mode = wal')
+      return
+    } catch (error) {
+      if (sqliteCode(error) !== SQLITE_BUSY || performance.now() > end) throw error
+      // Not for equally long: two that try in step would refuse each other again.
+      pause(1 + Math.random() * 10)
+    }
+  }
+}
+
+/** Waits so many milliseconds, as SQLite's own calls do. */
+export function pause(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+}

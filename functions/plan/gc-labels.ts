@@ -1,0 +1,57 @@
+import type { Descriptor } from '../image/descriptor.ts'
+import type { Manifest } from '../image/manifest.ts'
+import { isConfig, isIndex, isLayer, isManifest } from '../image/media-type.ts'
+import { parseReference } from '../image/reference.ts'
+import type { Labels } from '../node/ports.ts'
+
+const PREFIX = 'containerd.io/gc.ref.content.'
+/** Before the registry's host, in the key of the label that says where a blob came from. */
+export const DISTRIBUTION_SOURCE = 'containerd.io/distribution.source.'
+/** Bytes of a label's key and value together. */
+const MAX_LABEL = 4096
+
+/** The labels of a manifest blob that keep its config and layers while it is kept (CONTAINERD-FACTS section 7). */
+export function manifestGcLabels(manifest: Manifest): Labels {
+  return childLabels([manifest.config, ...manifest.layers])
+}
+
+/** The labels of an index blob that keep those of its children that are there. */
+export function indexGcLabels(children: readonly Descriptor[]): Labels {
+  return childLabels(children)
+}
+
+function childLabels(children: readonly Descriptor[]): Labels {
+  const counts = new Map<string, number>()
+  const labels: Labels = {}
+  for (const { mediaType, digest } of children) {
+    const group = groupOf(mediaType)
+    const count = counts.get(group) ?? 0
+    counts.set(group, count + 1)
+    labels[group === 'config' ? `${PREFIX}config` : `${PREFIX}${group}${count}`] = digest
+  }
+  return labels
+}
+
+function groupOf(mediaType: string): string {
+  if (isManifest(mediaType) || isIndex(mediaType)) return 'm.'
+  if (isLayer(mediaType)) return 'l.'
+  return isConfig(mediaType) ? 'config' : ''
+}
+
+/**
+ * The label that says where a blob may be had again: registry and repository. A blob of several repositories of one
+ * registry has them all, comma-joined and sorted. As containerd has it, the key is the registry's host without its port.
+ */
+export function sourceLabel(reference: string, existing: Labels): Labels {
+  const { domain, path } = parseReference(reference)
+  const key = `${DISTRIBUTION_SOURCE}${hostOf(domain)}`
+  const repositories = new Set(existing[key]?.split(',').filter((repository) => repository !== ''))
+  repositories.add(path)
+  const value = [...repositories].sort().join(',')
+  return key.length + value.length > MAX_LABEL ? {} : { [key]: value }
+}
+
+/** A registry's host without its port, and an IPv6 address without its brackets. */
+export function hostOf(domain: string): string {
+  return /^\[(.*)\](?::\d+)?$/.exec(domain)?.[1] ?? domain.replace(/:\d+$/, '')
+}

@@ -1,0 +1,124 @@
+/** Layers made again out of what another snapshotter shows of the image. */
+import { randomBytes } from 'node:crypto'
+import type { Descriptor } from '../../image/descriptor.ts'
+import { hasCode, LayercastError } from '../../errors.ts'
+import type { Plan } from '../../plan/document.ts'
+import { inferProfile } from '../../plan/profiles.ts'
+import type { ContainerdBackend } from '../../node/containerd/backend.ts'
+import type { Backend, Mount, SnapshotInfo, Snapshotter } from '../../node/ports.ts'
+import { cleanUp } from '../../kit/cleanup.ts'
+import { removeIfThere, statOrNone } from '../chain/snapshots.ts'
+import { isArchive } from './blob.ts'
+import type { Complain, Placed, Way } from './types.ts'
+
+/** Uncompressed: its digest is its diff ID, and it goes with the lease anyway. */
+const REBUILT = 'application/vnd.oci.image.layer.v1.tar'
+
+export interface RebuildOptions {
+  backend: Backend
+  plan: Plan
+  /** The snapshotter to make them out of. */
+  from: string
+  complain: Complain
+}
+
+/**
+ * A way over two snapshots of the chain: what the upper one changes is written as a layer, by containerd's diff service, or
+ * by our own walk where that one cannot mount them. That layer fills a snapshot just as well, but is not the image's blob.
+ * Offered where the chain up to the layer is there, committed, each on its parent; what is not is complained of. USAGE where
+ * the backend is not containerd: the embedded one has no second snapshotter.
+ */
+export function rebuilding(options: RebuildOptions): Way {
+  const { backend, plan, from, complain } = options
+  checkPossible(options)
+  let looked: Promise<{ right: number; why: string }> | undefined
+  return {
+    async find(placed) {
+      if (!isArchive(placed.layer.descriptor)) return []
+      looked ??= lookAtChain(backend.snapshotter(from), plan)
+      const { right, why } = await looked.catch((error: unknown) => {
+        looked = undefined
+        throw error
+      })
+      if (placed.index >= right) {
+        complain(`${from} has not what layer ${placed.layer.descriptor.digest} could be made of: ${why}`)
+        return []
+      }
+      const bring = (into: Backend, signal: AbortSignal) => rebuild(into, from, placed, signal)
+      return [{ origin: { from: 'snapshotter', name: from }, blob: undefined, bring }]
+    },
+  }
+}
+
+function checkPossible({ backend, plan, from }: RebuildOptions): void {
+  if (backend.kind !== 'containerd') {
+    throw new LayercastError('USAGE', `the ${backend.kind} backend cannot make layers out of snapshots`, {
+      fix: 'Leave --from-snapshotter away, and name a source of the blobs: --source oci:DIR.',
+    })
+  }
+  const profile = inferProfile(from, [])
+  if (profile.content !== 'guest') return
+  throw new LayercastError('TREE_NOT_ON_NODE', `${from} keeps no tree on the node that layers could be made of`, {
+    fix: 'Name a snapshotter that unpacks layers here, such as overlayfs.',
+    detail: { snapshotter: from, profile: profile.name, plan: plan.reference },
+  })
+}
+
+/** How many layers from the base up are as they should be, and what is wrong with the next one. */
+async function lookAtChain(snapshotter: Snapshotter, plan: Plan): Promise<{ right: number; why: string }> {
+  const infos = await Promise.all(plan.layers.map((layer) => statOrNone(snapshotter, layer.chainID)))
+  for (const [index, { chainID, parent }] of plan.layers.entries()) {
+    const why = fault(infos[index], chainID, parent)
+    if (why !== undefined) return { right: index, why }
+  }
+  return { right: plan.layers.length, why: '' }
+}
+
+function fault(info: SnapshotInfo | undefined, chainID: string, parent: string): string | undefined {
+  if (info === undefined) return `its snapshot ${chainID} is not there`
+  if (info.kind !== 'committed') return `its snapshot ${chainID} is ${info.kind}`
+  return info.parent === parent ? undefined : `its snapshot ${chainID} stands on "${info.parent}"`
+}
+
+async function rebuild(into: Backend, from: string, { layer }: Placed, signal: AbortSignal): Promise<Descriptor> {
+  const snapshotter = into.snapshotter(from)
+  const mark = `layercast-diff-${randomBytes(9).toString('base64url')}`
+  const keys = { lower: `${mark}-lower ${layer.parent}`, upper: `${mark}-upper ${layer.chainID}` }
+  const steps = Object.values(keys).map((key) => ({
+    what: `remove snapshot ${key}`,
+    run: () => removeIfThere(snapshotter, key),
+  }))
+  const options = { mediaType: REBUILT, signal }
+  let blob: Descriptor
+  try {
+    const upper = await snapshotter.view(keys.upper, layer.chainID, {})
+    if (isForDiffService(upper)) {
+      const lower = await snapshotter.view(keys.lower, layer.parent, {})
+      blob = await (into as ContainerdBackend).differ.diff(lower, upper, options)
+    } else {
+      const lower = layer.parent === '' ? undefined : await snapshotter.view(keys.lower, layer.parent, {})
+      // Loaded when asked for: it binds system calls.
+      const { walkedLayer } = await import('../../layer/diff/diff.ts')
+      blob = await walkedLayer(into.content, lower, upper, options)
+    }
+  } catch (error) {
+    throw await cleanUp(explain(error, from, layer.descriptor), steps)
+  }
+  for (const step of steps) await step.run()
+  return blob
+}
+
+/** Mounts of erofs are templates for the mount manager (`format/overlay`), which the diff service does not ask. */
+function isForDiffService(mounts: readonly Mount[]): boolean {
+  return mounts.every(({ type }) => !type.includes('/'))
+}
+
+/** A snapshot that went since it was seen is a blob that cannot be had, not a hole in the chain that is being made. */
+function explain(error: unknown, from: string, { digest }: Descriptor): unknown {
+  if (!hasCode(error, 'SNAPSHOT_NOT_FOUND')) return error
+  return new LayercastError('BLOB_NOT_FOUND', `layer ${digest} cannot be made again: ${from} has lost its snapshot`, {
+    cause: error,
+    fix: 'Run again; name a source of the blob (--source oci:DIR) where the snapshots do not last.',
+    detail: { digests: [digest] },
+  })
+}

@@ -1,0 +1,12 @@
+import type { Plan } from '../../plan/document.ts'
+import type { ContentInfo } from '../../node/ports.ts'
+
+/** The config blob's label that keeps a chain from the garbage collector while the image is there. */
+export function gcLabel(snapshotter: string): string {
+  return `containerd.io/gc.ref.snapshot.${snapshotter}`
+}
+
+/** Whether the config blob refers to the plan's chain. */
+export function hasGcLabel(config: Pick<ContentInfo, 'labels'>, plan: Plan): boolean {
+  return config.labels[gcLabel(plan.snapshotter)] === plan.chainID
+}

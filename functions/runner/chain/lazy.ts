@@ -1,0 +1,37 @@
+/** How many layers a remote snapshotter keeps lazy, rather than having them unpacked on the node. */
+import type { Plan, PlanWarning } from '../../plan/document.ts'
+import { profileOf } from '../../plan/profiles.ts'
+import type { SnapshotInfo } from '../../node/ports.ts'
+
+/** Layers of a chain that are not unpacked on the node, of all. */
+export interface Lazy {
+  layers: number
+  of: number
+}
+
+/** Whether the snapshotter took the layer without its content, by the label that it put on the snapshot. */
+export function isLazy(plan: Pick<Plan, 'profile'>, info: SnapshotInfo | undefined): boolean {
+  return profileOf(plan).lazyLabels.some((key) => Boolean(info?.labels[key]))
+}
+
+/**
+ * Counts them. Undefined under a snapshotter that unpacks every layer or does not tell, and under an unknown one without
+ * any, which may be as local as others.
+ */
+export function countLazy(plan: Plan, infos: readonly (SnapshotInfo | undefined)[]): Lazy | undefined {
+  const { lazyLabels, content } = profileOf(plan)
+  if (lazyLabels.length === 0 || plan.layers.length === 0) return undefined
+  const layers = infos.filter((info) => isLazy(plan, info)).length
+  return layers === 0 && content === 'unknown' ? undefined : { layers, of: plan.layers.length }
+}
+
+/** NOTHING_LAZY where a remote snapshotter has every layer of a chain unpacked on the node. */
+export function warnNothingLazy(plan: Plan, infos: readonly (SnapshotInfo | undefined)[]): PlanWarning[] {
+  const lazy = countLazy(plan, infos)
+  if (lazy === undefined || lazy.layers > 0 || infos.includes(undefined)) return []
+  const { whenNotLazy } = profileOf(plan)
+  const detail =
+    `${plan.snapshotter} took none of the ${lazy.of} layers: all are unpacked on this node, as under a local snapshotter. ` +
+    `${whenNotLazy} To have it take them then: 'layercast snapshot rm -s ${plan.snapshotter} ${plan.chainID}', and unpack again.`
+  return [{ code: 'NOTHING_LAZY', detail }]
+}

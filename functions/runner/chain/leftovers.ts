@@ -1,0 +1,21 @@
+import type { Plan } from '../../plan/document.ts'
+import type { SnapshotInfo } from '../../node/ports.ts'
+
+const SNAPSHOT_REF = 'containerd.io/snapshot.ref'
+const EXTRACT = 'extract-'
+
+/**
+ * Whether an active snapshot is one in which an unpacker makes, or made before it was stopped, a layer of this chain: by
+ * the key that containerd's and layercast's unpackers give it, or by the label that says what it is to become.
+ */
+export function isLeftover(info: SnapshotInfo, chainIDs: ReadonlySet<string>): boolean {
+  if (info.kind !== 'active' || chainIDs.has(info.name)) return false
+  if (chainIDs.has(info.labels[SNAPSHOT_REF] ?? '')) return true
+  if (!info.name.startsWith(EXTRACT)) return false
+  return chainIDs.has(info.name.slice(info.name.indexOf(' ') + 1))
+}
+
+/** The names of the plan's snapshots. */
+export function chainIDsOf(plan: Plan): Set<string> {
+  return new Set(plan.layers.map((layer) => layer.chainID))
+}

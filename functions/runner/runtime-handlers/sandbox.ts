@@ -1,0 +1,75 @@
+import { LayercastError, hasCode } from '../../errors.ts'
+import { Connection } from '../../node/containerd/connection.ts'
+import type { ContainerdBackend } from '../../node/containerd/backend.ts'
+import { resolve, type NodeImage, type ResolveOptions } from '../images/resolve.ts'
+import type { NodeConfig } from '../../node/containerd-config/config.ts'
+import type { ImageRecord } from '../../node/ports.ts'
+import { RuntimeService } from './proto/gen/runtime_pb.js'
+
+/** The pause image, which every pod needs under its handler's snapshotter. */
+export interface SandboxImage {
+  /** What the daemon calls it; undefined where only its own code says so, and no such image is on the node. */
+  name: string | undefined
+  /** Undefined where it is not on the node, or not all of it that a plan needs. */
+  image: NodeImage | undefined
+  /** Why there is no image. */
+  why?: string
+}
+
+const PINNED = 'io.cri-containerd.pinned'
+
+/**
+ * Finds the pause image: the configured one; else what CRI says is its own (containerd 1); else the image that CRI has
+ * pinned on the node (from 2.0 on CRI no longer says, but marks it). Errors as `resolve` of an image, but for those that
+ * say that something is not there.
+ */
+export async function findSandboxImage(
+  backend: ContainerdBackend,
+  config: NodeConfig,
+  options: Pick<ResolveOptions, 'platform' | 'signal'> = {},
+): Promise<SandboxImage> {
+  const name = config.sandboxImage ?? (await builtInName(backend)) ?? (await pinnedName(backend, config))
+  if (name === undefined) return { name, image: undefined, why: 'no image on the node is marked as pinned by CRI' }
+  try {
+    return { name, image: await resolve(backend, name, options) }
+  } catch (error) {
+    if (!hasCode(error, 'IMAGE_NOT_FOUND', 'BLOB_NOT_FOUND', 'PLATFORM_NOT_FOUND')) throw error
+    return { name, image: undefined, why: error.message }
+  }
+}
+
+async function builtInName(backend: ContainerdBackend): Promise<string | undefined> {
+  const cri = await backend.plugins('io.containerd.grpc.v1')
+  if (!cri.some(({ id, error }) => id === 'cri' && error === undefined)) return undefined
+  const connection = Connection.to(backend.address, backend.namespace)
+  try {
+    const status = await connection.call('ask CRI for its settings', () =>
+      connection.client(RuntimeService).status({ verbose: true }),
+    )
+    return sandboxImageOf(status.info['config'] ?? '{}')
+  } finally {
+    connection.close()
+  }
+}
+
+function sandboxImageOf(text: string): string | undefined {
+  let settings: unknown
+  try {
+    settings = JSON.parse(text)
+  } catch (cause) {
+    throw new LayercastError('CONTAINERD_FAILED', "CRI's settings, as its status gives them, are not JSON", { cause })
+  }
+  const name = (settings as { sandboxImage?: unknown } | null)?.sandboxImage
+  return typeof name === 'string' && name !== '' ? name : undefined
+}
+
+async function pinnedName(backend: ContainerdBackend, config: NodeConfig): Promise<string | undefined> {
+  const pinned: ImageRecord[] = []
+  for await (const record of backend.images.list()) {
+    if (record.labels[PINNED] === 'pinned' && !config.otherPinnedImages.includes(record.name)) pinned.push(record)
+  }
+  // CRI keeps a record by digest and one by the config's ID beside the name, and an upgrade leaves the older image's pin.
+  const named = pinned.filter(({ name }) => !name.startsWith('sha256:') && !name.includes('@'))
+  const newest = named.toSorted((a, b) => b.createdAt.getTime() - a.createdAt.getTime())
+  return newest[0]?.name
+}

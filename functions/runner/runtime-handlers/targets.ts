@@ -1,0 +1,97 @@
+/** Runtime handlers: what a pod of each needs, by containerd's configuration (CONTAINERD-FACTS section 8). */
+import { LayercastError } from '../../errors.ts'
+import type { PlanWarning } from '../../plan/document.ts'
+import type { ContainerdBackend } from '../../node/containerd/backend.ts'
+import { whyNot } from '../../node/containerd/why-not.ts'
+import { annotationsOffAdvice, handlerIgnoredAdvice } from '../doctor/advice.ts'
+import { readsCriLabels, type Finding } from '../doctor/finding.ts'
+import { readRunningConfig, type RunningConfig } from '../../node/containerd-config/running.ts'
+import type { RuntimeHandler } from '../../node/containerd-config/config.ts'
+import type { SnapshotterPlugin } from '../../node/ports.ts'
+
+export { findSandboxImage, type SandboxImage } from './sandbox.ts'
+export { CRI_NAMESPACE } from '../../node/cri-namespace.ts'
+
+/** A snapshotter that handlers go to. */
+export interface HandlerTarget {
+  snapshotter: string
+  /** Sorted. */
+  handlers: string[]
+  /** What of the configuration matters for these handlers. */
+  warnings: PlanWarning[]
+  /** Why nothing can be made ready under it: SNAPSHOTTER_NOT_FOUND, SNAPSHOTTER_NOT_READY. */
+  error?: LayercastError
+}
+
+/**
+ * The snapshotters of these handlers, or of every handler, each once and sorted: what CreateContainer uses, by the
+ * configuration that the daemon runs from.
+ * @throws HANDLER_NOT_FOUND; FILE_NOT_FOUND also for an import that is missing, since handlers may stand in it;
+ *   NODE_CONFIG_INVALID; CONTAINERD_UNREACHABLE
+ */
+export async function resolveHandlers(
+  backend: ContainerdBackend,
+  options: { handlers: readonly string[] | 'all'; configPath?: string },
+): Promise<{ targets: HandlerTarget[]; running: RunningConfig }> {
+  const running = await readRunningConfig(backend, options.configPath)
+  checkWhole(running)
+  const chosen =
+    options.handlers === 'all' ? running.config.handlers : options.handlers.map((name) => find(running, name))
+  const plugins = await backend.snapshotters()
+  const names = [...new Set(chosen.map(({ snapshotter }) => snapshotter))].toSorted()
+  const targets = names.map((snapshotter) => {
+    const handlers = [...new Set(chosen.filter((handler) => handler.snapshotter === snapshotter))]
+    return targetOf(snapshotter, handlers, running, plugins)
+  })
+  return { targets, running }
+}
+
+/** The handlers of a target, for a sentence: `handlers kata, runc`. */
+function handlersText({ handlers }: Pick<HandlerTarget, 'handlers'>): string {
+  return `${handlers.length === 1 ? 'handler' : 'handlers'} ${handlers.join(', ')}`
+}
+
+function checkWhole({ config }: RunningConfig): void {
+  const [missing] = config.missingImports
+  if (missing === undefined) return
+  throw new LayercastError('FILE_NOT_FOUND', `${missing.importedBy} imports ${missing.path}, which is not there`, {
+    fix: 'Put the file back or take it out of imports; containerd would not start from it either.',
+    detail: { path: missing.path, importedBy: missing.importedBy },
+  })
+}
+
+function find({ config }: RunningConfig, name: string): RuntimeHandler {
+  // An empty name is what a pod without a runtime class has.
+  const wanted = name === '' ? config.defaultHandler : name
+  const found = config.handlers.find((handler) => handler.name === wanted)
+  if (found !== undefined) return found
+  const known = config.handlers.map((handler) => handler.name)
+  const files = config.files.map(({ path }) => path)
+  const where = files.length > 0 ? files.join(', ') : "containerd's built-in settings"
+  throw new LayercastError('HANDLER_NOT_FOUND', `there is no runtime handler ${JSON.stringify(wanted)} in ${where}`, {
+    fix: `Use one of ${known.join(', ')}; or name the file that containerd was started with by --containerd-config.`,
+    detail: { handler: wanted, known, files },
+  })
+}
+
+function targetOf(
+  snapshotter: string,
+  handlers: readonly RuntimeHandler[],
+  running: RunningConfig,
+  plugins: readonly SnapshotterPlugin[],
+): HandlerTarget {
+  const names = handlers.map(({ name }) => name).toSorted()
+  const target: HandlerTarget = { snapshotter, handlers: names, warnings: [] }
+  const warn = ({ code, what, fix }: Finding): void => {
+    target.warnings.push({ code, detail: `${what}. ${fix}` })
+  }
+  const who = handlersText(target)
+  for (const handler of handlers) {
+    if (handler.ignored !== undefined) warn(handlerIgnoredAdvice(handler, running.version))
+  }
+  if (running.config.disableSnapshotAnnotations && readsCriLabels(snapshotter)) {
+    warn(annotationsOffAdvice({ snapshotter, who, daemon: running.daemon }))
+  }
+  const error = whyNot(snapshotter, plugins, { who })
+  return error === undefined ? target : { ...target, error }
+}

@@ -1,0 +1,161 @@
+import type { Digest } from '../../image/digest.ts'
+import type { Plan, PlanLayer, PlanWarning } from '../../plan/document.ts'
+import { profileOf } from '../../plan/profiles.ts'
+import type { Backend, SnapshotInfo, SnapshotKind } from '../../node/ports.ts'
+import { hasCode } from '../../errors.ts'
+import { gcLabel } from '../chain/gc-label.ts'
+import { compareLabels, isSame, unplannedLabels } from '../chain/labels.ts'
+import { chainIDsOf, isLeftover } from '../chain/leftovers.ts'
+import { othersLabels, type OthersLabels } from '../chain/shared.ts'
+import { stateOf, type ChainState } from './state.ts'
+import { countLazy, warnNothingLazy, type Lazy } from '../chain/lazy.ts'
+
+export type { ChainState } from './state.ts'
+
+/** One thing that is not as the plan says. */
+export type VerifyProblem =
+  | { code: 'SNAPSHOT_MISSING' }
+  | { code: 'KIND_WRONG'; actual: SnapshotKind }
+  | { code: 'PARENT_WRONG'; expected: string; actual: string }
+  | { code: 'LABEL_MISSING'; key: string; expected: string }
+  | { code: 'LABEL_DIFFERENT'; key: string; expected: string; actual: string }
+  /** A label that plans write by themselves, and this one does not. */
+  | { code: 'LABEL_EXTRA'; key: string; actual: string }
+
+export interface VerifiedLayer {
+  index: number
+  digest: Digest
+  chainID: Digest
+  problems: VerifyProblem[]
+  /** The other image of the node whose labels the snapshot carries: it has this layer too, and came first. */
+  labelledFor?: string
+  /** Labels that neither the plan nor the profile knows, which is no problem: nobody takes them away. */
+  unplanned?: string[]
+}
+
+/** What is wrong with the config blob, which keeps the chain from the garbage collector. */
+export type ConfigProblem =
+  | { code: 'CONFIG_MISSING' }
+  | { code: 'GC_LABEL_MISSING'; key: string; expected: string }
+  | { code: 'GC_LABEL_DIFFERENT'; key: string; expected: string; actual: string }
+
+export interface VerifyReport {
+  /** Everything is as the plan says. */
+  ok: boolean
+  reference: string
+  snapshotter: string
+  chainID: Digest | ''
+  layers: VerifiedLayer[]
+  config: { digest: Digest; problems: ConfigProblem[] }
+  state: ChainState
+  /** Keys of active snapshots in which layers of this chain are, or were, made. Looked for where not all is well. */
+  leftovers: string[]
+  /** How many layers are lazy; absent under snapshotters that unpack every layer, or do not tell. */
+  lazy?: Lazy
+  /** NOTHING_LAZY. */
+  warnings: PlanWarning[]
+}
+
+/**
+ * Compares what a node has with a plan: each layer's snapshot, its kind, its parent and every label, and the gc label of
+ * the config blob. A snapshot that another image of the node stands on too may carry exactly that image's labels: that is
+ * said, and no problem. Changes nothing; whether a problem is an error is the caller's to say. SNAPSHOTTER_NOT_FOUND,
+ * CONTAINERD_*.
+ */
+export async function verifyChain({ backend, plan }: { backend: Backend; plan: Plan }): Promise<VerifyReport> {
+  const snapshotter = backend.snapshotter(plan.snapshotter)
+  const { writes } = profileOf(plan)
+  const layers: VerifiedLayer[] = []
+  const infos: (SnapshotInfo | undefined)[] = []
+  let others: OthersLabels | undefined
+  for (const [index, layer] of plan.layers.entries()) {
+    const info = await orMissing(snapshotter.stat(layer.chainID))
+    infos.push(info)
+    const problems = info === undefined ? [{ code: 'SNAPSHOT_MISSING' as const }] : compareSnapshot(layer, info, writes)
+    const { digest } = layer.descriptor
+    // Reading every other image takes a while, and only a label that differs asks for it.
+    if (info !== undefined && problems.some(isLabelProblem)) others ??= await othersLabels(backend, plan)
+    const labelledFor = info && others && ownerOf(layer, info, others, writes)
+    const unplanned = info === undefined ? [] : unplannedLabels(layer.labels, info.labels, writes)
+    layers.push({
+      index,
+      digest,
+      chainID: layer.chainID,
+      problems: labelledFor === undefined ? problems : problems.filter((problem) => !isLabelProblem(problem)),
+      ...(labelledFor !== undefined && { labelledFor }),
+      ...(unplanned.length > 0 && { unplanned }),
+    })
+  }
+  const config = { digest: plan.config.digest, problems: await verifyConfig(backend, plan) }
+  const ok = config.problems.length === 0 && layers.every(({ problems }) => problems.length === 0)
+  const found = { layers, config, leftovers: ok ? [] : await findLeftovers(backend, plan) }
+  const { reference, chainID } = plan
+  const lazy = countLazy(plan, infos)
+  return {
+    ok,
+    reference,
+    snapshotter: plan.snapshotter,
+    chainID,
+    ...found,
+    state: stateOf(found, plan.layers),
+    ...(lazy !== undefined && { lazy }),
+    warnings: warnNothingLazy(plan, infos),
+  }
+}
+
+/** Whether a problem is one of labels alone. */
+export function isLabelProblem({ code }: VerifyProblem): boolean {
+  return code === 'LABEL_MISSING' || code === 'LABEL_DIFFERENT' || code === 'LABEL_EXTRA'
+}
+
+function ownerOf(
+  layer: PlanLayer,
+  info: SnapshotInfo,
+  others: OthersLabels,
+  writes: readonly string[],
+): string | undefined {
+  if (isSame(compareLabels(layer.labels, info.labels, writes))) return undefined
+  return others.get(layer.chainID)?.find(({ labels }) => isSame(compareLabels(labels, info.labels, writes)))?.image
+}
+
+async function findLeftovers(backend: Backend, plan: Plan): Promise<string[]> {
+  const chainIDs = chainIDsOf(plan)
+  const found: string[] = []
+  for await (const info of backend.snapshotter(plan.snapshotter).list()) {
+    if (isLeftover(info, chainIDs)) found.push(info.name)
+  }
+  return found
+}
+
+function compareSnapshot(layer: PlanLayer, info: SnapshotInfo, writes: readonly string[]): VerifyProblem[] {
+  const problems: VerifyProblem[] = []
+  if (info.kind !== 'committed') problems.push({ code: 'KIND_WRONG', actual: info.kind })
+  if (info.parent !== layer.parent) problems.push({ code: 'PARENT_WRONG', expected: layer.parent, actual: info.parent })
+  const { missing, different, extra } = compareLabels(layer.labels, info.labels, writes)
+  for (const key of missing) problems.push({ code: 'LABEL_MISSING', key, expected: layer.labels[key] ?? '' })
+  for (const difference of different) problems.push({ code: 'LABEL_DIFFERENT', ...difference })
+  for (const key of extra) problems.push({ code: 'LABEL_EXTRA', key, actual: info.labels[key] ?? '' })
+  return problems
+}
+
+async function verifyConfig(backend: Backend, plan: Plan): Promise<ConfigProblem[]> {
+  // A plan of no layers makes nothing that the config could keep.
+  if (plan.chainID === '') return []
+  const info = await orMissing(backend.content.info(plan.config.digest))
+  if (info === undefined) return [{ code: 'CONFIG_MISSING' }]
+  const key = gcLabel(plan.snapshotter)
+  const actual = info.labels[key]
+  if (actual === plan.chainID) return []
+  return actual
+    ? [{ code: 'GC_LABEL_DIFFERENT', key, expected: plan.chainID, actual }]
+    : [{ code: 'GC_LABEL_MISSING', key, expected: plan.chainID }]
+}
+
+async function orMissing<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked
+  } catch (error) {
+    if (hasCode(error, 'SNAPSHOT_NOT_FOUND', 'BLOB_NOT_FOUND')) return undefined
+    throw error
+  }
+}

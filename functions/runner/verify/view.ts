@@ -1,0 +1,79 @@
+/** The tree that a committed snapshot shows, mounted for as long as someone looks at it. */
+import { randomBytes } from 'node:crypto'
+import { LayercastError } from '../../errors.ts'
+import type { Backend, Mount, Snapshotter } from '../../node/ports.ts'
+import { withMounted } from '../../linux/mounted.ts'
+import { cleanUp } from '../../kit/cleanup.ts'
+import { underLease } from '../operation/lease.ts'
+import { removeIfThere } from '../chain/snapshots.ts'
+import type { Emit } from '../unpack/types.ts'
+import { lostIn, lostSnapshot, saysLost } from './lost.ts'
+
+export interface ViewOptions {
+  backend: Backend
+  snapshotter: string
+  /** The committed snapshot to look at. */
+  name: string
+  signal: AbortSignal
+  emit: Emit
+}
+
+/**
+ * Runs `look` over a directory that shows the snapshot, read-only. Where no view is needed none is made; else view, mount and lease are gone afterwards, whatever
+ * happens; those of a process that was killed go with the next one. Errors: SNAPSHOT_NOT_FOUND (of which `lostOf` tells
+ * whether it is the directory that is gone), SYSTEM_CALL_FAILED,
+ * FAILED_PRECONDITION (mounts that nobody but containerd can make), those of `look`.
+ */
+export async function withView<T>(options: ViewOptions, look: (directory: string) => Promise<T>): Promise<T> {
+  const { backend, name, signal, emit } = options
+  const snapshots = backend.snapshotter(options.snapshotter)
+  const peeked = await snapshots.peek?.(name)
+  if (peeked !== undefined) return await withPeek(snapshots, name, peeked, look)
+  return await underLease(backend, { purpose: 'verify', signal, emit }, async (leased) => {
+    const snapshotter = leased.snapshotter(options.snapshotter)
+    const key = `layercast-verify-${randomBytes(9).toString('base64url')} ${name}`
+    const remove = { what: `remove snapshot ${key}`, run: () => removeIfThere(snapshotter, key) }
+    let result: T
+    try {
+      result = await withMounted(await viewOf(snapshotter, key, name), look)
+    } catch (error) {
+      throw await cleanUp(error, [remove])
+    }
+    await remove.run()
+    return result
+  })
+}
+
+/** What was seen of a snapshot counts only if it was there to the end: SNAPSHOT_NOT_FOUND otherwise. */
+async function withPeek<T>(
+  snapshotter: Snapshotter,
+  name: string,
+  mounts: readonly Mount[],
+  look: (directory: string) => Promise<T>,
+): Promise<T> {
+  const outcome = await withMounted(mounts, look).then(
+    (value) => ({ value }),
+    (error: unknown) => ({ error }),
+  )
+  const after = await snapshotter.peek?.(name)
+  if (JSON.stringify(after) !== JSON.stringify(mounts)) {
+    throw new LayercastError('SNAPSHOT_NOT_FOUND', `snapshot ${name} was made again while it was looked at`, {
+      fix: 'Run the same command again.',
+      detail: { snapshotter: snapshotter.name, snapshot: name },
+    })
+  }
+  if ('error' in outcome) throw outcome.error
+  return outcome.value
+}
+
+async function viewOf(snapshotter: Snapshotter, key: string, name: string): Promise<Mount[]> {
+  let mounts: Mount[]
+  try {
+    mounts = await snapshotter.view(key, name, {})
+  } catch (error) {
+    throw saysLost(error) ? lostSnapshot(snapshotter.name, name, { below: 0 }, error) : error
+  }
+  const lost = lostIn(mounts)
+  if (lost !== undefined) throw lostSnapshot(snapshotter.name, name, lost)
+  return mounts
+}
