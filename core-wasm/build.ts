@@ -68,7 +68,7 @@ async function compile(target: keyof typeof CORES): Promise<void> {
   let binary: Uint8Array | undefined
   const { error } = await main(
     [
-      'index.ts',
+      'exports.ts',
       '--config',
       '../asconfig.json',
       '--baseDir',

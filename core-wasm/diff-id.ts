@@ -1,6 +1,6 @@
 import { hashAside } from '#core-module'
-import { hexOf } from './hash.ts'
 import { decompress } from './decompress.ts'
+import { hexOf } from './hash.ts'
 import type { Bytes, DecompressOptions } from './options.ts'
 
 /**

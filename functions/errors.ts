@@ -116,9 +116,9 @@ export interface LayercastErrorOptions {
   /** What was underneath; kept, and shown by `--verbose`. */
   cause?: unknown
   /** What the user can do about it, one imperative sentence. */
-  fix?: string
+  fix?: string | undefined
   /** Machine-readable facts: digests, limits, paths in a document. */
-  detail?: Readonly<Record<string, unknown>>
+  detail?: Readonly<Record<string, unknown>> | undefined
 }
 
 /** An error that a user may meet: a stable code, a message that says what is wrong, a fix that says what to do. */
@@ -129,7 +129,7 @@ export class LayercastError extends Error {
   readonly detail: Readonly<Record<string, unknown>>
 
   constructor(code: Code, message: string, options: LayercastErrorOptions = {}) {
-    super(message, 'cause' in options ? { cause: options.cause } : undefined)
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.code = code
     this.fix = options.fix
     this.detail = options.detail ?? {}

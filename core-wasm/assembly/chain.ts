@@ -1,4 +1,4 @@
-// Chain IDs of many images at once (CONTAINERD-FACTS §2.2): each image's chain is sequential, so four images' chains run
+// Chain IDs of many images at once (containerd/FACTS.md section 2.2): each image's chain is sequential, so four images' chains run
 // side by side in the lanes of SHA-256.
 import { INPUT, LANE_MESSAGES, LANE_STATE, LITERALS, WINDOW } from './layout'
 import { laneBlocks, laneStart } from './sha256'

@@ -1,12 +1,13 @@
 import type { Client } from '../contract/client.ts'
+import { hasCode, LayercastError } from '../errors.ts'
 import type { Descriptor } from '../image/descriptor.ts'
 import type { Digest } from '../image/digest.ts'
-import { hasCode, LayercastError } from '../errors.ts'
-import type { Plan, Planned } from '../plan/document.ts'
-import { parsePlan } from '../plan/index.ts'
-import { checkBound, checkDerived } from '../runner/images/derived.ts'
 import type { Backend } from '../node/ports.ts'
-import { unpack, type ApplierChoice, type UnpackEvent, type UnpackResult } from '../runner/unpack/index.ts'
+import type { Plan, Planned } from '../plan/document.ts'
+import { parsePlan } from '../plan/parse.ts'
+import { checkBound, checkDerived } from '../runner/images/derived.ts'
+import type { ApplierChoice, UnpackEvent, UnpackResult } from '../runner/unpack/types.ts'
+import { unpack } from '../runner/unpack/unpack.ts'
 import type { State } from './state.ts'
 
 export interface CarryOutOptions {

@@ -1,7 +1,7 @@
 import type { Digest } from '../image/digest.ts'
 import type { PlanWarning } from '../plan/document.ts'
-import type { UnpackEvent } from '../runner/unpack/index.ts'
 import type { Lazy } from '../runner/chain/lazy.ts'
+import type { UnpackEvent } from '../runner/unpack/types.ts'
 
 /** What one plan of the assignment came to. */
 export interface PlanOutcome {

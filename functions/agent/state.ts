@@ -1,9 +1,9 @@
 import { open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
+import { hasCode, LayercastError } from '../errors.ts'
 import type { Digest } from '../image/digest.ts'
 import { isDigest } from '../image/digest.ts'
-import { hasCode, LayercastError } from '../errors.ts'
 import { makeDirectory } from '../linux/make-directory.ts'
 
 /** Where an agent keeps its token and what it last saw, unless told otherwise. */

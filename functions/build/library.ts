@@ -1,5 +1,5 @@
-import { build, type BuildOptions } from 'esbuild'
 import { join } from 'node:path'
+import { build, type BuildOptions } from 'esbuild'
 import { root } from './places.ts'
 
 const shared: BuildOptions = {

@@ -21,7 +21,7 @@ export async function buildTypes(directory: string): Promise<void> {
         outDir: directory,
       },
       include: [],
-      files: [join(root, 'functions', 'index.ts')],
+      files: [join(root, 'functions', 'library.ts')],
     }),
   )
   try {

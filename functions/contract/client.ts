@@ -1,8 +1,8 @@
 /** The client of the HTTP API: one method per route, typed by the route, for Node and Workers alike. */
 import { LayercastError } from '../errors.ts'
 import type { Digest } from '../image/digest.ts'
-import { parsePlan } from '../plan/index.ts'
 import type { Planned } from '../plan/document.ts'
+import { parsePlan } from '../plan/parse.ts'
 import { ask, call, readAnswer } from './call.ts'
 import type { AnswerOf, Connection, JsonOf } from './call.ts'
 import { PLAN_TYPE } from './plans.ts'

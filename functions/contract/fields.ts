@@ -1,8 +1,8 @@
 /** The small schemas that requests and responses are made of. */
 import { z } from '@hono/zod-openapi'
+import type { Code } from '../errors.ts'
 import { isDigest } from '../image/digest.ts'
 import type { Digest } from '../image/digest.ts'
-import type { Code } from '../errors.ts'
 
 /** An issue that is to be answered with a code of its own, not with REQUEST_INVALID. */
 function coded(code: Code, message: string) {

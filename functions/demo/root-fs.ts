@@ -1,10 +1,10 @@
 import { mkdtemp, readdir, readFile, rmdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { hasCode } from '../errors.ts'
-import type { Mount } from '../node/ports.ts'
-import { mountAll } from '../linux/mount.ts'
 import { count } from '../cli/program/text.ts'
+import { hasCode } from '../errors.ts'
+import type { Mount } from '../linux/mount-list.ts'
+import { mountAll } from '../linux/mount.ts'
 import { walk } from './walk.ts'
 
 /**

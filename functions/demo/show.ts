@@ -1,8 +1,8 @@
-import type { Plan } from '../plan/document.ts'
-import type { UnpackResult } from '../runner/unpack/index.ts'
 import { LAYER_COLUMNS, labelKeys } from '../cli/output/plan.ts'
 import { table, type Column } from '../cli/program/table.ts'
 import { duration } from '../cli/program/text.ts'
+import type { Plan } from '../plan/document.ts'
+import type { UnpackResult } from '../runner/unpack/types.ts'
 
 /**
  * The demo's table of layers.

@@ -1,21 +1,4 @@
-import type { BlobOrigin } from '../runner/blobs/types.ts'
-
-/** An origin in words: `here`, `stand-in DIGEST`, `source SPEC`, `snapshotter NAME`. */
-export function originText(origin: BlobOrigin): string {
-  switch (origin.from) {
-    case 'here':
-      return 'here'
-    case 'stand-in':
-      return `stand-in ${origin.digest}`
-    case 'source':
-      return `source ${origin.spec}`
-    case 'provided':
-      return 'provided'
-    case 'snapshotter':
-      return `snapshotter ${origin.name}`
-  }
-}
-
+/** What a user does about a blob that is missing, damaged or suspect: the fixes that errors of every room share. */
 const SOURCES = 'oci:DIR, oci-archive:FILE, docker-archive:FILE or docker://NAME'
 
 const BLOB_FIX =

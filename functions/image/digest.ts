@@ -1,4 +1,4 @@
-import { hashHex } from '../../core-wasm/index.ts'
+import { hashHex } from '../../core-wasm/core.ts'
 import { LayercastError } from '../errors.ts'
 import { quote } from './quote.ts'
 

@@ -1,10 +1,10 @@
-import { parseDigest } from './digest.ts'
-import type { Digest } from './digest.ts'
 import { LayercastError } from '../errors.ts'
 import type { Code } from '../errors.ts'
+import { parseDigest } from './digest.ts'
+import type { Digest } from './digest.ts'
+import { JsonDecimal, type JsonValue } from './json-value.ts'
 import { formatPath } from './json.ts'
 import type { JsonPath } from './json.ts'
-import { JsonDecimal, type JsonValue } from './json-value.ts'
 import { quote } from './quote.ts'
 
 /** The most bytes that the annotations of one descriptor may have. */

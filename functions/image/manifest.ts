@@ -1,8 +1,8 @@
-import { digestBytes } from './digest.ts'
+import { LayercastError } from '../errors.ts'
 import { readDescriptor } from './descriptor.ts'
 import type { Descriptor } from './descriptor.ts'
+import { digestBytes } from './digest.ts'
 import { documentType } from './document-type.ts'
-import { LayercastError } from '../errors.ts'
 import { Field } from './fields.ts'
 import { parseJSON } from './json.ts'
 

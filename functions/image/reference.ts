@@ -1,6 +1,6 @@
+import { hasCode, LayercastError } from '../errors.ts'
 import { parseDigest } from './digest.ts'
 import type { Digest } from './digest.ts'
-import { hasCode, LayercastError } from '../errors.ts'
 import { byteLength } from './fields.ts'
 import { quote } from './quote.ts'
 

@@ -1,7 +1,7 @@
+import { LayercastError } from '../errors.ts'
 import { parseConfig } from './config.ts'
 import type { Descriptor } from './descriptor.ts'
 import { verifyBytes } from './digest.ts'
-import { LayercastError } from '../errors.ts'
 import { candidates, parseIndex, platformNotFound } from './image-index.ts'
 import type { IndexEntry } from './image-index.ts'
 import { MAX_DOCUMENT_BYTES } from './json.ts'

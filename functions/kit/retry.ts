@@ -1,20 +1,29 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { hasCode } from '../errors.ts'
 import { asAborted, checkAborted } from './abort.ts'
-import type { Emit } from '../runner/unpack/types.ts'
 
 const FIRST_WAIT_MS = 100
 const FACTOR = 3
 const JITTER = 0.2
 
+/** Told before each wait. */
+export interface RetryEvent {
+  type: 'retry'
+  what: string
+  /** The try that failed, from 1. */
+  attempt: number
+  waitMs: number
+  error: unknown
+}
+
 export interface RetryOptions {
   /** What is tried, for the event. */
   what: string
   /** Never fires for clean-up, which goes on after an abort. */
-  signal?: AbortSignal
-  /** Tries in all; 4 waits of up to 1.3 s together outlast a daemon's restart. */
+  signal?: AbortSignal | undefined
+  /** Tries in all. Four by default: the three waits between them, 1.3 s together, outlast a daemon's restart. */
   attempts?: number
-  emit?: Emit
+  emit?: ((event: RetryEvent) => void) | undefined
 }
 
 /** Whether trying again may help: the daemon, a proxy plugin behind it, or the registry was not there. */

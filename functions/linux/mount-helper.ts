@@ -5,7 +5,7 @@
  */
 import { spawn } from 'node:child_process'
 import { LayercastError } from '../errors.ts'
-import type { Mount } from '../node/ports.ts'
+import type { Mount } from './mount-list.ts'
 
 export interface MountHelper {
   program: string

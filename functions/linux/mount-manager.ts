@@ -6,7 +6,7 @@
 import { mkdirSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { LayercastError } from '../errors.ts'
-import type { Mount } from '../node/ports.ts'
+import type { Mount } from './mount-list.ts'
 import { mountAll, type Unmount } from './mount.ts'
 
 /** What a prefix of a mount's type asks for; `mkdir` speaks through options, which are refused as they are parsed. */

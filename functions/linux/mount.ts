@@ -4,14 +4,14 @@
  */
 import { closeSync, readlinkSync } from 'node:fs'
 import type { LayercastError } from '../errors.ts'
-import type { Mount } from '../node/ports.ts'
 import { AT_FDCWD, O_DIRECTORY, O_PATH, openAt, RESOLVE_IN_ROOT } from './at.ts'
 import { toByteString } from './bytes.ts'
 import { bind, errno, must, systemError } from './libc.ts'
 import { withLoopDevice } from './loop.ts'
+import { helperOf, mountWithHelper } from './mount-helper.ts'
+import type { Mount } from './mount-list.ts'
 import { lowerDirectories, MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT, parseMountOptions } from './mount-options.ts'
 import type { ParsedOptions } from './mount-options.ts'
-import { helperOf, mountWithHelper } from './mount-helper.ts'
 
 const calls = {
   mount: bind(

@@ -6,12 +6,12 @@ import { randomBytes } from 'node:crypto'
 import { closeSync, existsSync, lstatSync, mkdirSync, openSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { LayercastError } from '../errors.ts'
-import type { Mount } from '../node/ports.ts'
 import { bind, errno, must } from './libc.ts'
+import type { Mount } from './mount-list.ts'
+import { mountResolved } from './mount-manager.ts'
+import { mountDirectories } from './mount-places.ts'
 import { detachAll } from './mount.ts'
 import type { Unmount } from './mount.ts'
-import { mountDirectories } from './mount-places.ts'
-import { mountResolved } from './mount-manager.ts'
 
 const flock = bind('int flock(int fd, int operation)')
 const LOCK = { exclusive: 2, now: 4 }

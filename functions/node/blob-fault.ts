@@ -1,23 +1,11 @@
 /** Whether a blob that a content store lists is what its digest says. */
 import { createHash } from 'node:crypto'
+import { hasCode } from '../errors.ts'
 import type { Descriptor } from '../image/descriptor.ts'
 import { digestAlgorithm, type Digest } from '../image/digest.ts'
-import { hasCode } from '../errors.ts'
-import type { ContentInfo, ContentStore } from './ports.ts'
 import { checkAborted } from '../kit/abort.ts'
-
-/** What the store says of the blob; undefined where it does not list it. */
-export async function infoOrNone(
-  content: Pick<ContentStore, 'info'>,
-  digest: Digest,
-): Promise<ContentInfo | undefined> {
-  try {
-    return await content.info(digest)
-  } catch (error) {
-    if (hasCode(error, 'BLOB_NOT_FOUND')) return undefined
-    throw error
-  }
-}
+import { infoOrNone } from './or-none.ts'
+import type { ContentStore } from './ports.ts'
 
 /**
  * Whether the store lists the blob and has its last byte. A file that is gone, empty or cut short is thereby seen at the

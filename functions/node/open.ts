@@ -1,6 +1,6 @@
 import { hasCode, LayercastError } from '../errors.ts'
-import type { Rebuilt } from './embedded/rebuild/rebuild.ts'
 import type { CallOptions } from './containerd/calls.ts'
+import type { Rebuilt } from './embedded/rebuild/rebuild.ts'
 import type { Backend } from './ports.ts'
 
 /** Where the embedded backend keeps what it has, unless told otherwise. */

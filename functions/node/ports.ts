@@ -7,17 +7,10 @@
  */
 import type { Descriptor } from '../image/descriptor.ts'
 import type { Digest } from '../image/digest.ts'
+import type { Applier } from '../layer/apply/types.ts'
+import type { Mount } from '../linux/mount-list.ts'
 
 export type Labels = Record<string, string>
-
-/** A mount as containerd's API describes it (types/mount.proto). */
-export interface Mount {
-  type: string
-  source: string
-  /** Where below the mount point; empty for the mount point itself. */
-  target: string
-  options: readonly string[]
-}
 
 export type SnapshotKind = 'active' | 'committed' | 'view'
 
@@ -73,10 +66,16 @@ export interface ContentInfo {
   updatedAt: Date
 }
 
+/** A part of a blob, in bytes. */
+export interface Range {
+  offset?: number
+  length?: number
+}
+
 export interface ContentStore {
   info(digest: Digest): Promise<ContentInfo>
   /** The blob's bytes from `offset`, in order, in chunks that the caller may keep. BLOB_NOT_FOUND before the first chunk. */
-  read(digest: Digest, options?: { offset?: number; length?: number }): AsyncIterable<Uint8Array>
+  read(digest: Digest, range?: Range): AsyncIterable<Uint8Array>
   /** Stores a blob. Its digest and size are checked before it can be seen; writing what is there already succeeds. */
   write(expected: Pick<Descriptor, 'digest' | 'size'>, data: AsyncIterable<Uint8Array>, labels?: Labels): Promise<void>
   /**
@@ -110,41 +109,6 @@ export interface ImageStore {
   /** Creates the record, or points an existing one to the new target. */
   put(name: string, target: Descriptor, labels?: Labels): Promise<ImageRecord>
   remove(name: string): Promise<void>
-}
-
-/** What a layer came to once written: the digest of its uncompressed tar, and that tar's size in bytes. */
-export interface Applied {
-  diffID: Digest
-  size: number
-  /**
-   * Whether a directory was made for a path before an entry named it: by itself such a layer does not tell what is there,
-   * since a layer below may have a link, or another directory, at that name. Absent where the applier does not say.
-   */
-  impliesDirectories?: boolean
-}
-
-/** Something of a layer that is left out of the tree. Texts are for people: bytes that are no UTF-8 are replaced. */
-export interface Ignored {
-  /** The entry's. */
-  path: string
-  /** In the singular: `device node`, `security.capability attribute`. */
-  what: string
-  reason: string
-  /** Whether it is this node that cannot write it. Otherwise it is what no layer may bring, on no node. */
-  here: boolean
-}
-
-export interface ApplyOptions {
-  signal?: AbortSignal
-  /** Called with the compressed bytes read so far. */
-  onProgress?: (bytes: number) => void
-  /** Called for what is left out; by layercast's own applier alone, since containerd's does not tell. */
-  onIgnored?: (ignored: Ignored) => void
-}
-
-/** Writes a layer's content into the file system that the mounts describe. The caller compares the diff ID. */
-export interface Applier {
-  apply(layer: Descriptor, mounts: readonly Mount[], options?: ApplyOptions): Promise<Applied>
 }
 
 export interface Lease {

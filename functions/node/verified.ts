@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
+import { LayercastError } from '../errors.ts'
 import type { Descriptor } from '../image/descriptor.ts'
 import { digestAlgorithm } from '../image/digest.ts'
-import { LayercastError } from '../errors.ts'
-import type { Range } from '../runner/sources/source.ts'
+import type { Range } from './ports.ts'
 
 /**
  * The same chunks, with their digest and size checked: DIGEST_MISMATCH at the first byte too many, or at the end.

@@ -1,4 +1,4 @@
-import { chainIDs } from '../../core-wasm/index.ts'
+import { chainIDs } from '../../core-wasm/core.ts'
 import type { Digest } from '../image/digest.ts'
 
 /**

@@ -1,5 +1,5 @@
-import type { Plan, PlanLayer } from './document.ts'
 import { canonicalize } from './canonical.ts'
+import type { Plan, PlanLayer } from './document.ts'
 
 /** One thing in which two plans differ. Texts are shown as they are, everything else as canonical JSON. */
 export interface PlanChange {

@@ -1,7 +1,7 @@
+import { LayercastError } from '../errors.ts'
 import type { Descriptor } from '../image/descriptor.ts'
 import { digestBytes } from '../image/digest.ts'
 import type { Digest } from '../image/digest.ts'
-import { LayercastError } from '../errors.ts'
 import type { Platform } from '../image/platform.ts'
 import { canonicalBytes } from './canonical.ts'
 

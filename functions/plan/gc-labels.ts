@@ -2,7 +2,6 @@ import type { Descriptor } from '../image/descriptor.ts'
 import type { Manifest } from '../image/manifest.ts'
 import { isConfig, isIndex, isLayer, isManifest } from '../image/media-type.ts'
 import { parseReference } from '../image/reference.ts'
-import type { Labels } from '../node/ports.ts'
 
 const PREFIX = 'containerd.io/gc.ref.content.'
 /** Before the registry's host, in the key of the label that says where a blob came from. */
@@ -10,19 +9,19 @@ export const DISTRIBUTION_SOURCE = 'containerd.io/distribution.source.'
 /** Bytes of a label's key and value together. */
 const MAX_LABEL = 4096
 
-/** The labels of a manifest blob that keep its config and layers while it is kept (CONTAINERD-FACTS section 7). */
-export function manifestGcLabels(manifest: Manifest): Labels {
+/** The labels of a manifest blob that keep its config and layers while it is kept (containerd/FACTS.md section 7). */
+export function manifestGcLabels(manifest: Manifest): Record<string, string> {
   return childLabels([manifest.config, ...manifest.layers])
 }
 
 /** The labels of an index blob that keep those of its children that are there. */
-export function indexGcLabels(children: readonly Descriptor[]): Labels {
+export function indexGcLabels(children: readonly Descriptor[]): Record<string, string> {
   return childLabels(children)
 }
 
-function childLabels(children: readonly Descriptor[]): Labels {
+function childLabels(children: readonly Descriptor[]): Record<string, string> {
   const counts = new Map<string, number>()
-  const labels: Labels = {}
+  const labels: Record<string, string> = {}
   for (const { mediaType, digest } of children) {
     const group = groupOf(mediaType)
     const count = counts.get(group) ?? 0
@@ -42,7 +41,7 @@ function groupOf(mediaType: string): string {
  * The label that says where a blob may be had again: registry and repository. A blob of several repositories of one
  * registry has them all, comma-joined and sorted. As containerd has it, the key is the registry's host without its port.
  */
-export function sourceLabel(reference: string, existing: Labels): Labels {
+export function sourceLabel(reference: string, existing: Record<string, string>): Record<string, string> {
   const { domain, path } = parseReference(reference)
   const key = `${DISTRIBUTION_SOURCE}${hostOf(domain)}`
   const repositories = new Set(existing[key]?.split(',').filter((repository) => repository !== ''))

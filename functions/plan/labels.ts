@@ -1,6 +1,6 @@
+import { LayercastError } from '../errors.ts'
 import type { Descriptor } from '../image/descriptor.ts'
 import type { Digest } from '../image/digest.ts'
-import { LayercastError } from '../errors.ts'
 import { byteLength } from '../image/fields.ts'
 import { isLayer, isManifest } from '../image/media-type.ts'
 import { quote } from '../image/quote.ts'

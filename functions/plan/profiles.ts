@@ -1,5 +1,5 @@
-import type { Descriptor } from '../image/descriptor.ts'
 import { LayercastError } from '../errors.ts'
+import type { Descriptor } from '../image/descriptor.ts'
 import { quote } from '../image/quote.ts'
 import type { BlobNeed } from './document.ts'
 import { LABEL, SNAPSHOT_PREFIX } from './labels.ts'

@@ -1,5 +1,5 @@
-import type { Descriptor } from '../image/descriptor.ts'
 import { LayercastError } from '../errors.ts'
+import type { Descriptor } from '../image/descriptor.ts'
 import { isEncrypted } from '../image/media-type.ts'
 import { quote, quoteSome } from '../image/quote.ts'
 import type { PlanLayer, PlanWarning } from './document.ts'

@@ -3,15 +3,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { putFacts } from '../../functions/contract/nodes.ts'
-import { LayercastError } from '../../functions/errors.ts'
 import { Backoff } from '../../functions/agent/backoff.ts'
 import { gatherFacts } from '../../functions/agent/facts.ts'
 import { Patience } from '../../functions/agent/patience.ts'
 import { State } from '../../functions/agent/state.ts'
+import { putFacts } from '../../functions/contract/nodes.ts'
+import { LayercastError } from '../../functions/errors.ts'
 import type { Backend } from '../../functions/node/ports.ts'
-import { digestOf } from '../support/images/index.ts'
 import { failure } from '../runner/unpack/support/failure.ts'
+import { digestOf } from '../support/images/index.ts'
 
 let directory: string
 beforeEach(async () => {

@@ -1,9 +1,9 @@
-import { beforeEach, describe, expect, test } from 'vitest'
 import fc from 'fast-check'
-import { ROUTES } from '../../functions/contract/routes.ts'
-import type { Access } from '../../functions/contract/route.ts'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { equalInConstantTime, sha256Hex } from '../../functions/api/auth/hash.ts'
 import { newToken, readToken } from '../../functions/api/auth/token.ts'
+import type { Access } from '../../functions/contract/route.ts'
+import { ROUTES } from '../../functions/contract/routes.ts'
 import { OPERATOR, problemOf, startApi } from './support.ts'
 import type { Api } from './support.ts'
 

@@ -1,5 +1,5 @@
-import { beforeEach, describe, expect, test } from 'vitest'
 import fc from 'fast-check'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { everyItem } from '../../functions/contract/client.ts'
 import { testImage } from './images.ts'
 import { OPERATOR, problemOf, startApi } from './support.ts'

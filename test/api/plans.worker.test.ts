@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { PLAN_TYPE } from '../../functions/contract/plans.ts'
 import { digestBytes } from '../../functions/image/digest.ts'
-import { plan } from '../../functions/plan/index.ts'
+import { plan } from '../../functions/plan/plan.ts'
 import { CONFIG, INDEX, MANIFEST, encode, testImage, testIndex } from './images.ts'
 import type { TestImage } from './images.ts'
 import { OPERATOR, problemOf, startApi } from './support.ts'

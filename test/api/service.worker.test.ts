@@ -1,8 +1,8 @@
-import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { env } from 'cloudflare:workers'
-import { ROUTES } from '../../functions/contract/routes.ts'
+import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { PROBLEM_TYPE } from '../../functions/contract/problem.ts'
-import { PROFILES } from '../../functions/plan/index.ts'
+import { ROUTES } from '../../functions/contract/routes.ts'
+import { PROFILES } from '../../functions/plan/profiles.ts'
 import { OPERATOR, problemOf, startApi } from './support.ts'
 import type { Api } from './support.ts'
 

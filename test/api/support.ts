@@ -1,7 +1,7 @@
+import { applyD1Migrations, createExecutionContext, reset, waitOnExecutionContext } from 'cloudflare:test'
+import { env } from 'cloudflare:workers'
 /** The API as its tests meet it: the real app with real D1 and Durable Objects, inside workerd, fresh for every test. */
 import { vi } from 'vitest'
-import { env } from 'cloudflare:workers'
-import { applyD1Migrations, createExecutionContext, reset, waitOnExecutionContext } from 'cloudflare:test'
 import { createApp } from '../../functions/api/app.ts'
 import { sha256Hex } from '../../functions/api/auth/hash.ts'
 import type { Env } from '../../functions/api/env.ts'

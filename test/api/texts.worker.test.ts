@@ -1,8 +1,8 @@
-import { beforeEach, expect, test } from 'vitest'
-import fc from 'fast-check'
 import { env } from 'cloudflare:workers'
-import { keepText, readText, splitText } from '../../functions/api/store/texts.ts'
+import fc from 'fast-check'
+import { beforeEach, expect, test } from 'vitest'
 import { newId } from '../../functions/api/store/id.ts'
+import { keepText, readText, splitText } from '../../functions/api/store/texts.ts'
 import { startApi } from './support.ts'
 
 beforeEach(async () => {

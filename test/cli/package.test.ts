@@ -7,9 +7,9 @@ import { promisify } from 'node:util'
 import { build } from 'esbuild'
 import { Miniflare } from 'miniflare'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import packageJSON from '../../package.json' with { type: 'json' }
 import { buildTypes } from '../../functions/build/types.ts'
 import { plan } from '../../functions/library.ts'
+import packageJSON from '../../package.json' with { type: 'json' }
 import { buildImage, file } from '../support/images/index.ts'
 
 const run = promisify(execFile)

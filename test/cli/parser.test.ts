@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from 'vitest'
 import { parse } from '../../functions/cli/program/parser.ts'
-import { VERBS } from '../../functions/cli/verbs.ts'
 import { verb, VERB_GROUPS, type Verb } from '../../functions/cli/program/verb.ts'
+import { VERBS } from '../../functions/cli/verbs.ts'
 import { LayercastError } from '../../functions/errors.ts'
 
 const thing = verb({

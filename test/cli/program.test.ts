@@ -3,8 +3,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import packageJSON from '../../package.json' with { type: 'json' }
 import { plan } from '../../functions/library.ts'
+import packageJSON from '../../package.json' with { type: 'json' }
 import { buildImage, digestOf, dir, file } from '../support/images/index.ts'
 import { errorOf, layercast, start } from './run.ts'
 

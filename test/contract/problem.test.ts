@@ -1,8 +1,8 @@
-import { describe, expect, test } from 'vitest'
 import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { fromProblem, toProblem } from '../../functions/contract/problem.ts'
 import { CODES, LayercastError } from '../../functions/errors.ts'
 import type { Code } from '../../functions/errors.ts'
-import { fromProblem, toProblem } from '../../functions/contract/problem.ts'
 
 const WHERE = 'http://api.test'
 

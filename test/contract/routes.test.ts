@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { ROUTES } from '../../functions/contract/routes.ts'
 import type { Route } from '../../functions/contract/route.ts'
+import { ROUTES } from '../../functions/contract/routes.ts'
 
 describe.each(Object.entries(ROUTES) as Array<[string, Route]>)('%s', (name, route) => {
   test('is named as it is exported, and says what it does', () => {

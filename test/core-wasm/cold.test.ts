@@ -1,14 +1,14 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest'
-import type { Decoder } from '../../core-wasm/index.ts'
+import type { Decoder } from '../../core-wasm/core.ts'
 import { concat, cut, decode, gzipMember, prose, utf8, verdict } from './suites/support.ts'
 
 // A process that has not compiled the core yet gives small gzip to node:zlib. Modules anew are such a process.
-type Door = typeof import('../../core-wasm/index.ts')
+type Door = typeof import('../../core-wasm/core.ts')
 let door: Door
 let compiled: () => boolean
 beforeEach(async () => {
   vi.resetModules()
-  door = await import('../../core-wasm/index.ts')
+  door = await import('../../core-wasm/core.ts')
   compiled = (await import('../../core-wasm/instance.ts')).isCompiled
 })
 

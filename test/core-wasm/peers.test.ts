@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { constants, createZstdCompress, gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { gunzip, unzstd } from '../../core-wasm/index.ts'
+import { gunzip, unzstd } from '../../core-wasm/core.ts'
 import { SAMPLES, concat, cut, decode, prose, same, type Sample } from './suites/support.ts'
 
 const samples = fc.tuple(fc.constantFrom(...(Object.keys(SAMPLES) as Sample[])), fc.integer({ min: 0, max: 400_000 }))

@@ -1,7 +1,7 @@
-import { gzipSync } from 'fflate'
 import fc from 'fast-check'
+import { gzipSync } from 'fflate'
 import { expect, test } from 'vitest'
-import { gunzip, sha256 } from '../../core-wasm/index.ts'
+import { gunzip, sha256 } from '../../core-wasm/core.ts'
 import { SAMPLES, cut, decode, hex, same, type Sample } from './suites/support.ts'
 
 async function through(

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { parseConfig } from '../../functions/image/config.ts'
 import { LayercastError } from '../../functions/errors.ts'
+import { parseConfig } from '../../functions/image/config.ts'
 import { parseIndex } from '../../functions/image/image-index.ts'
 import { parseManifest } from '../../functions/image/manifest.ts'
 import { json } from './bytes.ts'

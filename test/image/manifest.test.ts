@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { digestBytes } from '../../functions/image/digest.ts'
 import { LayercastError } from '../../functions/errors.ts'
+import { digestBytes } from '../../functions/image/digest.ts'
 import { parseManifest } from '../../functions/image/manifest.ts'
 import { MEDIA_TYPE } from '../../functions/image/media-type.ts'
 import { json, utf8 } from './bytes.ts'

@@ -8,7 +8,6 @@ import {
   isSchema1,
   layerCompression,
 } from '../../functions/image/media-type.ts'
-
 import layerTypes from './fixtures/layer-types.json' with { type: 'json' }
 
 const OCI = 'application/vnd.oci.image'

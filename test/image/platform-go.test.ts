@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
 import { candidates, type ImageIndex } from '../../functions/image/image-index.ts'
 import { formatPlatform, matchPlatform, parsePlatform, type Platform } from '../../functions/image/platform.ts'
+import go from './fixtures/platforms.json' with { type: 'json' }
 import { sampleDigest } from './samples.ts'
 import { thrown } from './thrown.ts'
-import go from './fixtures/platforms.json' with { type: 'json' }
 
 /**
  * The table is what github.com/containerd/platforms v1.0.0-rc.5 makes of these texts on linux/amd64: Parse and Normalize,

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { LayercastError } from '../../functions/errors.ts'
 import { retry } from '../../functions/kit/retry.ts'
-import type { UnpackEvent } from '../../functions/runner/unpack/index.ts'
+import type { UnpackEvent } from '../../functions/runner/unpack/types.ts'
 
 const away = () => new LayercastError('CONTAINERD_UNREACHABLE', 'no answer')
 

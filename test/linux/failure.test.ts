@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { mountAll } from '../../functions/linux/mount.ts'
 import { systemFailure } from '../../functions/linux/failure.ts'
+import { mountAll } from '../../functions/linux/mount.ts'
 
 /** What a call throws. */
 async function thrownBy(call: () => unknown): Promise<unknown> {

@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { Mount } from '../../functions/node/ports.ts'
+import type { Mount } from '../../functions/linux/mount-list.ts'
 import { isManaged, resolveMount } from '../../functions/linux/mount-manager.ts'
 import { recoverMounts, withMounted } from '../../functions/linux/mounted.ts'
 

@@ -14,9 +14,9 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { Mount } from '../../functions/node/ports.ts'
-import { mountAll, unmountPath } from '../../functions/linux/mount.ts'
+import type { Mount } from '../../functions/linux/mount-list.ts'
 import { lowerDirectories, parseMountOptions } from '../../functions/linux/mount-options.ts'
+import { mountAll, unmountPath } from '../../functions/linux/mount.ts'
 import { recoverMounts, withMounted } from '../../functions/linux/mounted.ts'
 
 let directory: string

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { canonicalBytes, canonicalize } from '../../functions/plan/canonical.ts'
 import { parseJSON } from '../../functions/image/json.ts'
+import { canonicalBytes, canonicalize } from '../../functions/plan/canonical.ts'
 import { thrown } from '../image/thrown.ts'
 
 describe('RFC 8785', () => {

@@ -1,5 +1,5 @@
-import { LayercastError } from '../../errors.ts'
 import type { Access } from '../../contract/route.ts'
+import { LayercastError } from '../../errors.ts'
 import type { Env } from '../env.ts'
 import { authenticate } from './authenticate.ts'
 import type { Caller } from './caller.ts'

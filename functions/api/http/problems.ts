@@ -1,7 +1,7 @@
+import type { z } from '@hono/zod-openapi'
 /** Every error of the API, made into one sort of answer. */
 import type { Context } from 'hono'
 import { HTTPException } from 'hono/http-exception'
-import type { z } from '@hono/zod-openapi'
 import { PROBLEM_TYPE, toProblem } from '../../contract/problem.ts'
 import { CODES, LayercastError } from '../../errors.ts'
 import type { Code } from '../../errors.ts'

@@ -7,8 +7,8 @@ import { sha256Hex } from '../auth/hash.ts'
 import { newToken } from '../auth/token.ts'
 import { FLEET } from '../env.ts'
 import { theFleet } from '../fleet/stub.ts'
-import { knownOf } from '../store/reports.ts'
 import { findNode, listNodes, writeFacts } from '../store/nodes.ts'
+import { knownOf } from '../store/reports.ts'
 
 export function mountNodes(app: App): void {
   app.openapi(ROUTES.enrolNode, async (c) => {

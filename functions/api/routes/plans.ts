@@ -1,5 +1,5 @@
-import type { Context, TypedResponse } from 'hono'
 import type { z } from '@hono/zod-openapi'
+import type { Context, TypedResponse } from 'hono'
 import { PLAN_TYPE } from '../../contract/plans.ts'
 import type { planByDigest, planByUpload, planMade } from '../../contract/plans.ts'
 import { ROUTES } from '../../contract/routes.ts'

@@ -1,8 +1,8 @@
 /** Which plans nodes should have, and what they said of them. */
 import type { D1Database } from '@cloudflare/workers-types'
-import type { Digest } from '../../image/digest.ts'
 import type { Node } from '../../contract/nodes.ts'
 import type { OwnAssignment } from '../../contract/own-node.ts'
+import type { Digest } from '../../image/digest.ts'
 
 export type NodePlan = Node['plans'][number]
 

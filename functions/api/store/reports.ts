@@ -1,7 +1,7 @@
 import type { D1Database } from '@cloudflare/workers-types'
 import type { z } from '@hono/zod-openapi'
-import type { Digest } from '../../image/digest.ts'
 import type { planReport } from '../../contract/nodes.ts'
+import type { Digest } from '../../image/digest.ts'
 
 type PlanReport = z.output<typeof planReport>
 

@@ -1,9 +1,9 @@
 import type { D1Database } from '@cloudflare/workers-types'
+import type { Scope } from '../auth/token.ts'
 import { afterKey, pageFrom } from './cursor.ts'
 import type { PageQuery } from './cursor.ts'
 import { PLANS_OF } from './node-plans.ts'
 import { KNOWN } from './reports.ts'
-import type { Scope } from '../auth/token.ts'
 
 export interface TokenRow {
   id: string

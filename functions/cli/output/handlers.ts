@@ -2,11 +2,11 @@
 import { LayercastError } from '../../errors.ts'
 import type { PlanWarning, Planned } from '../../plan/document.ts'
 import type { HandlerTarget } from '../../runner/runtime-handlers/targets.ts'
-import type { UnpackResult } from '../../runner/unpack/index.ts'
-import type { DryRunReport } from '../verbs/unpacking.ts'
+import type { UnpackResult } from '../../runner/unpack/types.ts'
 import { errorData } from '../program/failure.ts'
-import { warningText } from './plan.ts'
 import { count, printable } from '../program/text.ts'
+import type { DryRunReport } from '../verbs/unpacking.ts'
+import { warningText } from './plan.ts'
 import { dryRunText, unpackText } from './unpack.ts'
 
 /** One image under one snapshotter. */

@@ -2,9 +2,9 @@
 import type { PlanWarning, Planned } from '../../plan/document.ts'
 import type { RepairDryRun, RepairResult } from '../../runner/repair/repair.ts'
 import { stateText } from '../../runner/verify/state.ts'
-import { LAYER_COLUMNS, warningText } from './plan.ts'
 import { fields, table, type Column } from '../program/table.ts'
 import { count, shortDigest, shortLabel } from '../program/text.ts'
+import { LAYER_COLUMNS, warningText } from './plan.ts'
 import { configText, foundText, treeFields } from './verify.ts'
 
 /** Each layer with what was found of it and what was done, then the whole, and who was in the way. */

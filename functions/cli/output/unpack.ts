@@ -1,10 +1,12 @@
 /** What an unpack did, or would do, as a person reads it. */
 import type { Planned } from '../../plan/document.ts'
-import { originText } from '../../image/blob-fixes.ts'
-import type { BlobOrigin, DryRun, DryRunLayer, LayerState, UnpackResult } from '../../runner/unpack/index.ts'
-import { labelKeys, LAYER_COLUMNS, warningText } from './plan.ts'
+import { originText } from '../../runner/blobs/origin.ts'
+import type { BlobOrigin } from '../../runner/blobs/origin.ts'
+import type { DryRun, DryRunLayer } from '../../runner/unpack/dry-run.ts'
+import type { LayerState, UnpackResult } from '../../runner/unpack/types.ts'
 import { fields, table, type Column } from '../program/table.ts'
 import { count, duration, shortDigest, lazyText } from '../program/text.ts'
+import { labelKeys, LAYER_COLUMNS, warningText } from './plan.ts'
 
 const STATES: Readonly<Record<LayerState, string>> = {
   exists: 'was there',

@@ -1,12 +1,12 @@
+import type { TreeDifference } from '../../layer/compare/compare.ts'
 /** What verify and repair found, as a person reads it. */
 import type { Planned } from '../../plan/document.ts'
-import type { TreeReport } from '../../runner/verify/trees.ts'
-import type { TreeDifference } from '../../layer/compare/compare.ts'
-import type { VerifyReport } from '../../runner/verify/verify.ts'
 import { stateText } from '../../runner/verify/state.ts'
-import { LAYER_COLUMNS, warningText } from './plan.ts'
+import type { TreeReport } from '../../runner/verify/trees.ts'
+import type { VerifyReport } from '../../runner/verify/types.ts'
 import { fields, table, type Column } from '../program/table.ts'
 import { count, shortDigest, shortLabel, lazyText } from '../program/text.ts'
+import { LAYER_COLUMNS, warningText } from './plan.ts'
 
 type Problem = VerifyReport['layers'][number]['problems'][number] | VerifyReport['config']['problems'][number]
 

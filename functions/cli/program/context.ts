@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs'
-import { isIdentifier } from '../../plan/profiles.ts'
+import { LayercastError } from '../../errors.ts'
+import { quote } from '../../image/quote.ts'
 import type { BackendOptions } from '../../node/open.ts'
 import type { Backend } from '../../node/ports.ts'
+import { isIdentifier } from '../../plan/profiles.ts'
 import type { Streams } from './console.ts'
 import { write } from './console.ts'
 import type { GlobalValues } from './globals.ts'
-import { LayercastError } from '../../errors.ts'
-import { quote } from '../../image/quote.ts'
 import { printable } from './text.ts'
 
 /** What a verb has at hand while it runs. */

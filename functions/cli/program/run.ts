@@ -1,12 +1,12 @@
+import { LayercastError } from '../../errors.ts'
+import { VERBS } from '../verbs.ts'
 import type { Streams } from './console.ts'
 import { write } from './console.ts'
-import { asLayercastError, renderError } from './failure.ts'
 import { createContext } from './context.ts'
-import { LayercastError } from '../../errors.ts'
+import { asLayercastError, renderError } from './failure.ts'
 import { parse } from './parser.ts'
 import { onSignals } from './signals.ts'
 import { seconds } from './values.ts'
-import { VERBS } from '../verbs.ts'
 import { version } from './version.ts'
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
-import { LayercastError } from '../../errors.ts'
 import type { Client } from '../../contract/client.ts'
+import { LayercastError } from '../../errors.ts'
 import type { Context } from './context.ts'
 import { fileError } from './files.ts'
 

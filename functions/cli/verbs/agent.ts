@@ -1,6 +1,6 @@
-import { CODES, LayercastError, type Code } from '../../errors.ts'
 import type { AgentEvent, AgentOptions, PlanOutcome, RoundResult } from '../../agent/agent.ts'
-import type { ApplierChoice } from '../../runner/unpack/index.ts'
+import { CODES, LayercastError, type Code } from '../../errors.ts'
+import type { ApplierChoice } from '../../runner/unpack/types.ts'
 import type { Context } from '../program/context.ts'
 import { readToken } from '../program/server.ts'
 import { table } from '../program/table.ts'

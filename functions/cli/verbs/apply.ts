@@ -1,7 +1,7 @@
 import { readInput } from '../program/files.ts'
-import { dryRunPlan, unpackPlan } from './unpacking.ts'
 import { verb } from '../program/verb.ts'
 import { APPLIER, DRY_RUN, FROM_SNAPSHOTTER, SEQUENTIAL, SOURCE } from './options.ts'
+import { dryRunPlan, unpackPlan } from './unpacking.ts'
 
 export const applyVerb = verb({
   path: ['apply'],
@@ -24,7 +24,7 @@ export const applyVerb = verb({
     { command: 'apply - < plan.json', summary: 'from stdin' },
   ],
   async run(context, { args, options }) {
-    const { parsePlan } = await import('../../plan/index.ts')
+    const { parsePlan } = await import('../../plan/parse.ts')
     const { checkDerived, healDocuments } = await import('../../runner/images/derived.ts')
     const planned = parsePlan(await readInput(context, args.PLAN))
     const backend = await context.backend()

@@ -1,9 +1,9 @@
 import { operatorClient } from '../program/server.ts'
 import { fields, table } from '../program/table.ts'
 import { count, shortDigest } from '../program/text.ts'
-import { inputOf, lookUp, planRequest } from './planning.ts'
 import { verb } from '../program/verb.ts'
 import { IMAGE, LABELS, PLATFORM, PROFILE, REFERENCE, SERVER, SNAPSHOTTER, TOKEN } from './options.ts'
+import { inputOf, lookUp, planRequest } from './planning.ts'
 
 export const assignVerb = verb({
   path: ['assign'],

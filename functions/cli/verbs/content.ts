@@ -1,6 +1,6 @@
+import { LayercastError } from '../../errors.ts'
 /** What the `content` verbs have in common. */
 import { parseDigest, type Digest } from '../../image/digest.ts'
-import { LayercastError } from '../../errors.ts'
 import type { Backend, ContentInfo } from '../../node/ports.ts'
 import type { Context } from '../program/context.ts'
 import type { ArgumentSpec } from '../program/verb.ts'

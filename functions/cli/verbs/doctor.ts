@@ -1,8 +1,8 @@
-import type { Finding, LabelledUnpack, NodeFacts } from '../../runner/doctor/examine.ts'
 import { LayercastError } from '../../errors.ts'
-import { containerdOf } from './handlers.ts'
+import type { Finding, LabelledUnpack, NodeFacts } from '../../runner/doctor/examine.ts'
 import { count, printable } from '../program/text.ts'
 import { verb } from '../program/verb.ts'
+import { containerdOf } from './handlers.ts'
 import { CONTAINERD_CONFIG } from './options.ts'
 
 export const doctorVerb = verb({

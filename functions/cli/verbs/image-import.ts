@@ -1,7 +1,7 @@
 import { LayercastError } from '../../errors.ts'
-import { importImage } from './importing.ts'
 import { fields } from '../program/table.ts'
 import { verb } from '../program/verb.ts'
+import { importImage } from './importing.ts'
 import { PLATFORM, REFERENCE } from './options.ts'
 
 export const imageImportVerb = verb({

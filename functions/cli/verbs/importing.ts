@@ -1,8 +1,8 @@
 import type { NodeImage } from '../../runner/images/resolve.ts'
 import type { Context } from '../program/context.ts'
-import { preferredFeatures } from './planning.ts'
 import { createProgress } from '../program/progress.ts'
 import { shortDigest } from '../program/text.ts'
+import { preferredFeatures } from './planning.ts'
 
 /** Brings an image from a source into the node's stores under its name, drawing bars on a terminal. */
 export async function importImage(

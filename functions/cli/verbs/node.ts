@@ -1,5 +1,5 @@
-import { LayercastError } from '../../errors.ts'
 import type { Node } from '../../contract/nodes.ts'
+import { LayercastError } from '../../errors.ts'
 import { operatorClient } from '../program/server.ts'
 import { fields, table } from '../program/table.ts'
 import { age, lazyText, shortDigest } from '../program/text.ts'

@@ -1,9 +1,8 @@
-import { oneSnapshotter } from './handlers.ts'
-import { clientOf } from '../program/server.ts'
-import { write } from '../program/console.ts'
 import { planText } from '../output/plan.ts'
-import { planHere, planInput, planRequest } from './planning.ts'
+import { write } from '../program/console.ts'
+import { clientOf } from '../program/server.ts'
 import { verb } from '../program/verb.ts'
+import { oneSnapshotter } from './handlers.ts'
 import {
   CONTAINERD_CONFIG,
   IMAGE,
@@ -16,6 +15,7 @@ import {
   SNAPSHOTTER_OR_HANDLER,
   TOKEN,
 } from './options.ts'
+import { planHere, planInput, planRequest } from './planning.ts'
 
 export const planVerb = verb({
   path: ['plan'],

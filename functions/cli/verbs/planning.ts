@@ -122,7 +122,7 @@ export async function preferredFeatures(
 
 /** The plan, made here. */
 export async function planHere(input: PlanInput): Promise<Planned> {
-  const { plan } = await import('../../plan/index.ts')
+  const { plan } = await import('../../plan/plan.ts')
   return plan(input)
 }
 

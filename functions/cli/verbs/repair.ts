@@ -1,8 +1,6 @@
 import { LayercastError } from '../../errors.ts'
-import { oneSnapshotter } from './handlers.ts'
-import { inputOf, lookUp, planHere } from './planning.ts'
-import { repairPlan } from './repairing.ts'
 import { verb } from '../program/verb.ts'
+import { oneSnapshotter } from './handlers.ts'
 import {
   APPLIER,
   CONTAINERD_CONFIG,
@@ -17,6 +15,8 @@ import {
   SNAPSHOTTER_OR_HANDLER,
   SOURCE,
 } from './options.ts'
+import { inputOf, lookUp, planHere } from './planning.ts'
+import { repairPlan } from './repairing.ts'
 
 export const repairVerb = verb({
   path: ['repair'],

@@ -1,13 +1,13 @@
 /** Repairing before the user's eyes. */
 import { LayercastError } from '../../errors.ts'
+import { blobFix } from '../../image/blob-fixes.ts'
 import type { Planned } from '../../plan/document.ts'
 import type { RepairDryRun, RepairResult } from '../../runner/repair/repair.ts'
-import { blobFix } from '../../image/blob-fixes.ts'
-import type { Context } from '../program/context.ts'
-import { notCompared } from './not-compared.ts'
-import { createProgress } from '../program/progress.ts'
 import { repairText, warningsOf } from '../output/repair.ts'
+import type { Context } from '../program/context.ts'
+import { createProgress } from '../program/progress.ts'
 import { shortDigest } from '../program/text.ts'
+import { notCompared } from './not-compared.ts'
 import { blobWays, type UnpackingOptions } from './unpacking.ts'
 
 /**

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
-import { fields } from '../program/table.ts'
 import { keepingSignals } from '../program/signals.ts'
+import { fields } from '../program/table.ts'
 import { port } from '../program/values.ts'
 import { verb } from '../program/verb.ts'
 

@@ -1,12 +1,8 @@
-import type { Context } from '../program/context.ts'
-import { chooseSnapshotter, oneSnapshotter } from './handlers.ts'
 import { LayercastError } from '../../errors.ts'
-import { importImage } from './importing.ts'
-import { inputOf, lookUp, planHere, type PlanningOptions } from './planning.ts'
-import { repairPlan } from './repairing.ts'
-import { dryRunPlan, runDryRun, unpackPlan, type UnpackingOptions } from './unpacking.ts'
-import { unpackForHandlers } from './unpacking-handlers.ts'
+import type { Context } from '../program/context.ts'
 import { verb } from '../program/verb.ts'
+import { chooseSnapshotter, oneSnapshotter } from './handlers.ts'
+import { importImage } from './importing.ts'
 import {
   ALL_HANDLERS,
   APPLIER,
@@ -23,6 +19,10 @@ import {
   SNAPSHOTTER_OR_HANDLER,
   SOURCE,
 } from './options.ts'
+import { inputOf, lookUp, planHere, type PlanningOptions } from './planning.ts'
+import { repairPlan } from './repairing.ts'
+import { unpackForHandlers } from './unpacking-handlers.ts'
+import { dryRunPlan, runDryRun, unpackPlan, type UnpackingOptions } from './unpacking.ts'
 
 export const unpackVerb = verb({
   path: ['unpack'],

@@ -1,12 +1,12 @@
 /** An unpack for runtime handlers: each snapshotter once, the pause image too where all handlers are wanted. */
 import { hasCode, LayercastError } from '../../errors.ts'
 import type { PlanWarning, Planned } from '../../plan/document.ts'
-import type { HandlerTarget, SandboxImage } from '../../runner/runtime-handlers/targets.ts'
 import type { NodeImage } from '../../runner/images/resolve.ts'
+import type { HandlerTarget, SandboxImage } from '../../runner/runtime-handlers/targets.ts'
+import { handlersReport, handlersReportText, worstOf, type HandlerEntry } from '../output/handlers.ts'
 import type { Context } from '../program/context.ts'
 import { containerdOf } from './handlers.ts'
 import { importImage } from './importing.ts'
-import { handlersReport, handlersReportText, worstOf, type HandlerEntry } from '../output/handlers.ts'
 import { inputOf, lookUp, planHere, type PlanningOptions } from './planning.ts'
 import { refusalOf, runDryRun, runUnpack, type UnpackingOptions } from './unpacking.ts'
 

@@ -1,11 +1,14 @@
+import { LayercastError } from '../../errors.ts'
+import { blobFix } from '../../image/blob-fixes.ts'
 /** Carrying out a plan before the user's eyes: what `unpack` and `apply` share. */
 import type { Digest } from '../../image/digest.ts'
-import { LayercastError } from '../../errors.ts'
 import type { Planned } from '../../plan/document.ts'
-import type { ApplierChoice, BlobWays, DryRun, UnpackEvent, UnpackResult } from '../../runner/unpack/index.ts'
-import { blobFix, originText } from '../../image/blob-fixes.ts'
-import type { Context } from '../program/context.ts'
+import { originText } from '../../runner/blobs/origin.ts'
+import type { BlobWays } from '../../runner/blobs/types.ts'
+import type { DryRun } from '../../runner/unpack/dry-run.ts'
+import type { ApplierChoice, UnpackEvent, UnpackResult } from '../../runner/unpack/types.ts'
 import { dryRunText, unpackText } from '../output/unpack.ts'
+import type { Context } from '../program/context.ts'
 import { createProgress } from '../program/progress.ts'
 import { shortDigest } from '../program/text.ts'
 
@@ -34,7 +37,7 @@ export async function unpackPlan(context: Context, planned: Planned, options: Un
 
 /** The same without printing the result. */
 export async function runUnpack(context: Context, planned: Planned, options: UnpackingOptions): Promise<UnpackResult> {
-  const { unpack } = await import('../../runner/unpack/index.ts')
+  const { unpack } = await import('../../runner/unpack/unpack.ts')
   const progress = createProgress(context.streams)
   try {
     return await unpack({
@@ -79,7 +82,7 @@ export async function dryRunPlan(context: Context, planned: Planned, options: Dr
 
 /** The same without printing the report. */
 export async function runDryRun(context: Context, { plan }: Planned, options: DryRunOptions): Promise<DryRunReport> {
-  const { dryRun } = await import('../../runner/unpack/index.ts')
+  const { dryRun } = await import('../../runner/unpack/dry-run.ts')
   const { signal } = context
   const found = await dryRun({ backend: await context.backend(), plan, blobs: blobWays(options), signal })
   return options.fromSource ? { ...found, missing: [], toImport: found.missing } : { ...found, toImport: [] }

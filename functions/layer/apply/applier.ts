@@ -1,17 +1,18 @@
 /** layercast's own layer applier: a complete and safe reading of a layer into the file system that mounts describe. */
 import { closeSync, readFileSync } from 'node:fs'
-import type { Descriptor } from '../../image/descriptor.ts'
 import { LayercastError } from '../../errors.ts'
-import type { Applied, Applier, ApplyOptions, Mount } from '../../node/ports.ts'
+import type { Descriptor } from '../../image/descriptor.ts'
 import { AT_FDCWD, O_DIRECTORY, O_RDONLY, openAt, syncFileSystem } from '../../linux/at.ts'
 import { toByteString } from '../../linux/bytes.ts'
 import { must } from '../../linux/libc.ts'
 import { helperOf } from '../../linux/mount-helper.ts'
+import type { Mount } from '../../linux/mount-list.ts'
 import { MS_BIND, MS_RDONLY, optionValue, parseMountOptions } from '../../linux/mount-options.ts'
 import { withMounted } from '../../linux/mounted.ts'
 import { inUserNamespace } from '../../linux/user-namespace.ts'
 import type { Limits } from '../read/guard.ts'
 import { writeLayer } from './pipeline.ts'
+import type { Applied, Applier, ApplyOptions } from './types.ts'
 import type { WhiteoutForm } from './whiteout.ts'
 
 export interface ApplierOptions {

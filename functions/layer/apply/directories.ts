@@ -21,6 +21,7 @@ import {
 } from '../../linux/at.ts'
 import { fromByteString } from '../../linux/bytes.ts'
 import { errno, must, systemError } from '../../linux/libc.ts'
+import type { Make } from '../read/entry.ts'
 import { unsafe } from '../read/guard.ts'
 import { corrupt } from '../read/tar-header.ts'
 import { dropOtherXattrs, handsDownAcl } from '../xattr.ts'
@@ -32,9 +33,6 @@ export interface Directory {
   /** Whether what is made in it is given an ACL by its default one. */
   handsDownAcl: boolean
 }
-
-/** Which missing directories are made: all, those that this layer has no whiteout for, or none. */
-export type Make = 'all' | 'unhidden' | 'none'
 
 export interface DirectoryEvents {
   /** A directory is about to be made in this one. */

@@ -1,9 +1,8 @@
 /** The way of one layer: blob, decoder, then side by side the diff ID's hash and the archive's entries into the tree. */
 import { createHash } from 'node:crypto'
+import { hasCode, LayercastError } from '../../errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
-import { hasCode, LayercastError } from '../../errors.ts'
-import type { Applied } from '../../node/ports.ts'
 import { fromByteString } from '../../linux/bytes.ts'
 import { counted, readBlob, stop } from '../read/blob.ts'
 import type { BlobOptions } from '../read/blob.ts'
@@ -13,6 +12,7 @@ import { Guard } from '../read/guard.ts'
 import type { Limits } from '../read/guard.ts'
 import { TarReader } from '../read/tar.ts'
 import type { TarHeader, TarVisitor } from '../read/tar.ts'
+import type { Applied } from './types.ts'
 import { Tree } from './writer.ts'
 import type { TreeOptions } from './writer.ts'
 

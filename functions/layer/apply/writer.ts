@@ -30,20 +30,20 @@ import {
   utimes,
   utimesAt,
 } from '../../linux/at.ts'
-import type { Ignored } from '../../node/ports.ts'
 import { fromByteString } from '../../linux/bytes.ts'
 import { errno, must } from '../../linux/libc.ts'
-import { kindOf, writeAt } from './descriptor.ts'
-import { Directories, joinPath } from './directories.ts'
-import type { Directory } from './directories.ts'
 import type { Entry, Metadata } from '../read/entry.ts'
 import { unsafe } from '../read/guard.ts'
 import { corrupt } from '../read/tar-header.ts'
-import { Traces } from './traces.ts'
-import { Whiteouts } from './whiteout.ts'
-import type { WhiteoutForm } from './whiteout.ts'
 import { applyXattrs, DEFAULT_ACL, dropAclAt, dropOtherXattrs } from '../xattr.ts'
 import type { Place } from '../xattr.ts'
+import { kindOf, writeAt } from './descriptor.ts'
+import { Directories, joinPath } from './directories.ts'
+import type { Directory } from './directories.ts'
+import { Traces } from './traces.ts'
+import type { Ignored } from './types.ts'
+import { Whiteouts } from './whiteout.ts'
+import type { WhiteoutForm } from './whiteout.ts'
 
 export interface TreeOptions {
   /** How what is deleted is written: by removing it, or as overlayfs keeps it in an upper directory. */

@@ -1,15 +1,19 @@
 /** The tree that an image's layers describe, read from their blobs. */
 import { createHash } from 'node:crypto'
 import { hasCode, LayercastError } from '../../errors.ts'
-import type { PlanLayer } from '../../plan/document.ts'
+import { SUSPECT_FIX } from '../../image/blob-fixes.ts'
+import type { Descriptor } from '../../image/descriptor.ts'
+import type { Digest } from '../../image/digest.ts'
+import { fromByteString } from '../../linux/bytes.ts'
 import { counted, readBlob, stop } from '../read/blob.ts'
 import { layerBytes } from '../read/decoder.ts'
 import { readEntry } from '../read/entry.ts'
 import { Guard } from '../read/guard.ts'
 import { TarReader } from '../read/tar.ts'
-import { SUSPECT_FIX } from '../../image/blob-fixes.ts'
-import { fromByteString } from '../../linux/bytes.ts'
 import type { Fold } from './fold.ts'
+
+/** What a plan says of a layer, as far as reading it needs. */
+type Layer = { descriptor: Descriptor; diffID: Digest }
 
 export interface ReadOptions {
   /** The blob of the layer, in chunks. */
@@ -23,7 +27,7 @@ export interface ReadOptions {
  * Reads one layer, decoded and checked as an unpack would, and folds it into the tree. Nothing of it is kept but the tree.
  * Errors: LAYER_*, DIGEST_MISMATCH, DIFF_ID_MISMATCH, ABORTED, those of the source.
  */
-export async function foldLayer(fold: Fold, layer: PlanLayer, options: ReadOptions): Promise<void> {
+export async function foldLayer(fold: Fold, layer: Layer, options: ReadOptions): Promise<void> {
   const { descriptor } = layer
   let name: string | undefined
   let skipped = false
@@ -62,7 +66,7 @@ export async function foldLayer(fold: Fold, layer: PlanLayer, options: ReadOptio
   checkDiffID(layer, `sha256:${hash.digest('hex')}`)
 }
 
-function checkDiffID({ descriptor, diffID }: PlanLayer, actual: string): void {
+function checkDiffID({ descriptor, diffID }: Layer, actual: string): void {
   if (actual === diffID) return
   throw new LayercastError(
     'DIFF_ID_MISMATCH',
@@ -75,7 +79,7 @@ function checkDiffID({ descriptor, diffID }: PlanLayer, actual: string): void {
 }
 
 /** The same error with the layer and the entry in it. */
-function named(error: unknown, { descriptor }: PlanLayer, name: string | undefined): unknown {
+function named(error: unknown, { descriptor }: Layer, name: string | undefined): unknown {
   if (!hasCode(error, 'LAYER_CORRUPT', 'LAYER_UNSAFE', 'LAYER_TOO_LARGE', 'LAYER_UNSUPPORTED')) return error
   const entry = name === undefined ? undefined : fromByteString(name).slice(0, 4096)
   const where = entry === undefined ? '' : `, at entry ${JSON.stringify(entry.slice(0, 256))}`

@@ -1,11 +1,11 @@
 /** Changes as a layer's archive: pax (POSIX.1-2001), with nothing in it that two runs over one tree would not share. */
 import { closeSync, readSync } from 'node:fs'
 import { LayercastError } from '../../errors.ts'
+import { checkAborted } from '../../kit/abort.ts'
 import type { Time } from '../../linux/at.ts'
 import { fromByteString } from '../../linux/bytes.ts'
 import type { FileKind, WalkEntry } from '../../linux/walk.ts'
 import { isOfLayers } from '../xattr.ts'
-import { checkAborted } from '../../kit/abort.ts'
 import { openBelow, type Change } from './changes.ts'
 
 const BLOCK = 512

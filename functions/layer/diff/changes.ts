@@ -1,12 +1,12 @@
 /** What a tree changes in the one below it, found by walking both (image-spec 1.1, "Representing Changes"). */
 import { closeSync, readSync } from 'node:fs'
 import { setImmediate as breathe } from 'node:timers/promises'
+import { checkAborted } from '../../kit/abort.ts'
 import { AT_FDCWD, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, openAt, RESOLVE_NO_SYMLINKS } from '../../linux/at.ts'
 import { fromByteString, toByteString } from '../../linux/bytes.ts'
 import { must } from '../../linux/libc.ts'
 import { walk, type WalkEntry } from '../../linux/walk.ts'
 import { isOfLayers } from '../xattr.ts'
-import { checkAborted } from '../../kit/abort.ts'
 
 /** One thing that a layer says: what is at a path, another name of what it has written already, or that nothing is there. */
 export type Change =

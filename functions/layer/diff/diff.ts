@@ -2,10 +2,15 @@
 import { createHash } from 'node:crypto'
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
-import type { ContentStore, Mount } from '../../node/ports.ts'
+import type { Mount } from '../../linux/mount-list.ts'
 import { withMounted } from '../../linux/mounted.ts'
-import { changesBetween } from './changes.ts'
 import { archiveOf } from './archive.ts'
+import { changesBetween } from './changes.ts'
+
+/** Where the archive goes: a content store, as far as this needs one. */
+export interface BlobWriter {
+  write(expected: Pick<Descriptor, 'digest' | 'size'>, data: AsyncIterable<Uint8Array>): Promise<void>
+}
 
 /**
  * Writes what the upper tree changes in the lower one into the content store, as a layer of this media type, which must be
@@ -14,7 +19,7 @@ import { archiveOf } from './archive.ts'
  * @param lower nothing below where it is undefined
  */
 export async function walkedLayer(
-  content: ContentStore,
+  content: BlobWriter,
   lower: readonly Mount[] | undefined,
   upper: readonly Mount[],
   options: { mediaType: string; signal: AbortSignal },

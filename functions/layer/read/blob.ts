@@ -1,9 +1,9 @@
 /** Reads a layer's blob, one chunk ahead of what is done with it, checked against its descriptor. */
 import { createHash } from 'node:crypto'
-import type { Descriptor } from '../../image/descriptor.ts'
-import { digestAlgorithm } from '../../image/digest.ts'
 import { LayercastError } from '../../errors.ts'
 import { DAMAGED_FIX } from '../../image/blob-fixes.ts'
+import type { Descriptor } from '../../image/descriptor.ts'
+import { digestAlgorithm } from '../../image/digest.ts'
 import type { Guard } from './guard.ts'
 
 export interface BlobOptions {

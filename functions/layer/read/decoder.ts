@@ -1,7 +1,7 @@
 /** From a layer's blob to its uncompressed bytes, by media type, or by the first bytes where containerd goes by them. */
-import { CoreError, decompress } from '../../../core-wasm/index.ts'
-import type { Descriptor } from '../../image/descriptor.ts'
+import { CoreError, decompress } from '../../../core-wasm/core.ts'
 import { LayercastError } from '../../errors.ts'
+import type { Descriptor } from '../../image/descriptor.ts'
 import { isEncrypted, isLayer, layerCompression } from '../../image/media-type.ts'
 import { tooLarge } from './guard.ts'
 import { corrupt } from './tar-header.ts'

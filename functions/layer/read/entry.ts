@@ -150,3 +150,6 @@ function bounded(time: Time): Time {
 function isLater(a: Time, b: Time): boolean {
   return a.seconds > b.seconds || (a.seconds === b.seconds && a.nanoseconds > b.nanoseconds)
 }
+
+/** Which missing directories are made: all, those that this layer has no whiteout for, or none. */
+export type Make = 'all' | 'unhidden' | 'none'

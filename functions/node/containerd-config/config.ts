@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import type { DaemonVersion } from './daemon-version.ts'
 import {
   DEFAULT_CONFIG_PATH,
   loadConfigFiles,
@@ -6,7 +7,6 @@ import {
   type LoadedConfig,
   type MissingImport,
 } from './files.ts'
-import type { DaemonVersion } from './daemon-version.ts'
 import { pullsLocally } from './local-pull.ts'
 import { booleanAt, stringAt, table, tableAt, type Table } from './merge.ts'
 
@@ -157,7 +157,7 @@ function readDiffers(merged: Table): string[] | undefined {
 
 /**
  * Reads containerd's configuration as the daemon does: version 2, 3 and 4 files, imports and drop-ins, merged and migrated by the rules
- * of the daemon's major version (CONTAINERD-FACTS section 8). A missing default file means the daemon's defaults.
+ * of the daemon's major version (containerd/FACTS.md section 8). A missing default file means the daemon's defaults.
  * @param options.path the main file; containerd's default one where it is left out
  * @param options.daemon the version of the daemon that runs from these files
  * @throws FILE_NOT_FOUND where a named file is missing, NODE_CONFIG_INVALID

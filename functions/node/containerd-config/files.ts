@@ -2,9 +2,9 @@ import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, isAbsolute, join, normalize } from 'node:path'
 import { parse, TomlError } from 'smol-toml'
 import { LayercastError } from '../../errors.ts'
+import type { DaemonVersion } from './daemon-version.ts'
 import { mergeConfig, tableAt, type Table } from './merge.ts'
 import { migrateNames, migrateToV3, OLD_CRI } from './migrate.ts'
-import type { DaemonVersion } from './daemon-version.ts'
 
 /** Where containerd looks without `--config`. */
 export const DEFAULT_CONFIG_PATH = '/etc/containerd/config.toml'

@@ -1,6 +1,6 @@
 import type { ContainerdBackend } from '../containerd/backend.ts'
-import { findDaemon, type RunningDaemon } from './daemon.ts'
 import { readNodeConfig, type DaemonVersion, type NodeConfig } from './config.ts'
+import { findDaemon, type RunningDaemon } from './daemon.ts'
 
 /** A daemon that runs, and its configuration. */
 export interface RunningConfig {

@@ -1,5 +1,5 @@
 /**
- * The containerd adapter: a backend over the daemon's gRPC services on its unix socket (CONTAINERD-FACTS section 9), for
+ * The containerd adapter: a backend over the daemon's gRPC services on its unix socket (containerd/FACTS.md section 9), for
  * every version from 1.6 on. One file per port.
  */
 import { Code } from '@connectrpc/connect'
@@ -9,12 +9,12 @@ import { Connection, DEFAULT_ADDRESS, DEFAULT_NAMESPACE } from './connection.ts'
 import { containers, type ContainerRecord } from './containers.ts'
 import { containerdContent } from './content.ts'
 import { containerdApplier, containerdDiffer, type Differ } from './diff.ts'
-import { containerdImages } from './images.ts'
 import { answered, unreachable } from './errors.ts'
+import { containerdImages } from './images.ts'
 import { daemonProcess, plugins, snapshotters, type DaemonProcess, type Plugin } from './introspection.ts'
 import { containerdLeases } from './leases.ts'
-import { Version } from './proto/gen/version_pb.js'
 import { namespaceNames } from './namespaces.ts'
+import { Version } from './proto/gen/version_pb.js'
 import { containerdSnapshotter } from './snapshotter.ts'
 
 export type { DaemonProcess, Plugin } from './introspection.ts'

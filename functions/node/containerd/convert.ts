@@ -2,7 +2,8 @@ import { create } from '@bufbuild/protobuf'
 import { timestampDate, type Timestamp } from '@bufbuild/protobuf/wkt'
 import type { Descriptor } from '../../image/descriptor.ts'
 import { parseDigest } from '../../image/digest.ts'
-import type { Labels, Mount } from '../ports.ts'
+import type { Mount } from '../../linux/mount-list.ts'
+import type { Labels } from '../ports.ts'
 import {
   DescriptorSchema,
   MountSchema,

@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf'
 import { FieldMaskSchema } from '@bufbuild/protobuf/wkt'
-import type { Descriptor } from '../../image/descriptor.ts'
 import { hasCode } from '../../errors.ts'
+import type { Descriptor } from '../../image/descriptor.ts'
 import type { ImageRecord, ImageStore, Labels } from '../ports.ts'
 import type { Connection } from './connection.ts'
 import { fromDescriptor, labelPaths, toDate, toDescriptor } from './convert.ts'

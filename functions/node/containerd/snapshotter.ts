@@ -1,13 +1,14 @@
 import { create } from '@bufbuild/protobuf'
 import { FieldMaskSchema } from '@bufbuild/protobuf/wkt'
 import { hasCode, LayercastError } from '../../errors.ts'
-import type { Labels, Mount, SnapshotInfo, SnapshotKind, Snapshotter, Usage } from '../ports.ts'
+import type { Mount } from '../../linux/mount-list.ts'
+import type { Labels, SnapshotInfo, SnapshotKind, Snapshotter, Usage } from '../ports.ts'
 import type { Connection } from './connection.ts'
 import { labelPaths, toDate, toMounts } from './convert.ts'
 import { snapshotters } from './introspection.ts'
+import { InfoSchema, Kind, Snapshots, type Info } from './proto/gen/snapshots_pb.js'
 import { refusedRemoval } from './refused-removal.ts'
 import { whyNot } from './why-not.ts'
-import { InfoSchema, Kind, Snapshots, type Info } from './proto/gen/snapshots_pb.js'
 
 const KINDS: ReadonlyMap<Kind, SnapshotKind> = new Map([
   [Kind.VIEW, 'view'],

@@ -1,10 +1,10 @@
 import { statSync } from 'node:fs'
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import { hasCode, LayercastError } from '../../errors.ts'
+import { databaseFailure, databaseGone, writeFailure } from './failures.ts'
 import { makeTree, type Layout } from './layout.ts'
 import { cannotOpen, foreignRoot, looksLikeRoot, rootState, writeMark, type RootState } from './mark.ts'
 import { Reader } from './reader.ts'
-import { databaseFailure, databaseGone, writeFailure } from './failures.ts'
 import { connect, createDatabase } from './schema.ts'
 
 export type Row = Record<string, unknown>

@@ -1,5 +1,5 @@
-import type { Descriptor } from '../../image/descriptor.ts'
 import { LayercastError } from '../../errors.ts'
+import type { Descriptor } from '../../image/descriptor.ts'
 import { quote } from '../../image/quote.ts'
 import type { ImageRecord, ImageStore } from '../ports.ts'
 import type { Database, Row } from './database.ts'

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { lstatSync } from 'node:fs'
 import { join } from 'node:path'
-import { digestAlgorithm, type Digest } from '../../image/digest.ts'
 import { LayercastError } from '../../errors.ts'
+import { digestAlgorithm, type Digest } from '../../image/digest.ts'
 import { makeDirectory } from '../../linux/make-directory.ts'
 
 /** Where things lie below the embedded backend's root. The database says what counts; the rest is looked up by it. */

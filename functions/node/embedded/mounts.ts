@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
-import type { Mount, SnapshotKind } from '../ports.ts'
+import type { Mount } from '../../linux/mount-list.ts'
+import type { SnapshotKind } from '../ports.ts'
 import { contentPath, workPath, type Layout } from './layout.ts'
 
 /** Overlay's inode index would refuse a layer's directory that was once mounted with another set of lowers. */

@@ -2,12 +2,12 @@
 import { accessSync, constants, copyFileSync, lstatSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { pathToFileURL } from 'node:url'
 import { LayercastError } from '../../errors.ts'
+import { damaged, databaseFailure } from './failures.ts'
 import type { Layout } from './layout.ts'
 import { cannotOpen } from './mark.ts'
-import { damaged, databaseFailure } from './failures.ts'
 import { BUSY_MS, checkWhole, pause } from './schema.ts'
 
 /** Coarser than the clock of any file system: a file that was written longer ago and looks the same is the same. */

@@ -1,15 +1,15 @@
+import { LayercastError } from '../../errors.ts'
 /** Damaged blobs of an image that are replaced before anything is made of them: its documents, and a repair's layers. */
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
-import { LayercastError } from '../../errors.ts'
-import { storeWhole } from '../content/store-whole.ts'
-import { sourceLabel } from '../../plan/gc-labels.ts'
-import type { Backend } from '../../node/ports.ts'
-import type { ImageSource } from '../sources/open.ts'
 import { checkAborted, orAborted } from '../../kit/abort.ts'
-import { blobsNotFound } from '../unpack/context.ts'
-import { underLease } from '../operation/lease.ts'
+import type { Backend } from '../../node/ports.ts'
+import { sourceLabel } from '../../plan/gc-labels.ts'
 import { registrySources } from '../content/registry-labels.ts'
+import { storeWhole } from '../content/store-whole.ts'
+import { underLease } from '../operation/lease.ts'
+import type { ImageSource } from '../sources/open.ts'
+import { blobsNotFound } from './not-found.ts'
 import { REGISTRY } from './sources.ts'
 
 export interface HealerOptions {

@@ -1,14 +1,27 @@
+import { hasCode, LayercastError, type Code } from '../../errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
-import { hasCode, LayercastError, type Code } from '../../errors.ts'
+import { messageOf } from '../../kit/cleanup.ts'
+import { retry } from '../../kit/retry.ts'
 import { faultOf, hasBytes } from '../../node/blob-fault.ts'
 import type { Backend } from '../../node/ports.ts'
-import type { BlobOrigin, Candidate, Placed, Ways } from './index.ts'
-import { originText } from '../../image/blob-fixes.ts'
-import { messageOf } from '../../kit/cleanup.ts'
-import { blobsNotFound } from '../unpack/context.ts'
-import { retry } from '../../kit/retry.ts'
-import type { Emit } from '../unpack/types.ts'
+import type { OperationEvent } from '../operation/events.ts'
+import { blobsNotFound } from './not-found.ts'
+import type { BlobOrigin } from './origin.ts'
+import { originText } from './origin.ts'
+import type { Candidate, Placed } from './types.ts'
+import type { Ways } from './ways.ts'
+
+/** Where the blob of a layer comes from that has none here: told once it is decided, and again when that did not do. */
+export interface OriginEvent {
+  type: 'origin'
+  index: number
+  chainID: Digest
+  digest: Digest
+  origin: BlobOrigin
+}
+
+type Emit = (event: OriginEvent | OperationEvent) => void
 
 export interface SupplyOptions {
   /** Under the lease. */

@@ -1,4 +1,4 @@
-/** Other blobs of the content store that come to the same diff ID (CONTAINERD-FACTS section 7). */
+/** Other blobs of the content store that come to the same diff ID (containerd/FACTS.md section 7). */
 import type { Descriptor } from '../../image/descriptor.ts'
 import { hasBytes } from '../../node/blob-fault.ts'
 import type { Backend, ContentInfo } from '../../node/ports.ts'

@@ -1,20 +1,7 @@
 import type { Descriptor } from '../../image/descriptor.ts'
-import type { Digest } from '../../image/digest.ts'
-import type { PlanLayer } from '../../plan/document.ts'
 import type { Backend } from '../../node/ports.ts'
-
-/** Where a layer's content comes from. */
-export type BlobOrigin =
-  /** The layer's own blob is in the content store. */
-  | { from: 'here' }
-  /** Another blob of the content store, which comes to the same diff ID. */
-  | { from: 'stand-in'; digest: Digest }
-  /** A source that the user named; `digest` where it has the layer as another blob. */
-  | { from: 'source'; spec: string; digest?: Digest }
-  /** Whoever started the run brings it. */
-  | { from: 'provided' }
-  /** Made again out of what another snapshotter shows; its diff ID cannot be checked. */
-  | { from: 'snapshotter'; name: string }
+import type { PlanLayer } from '../../plan/document.ts'
+import type { BlobOrigin } from './origin.ts'
 
 /** The ways to a missing blob that a user allows besides what is on the node. */
 export interface BlobWays {

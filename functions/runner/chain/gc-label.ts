@@ -1,5 +1,5 @@
-import type { Plan } from '../../plan/document.ts'
 import type { ContentInfo } from '../../node/ports.ts'
+import type { Plan } from '../../plan/document.ts'
 
 /** The config blob's label that keeps a chain from the garbage collector while the image is there. */
 export function gcLabel(snapshotter: string): string {

@@ -1,6 +1,6 @@
+import type { Labels } from '../../node/ports.ts'
 import { LABEL, SNAPSHOT_PREFIX } from '../../plan/labels.ts'
 import { isOneOf } from '../../plan/profiles.ts'
-import type { Labels } from '../../node/ports.ts'
 
 /** How the labels of a snapshot differ from those that a plan wants. */
 export interface LabelDifference {
@@ -14,7 +14,7 @@ export interface LabelDifference {
 const PLANS_OWN: ReadonlySet<string> = new Set(Object.values(LABEL))
 
 /**
- * Compares label by label. An empty value is as good as none: containerd drops it (CONTAINERD-FACTS section 3). What the
+ * Compares label by label. An empty value is as good as none: containerd drops it (containerd/FACTS.md section 3). What the
  * snapshotter writes by itself is never compared, whatever an image's annotations say of it.
  * @param writes the profile's: labels that the snapshotter writes
  */

@@ -1,7 +1,7 @@
+import type { SnapshotInfo } from '../../node/ports.ts'
 /** How many layers a remote snapshotter keeps lazy, rather than having them unpacked on the node. */
 import type { Plan, PlanWarning } from '../../plan/document.ts'
 import { profileOf } from '../../plan/profiles.ts'
-import type { SnapshotInfo } from '../../node/ports.ts'
 
 /** Layers of a chain that are not unpacked on the node, of all. */
 export interface Lazy {

@@ -1,5 +1,5 @@
-import type { Plan } from '../../plan/document.ts'
 import type { SnapshotInfo } from '../../node/ports.ts'
+import type { Plan } from '../../plan/document.ts'
 
 const SNAPSHOT_REF = 'containerd.io/snapshot.ref'
 const EXTRACT = 'extract-'

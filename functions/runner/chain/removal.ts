@@ -1,14 +1,14 @@
 /** Removing snapshots by name, also those that containerd alone can take. */
 import { hasCode, LayercastError } from '../../errors.ts'
 import type { Digest } from '../../image/digest.ts'
-import type { Backend, Labels, Snapshotter } from '../../node/ports.ts'
 import { checkAborted } from '../../kit/abort.ts'
 import { cleanUp } from '../../kit/cleanup.ts'
-import { heldBy } from '../operation/left-behind.ts'
-import { REMOVAL, underLease } from '../operation/lease.ts'
 import { retry } from '../../kit/retry.ts'
-import { statOrNone } from './snapshots.ts'
-import type { Emit } from '../unpack/types.ts'
+import { statOrNone } from '../../node/or-none.ts'
+import type { Backend, Labels, Snapshotter } from '../../node/ports.ts'
+import type { EmitOperation } from '../operation/events.ts'
+import { REMOVAL, underLease } from '../operation/lease.ts'
+import { heldBy } from '../operation/left-behind.ts'
 
 const HOLD_SECONDS = 10 * 60
 const ROOT = 'containerd.io/gc.root'
@@ -17,7 +17,7 @@ export interface RemovalOptions {
   /** From the top down; what is gone already is passed over. */
   names: readonly string[]
   signal: AbortSignal
-  emit?: Emit
+  emit?: EmitOperation
   onRemoved?: (name: string) => void
 }
 

@@ -1,9 +1,9 @@
 /** Snapshots that several images stand on carry the labels of the one that came first. */
 import { LayercastError } from '../../errors.ts'
+import type { Backend, Labels } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
 import { plan as planImage } from '../../plan/plan.ts'
 import { documentsOf, resolve } from '../images/resolve.ts'
-import type { Backend, Labels } from '../../node/ports.ts'
 
 /** The labels that other images of the node give to a snapshot, by chain ID. */
 export type OthersLabels = ReadonlyMap<string, readonly { image: string; labels: Labels }[]>

@@ -1,29 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { hasCode } from '../../errors.ts'
-import type { Plan } from '../../plan/document.ts'
+import { statOrNone } from '../../node/or-none.ts'
 import type { SnapshotInfo, Snapshotter } from '../../node/ports.ts'
-import { retry } from '../../kit/retry.ts'
+import type { Plan } from '../../plan/document.ts'
 
-/** The snapshot, or undefined where there is none of this name. */
-export async function statOrNone(snapshotter: Snapshotter, key: string): Promise<SnapshotInfo | undefined> {
-  try {
-    return await snapshotter.stat(key)
-  } catch (error) {
-    if (hasCode(error, 'SNAPSHOT_NOT_FOUND')) return undefined
-    throw error
-  }
-}
-
-/** Removes the snapshot; that it is gone already is as good. */
-export async function removeIfThere(snapshotter: Snapshotter, key: string): Promise<void> {
-  try {
-    await retry(() => snapshotter.remove(key), { what: `remove snapshot ${key}` })
-  } catch (error) {
-    if (!hasCode(error, 'SNAPSHOT_NOT_FOUND')) throw error
-  }
-}
-
-/** A key for an active snapshot, spelt as containerd's own unpacker spells it: CONTAINERD-FACTS section 2, step 4. */
+/** A key for an active snapshot, spelt as containerd's own unpacker spells it: containerd/FACTS.md section 2, step 4. */
 export function extractKey(chainID: string): string {
   const nanoseconds = (Date.now() % 1000) * 1_000_000 + Number(process.hrtime.bigint() % 1_000_000n)
   return `extract-${nanoseconds}-${randomBytes(3).toString('base64url')} ${chainID}`

@@ -1,7 +1,7 @@
 import type { Digest } from '../../image/digest.ts'
-import type { Backend, ContentInfo } from '../../node/ports.ts'
 import { checkAborted } from '../../kit/abort.ts'
 import { faultOf } from '../../node/blob-fault.ts'
+import type { Backend, ContentInfo } from '../../node/ports.ts'
 import { imagesOfBlobs } from './users.ts'
 
 export interface CheckedBlob {

@@ -1,14 +1,15 @@
+import { LayercastError } from '../../errors.ts'
+import { DAMAGED_FIX } from '../../image/blob-fixes.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
-import { LayercastError } from '../../errors.ts'
 import { parseIndex } from '../../image/image-index.ts'
 import { MAX_DOCUMENT_BYTES } from '../../image/json.ts'
 import { isIndex } from '../../image/media-type.ts'
 import type { Platform } from '../../image/platform.ts'
 import { resolveImage } from '../../image/resolve.ts'
-import { faultOf, infoOrNone } from '../../node/blob-fault.ts'
+import { faultOf } from '../../node/blob-fault.ts'
+import { infoOrNone } from '../../node/or-none.ts'
 import type { Backend, ContentStore } from '../../node/ports.ts'
-import { DAMAGED_FIX } from '../../image/blob-fixes.ts'
 
 /** A manifest, index or config as it was read, its digest checked. */
 interface Document {

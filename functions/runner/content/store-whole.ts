@@ -1,6 +1,7 @@
 import type { Descriptor } from '../../image/descriptor.ts'
+import { faultOf } from '../../node/blob-fault.ts'
+import { infoOrNone } from '../../node/or-none.ts'
 import type { ContentStore, Labels } from '../../node/ports.ts'
-import { faultOf, infoOrNone } from '../../node/blob-fault.ts'
 
 /** What became of a blob: it was there, and right; it was not there; it was there, and damaged. */
 export type Stored = 'there' | 'written' | 'replaced'

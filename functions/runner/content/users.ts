@@ -1,14 +1,14 @@
-/** Which images a blob belongs to. */
-import { parseIndex } from '../../image/image-index.ts'
-import { parseManifest } from '../../image/manifest.ts'
+import { LayercastError } from '../../errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
 import { isDigest } from '../../image/digest.ts'
-import { LayercastError } from '../../errors.ts'
+/** Which images a blob belongs to. */
+import { parseIndex } from '../../image/image-index.ts'
 import { MAX_DOCUMENT_BYTES } from '../../image/json.ts'
+import { parseManifest } from '../../image/manifest.ts'
 import { isIndex, isManifest } from '../../image/media-type.ts'
-import { collect } from './documents.ts'
 import type { Backend, ContentInfo, ContentStore } from '../../node/ports.ts'
+import { collect } from './documents.ts'
 
 const CONTENT = 'containerd.io/gc.ref.content'
 

@@ -1,10 +1,10 @@
-/** `layercast doctor`: reads a node's configuration and daemon, and lists what will bite, each with its fix. */
-import type { NodeFacts } from './facts.ts'
-import type { Check, Finding, Severity } from './finding.ts'
 import * as config from './checks/config.ts'
 import * as files from './checks/files.ts'
 import * as snapshotters from './checks/snapshotters.ts'
 import * as versions from './checks/versions.ts'
+/** `layercast doctor`: reads a node's configuration and daemon, and lists what will bite, each with its fix. */
+import type { NodeFacts } from './facts.ts'
+import type { Check, Finding, Severity } from './finding.ts'
 
 export { gatherFacts, type NodeFacts } from './facts.ts'
 export { labelledUnpack, type Finding, type LabelledUnpack } from './finding.ts'

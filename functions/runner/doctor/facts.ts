@@ -1,9 +1,9 @@
 import { statSync } from 'node:fs'
 import { connect } from 'node:net'
-import type { ContainerdBackend, Plugin } from '../../node/containerd/backend.ts'
 import type { ProxyPlugin } from '../../node/containerd-config/config.ts'
 import { refusalOf } from '../../node/containerd-config/refusal.ts'
 import { readRunningConfig, type RunningConfig } from '../../node/containerd-config/running.ts'
+import type { ContainerdBackend, Plugin } from '../../node/containerd/backend.ts'
 
 /** A proxy plugin of the configuration, and why nobody answers at its socket; absent where somebody does. */
 export interface ProxyState extends ProxyPlugin {

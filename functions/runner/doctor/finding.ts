@@ -79,7 +79,7 @@ export function snapshotterPlugins({ plugins }: NodeFacts): { id: string; error?
 
 const CRI_LABEL = /\/cri\./
 
-/** Whether a snapshotter of this name reads labels that only CRI, or layercast, sends (CONTAINERD-FACTS section 4). */
+/** Whether a snapshotter of this name reads labels that only CRI, or layercast, sends (containerd/FACTS.md section 4). */
 export function readsCriLabels(snapshotter: string): boolean {
   const profile = PROFILES.find(({ snapshotters }) => snapshotters.includes(snapshotter))
   return profile !== undefined && [...profile.requires, ...profile.reads].some((label) => CRI_LABEL.test(label))

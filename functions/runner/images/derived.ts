@@ -1,14 +1,14 @@
+import { hasCode, LayercastError } from '../../errors.ts'
 /** A plan that came from elsewhere, against the documents that the node holds. */
 import type { Descriptor } from '../../image/descriptor.ts'
 import { verifyBytes, type Digest } from '../../image/digest.ts'
-import { hasCode, LayercastError } from '../../errors.ts'
 import { parseIndex } from '../../image/image-index.ts'
 import { MAX_DOCUMENT_BYTES } from '../../image/json.ts'
 import { isIndex } from '../../image/media-type.ts'
+import type { Backend } from '../../node/ports.ts'
 import { notDerived, notOfManifest } from '../../plan/derive.ts'
 import type { PlanChange } from '../../plan/diff.ts'
 import type { Plan } from '../../plan/document.ts'
-import type { Backend } from '../../node/ports.ts'
 import { checkHeld, collect } from '../content/documents.ts'
 
 const SHOWN = 3

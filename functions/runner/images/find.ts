@@ -1,6 +1,6 @@
+import { hasCode, LayercastError } from '../../errors.ts'
 /** An image of the node's store, by what people call it: its name, its ID, or a digest, as ctr and crictl find it. */
 import type { Digest } from '../../image/digest.ts'
-import { hasCode, LayercastError } from '../../errors.ts'
 import { parseManifest } from '../../image/manifest.ts'
 import type { Platform } from '../../image/platform.ts'
 import { quote } from '../../image/quote.ts'

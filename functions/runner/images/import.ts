@@ -1,21 +1,21 @@
 import type { Descriptor } from '../../image/descriptor.ts'
 import { parseManifest } from '../../image/manifest.ts'
-import { infoOrNone } from '../../node/blob-fault.ts'
-import { storeWhole } from '../content/store-whole.ts'
-import type { Backend, ImageRecord, Labels } from '../../node/ports.ts'
-import type { ImageSource } from '../sources/open.ts'
 import { checkAborted } from '../../kit/abort.ts'
+import { retry } from '../../kit/retry.ts'
+import { infoOrNone } from '../../node/or-none.ts'
+import type { Backend, ImageRecord, Labels } from '../../node/ports.ts'
+import { indexGcLabels, manifestGcLabels, sourceLabel } from '../../plan/gc-labels.ts'
+import { bare, type Documents } from '../content/documents.ts'
+import { storeWhole } from '../content/store-whole.ts'
+import type { OperationEvent } from '../operation/events.ts'
 import { underLease } from '../operation/lease.ts'
 import { dropLeftBehind } from '../operation/left-behind.ts'
-import { retry } from '../../kit/retry.ts'
-import type { UnpackEvent } from '../unpack/types.ts'
-import { bare, type Documents } from '../content/documents.ts'
-import { indexGcLabels, manifestGcLabels, sourceLabel } from '../../plan/gc-labels.ts'
+import type { ImageSource } from '../sources/open.ts'
 
 const BLOBS_AT_ONCE = 3
 
 export type ImportEvent =
-  | Extract<UnpackEvent, { type: 'lease' | 'retry' | 'warning' }>
+  | OperationEvent
   /** Bytes come in of `total`; `there` says that the blob was there before, and right. */
   | { type: 'blob'; digest: string; bytes: number; total: number; there: boolean }
 
@@ -38,8 +38,8 @@ export interface ImportOptions {
 export async function importImage(options: ImportOptions): Promise<ImageRecord> {
   const { backend, documents, name, signal, onEvent } = options
   const { indexes, manifest, config } = documents
-  const emit = (event: UnpackEvent) => {
-    if (event.type === 'lease' || event.type === 'retry' || event.type === 'warning') onEvent?.(event)
+  const emit = (event: OperationEvent) => {
+    onEvent?.(event)
   }
   const parsed = parseManifest(manifest.bytes, manifest.descriptor.mediaType)
   const record = await underLease(backend, { purpose: 'import', signal, emit }, async (leased) => {

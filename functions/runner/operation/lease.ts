@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { hasCode } from '../../errors.ts'
-import type { Backend } from '../../node/ports.ts'
 import { cleanUp, messageOf } from '../../kit/cleanup.ts'
-import { makeLease } from '../../node/owned-lease.ts'
 import { retry } from '../../kit/retry.ts'
-import type { Emit } from '../unpack/types.ts'
+import { makeLease } from '../../node/owned-lease.ts'
+import type { Backend } from '../../node/ports.ts'
+import type { EmitOperation } from './events.ts'
 
 /** The purpose of the leases that hold what others made, while it is removed. */
 export const REMOVAL = 'remove'
@@ -15,7 +15,7 @@ export interface LeaseOptions {
   /** A day by default. */
   expiresInSeconds?: number
   signal: AbortSignal
-  emit: Emit
+  emit: EmitOperation
   /** Asked when the work is done: whether something may be left that the lease alone holds. */
   untidy?: () => boolean
 }
@@ -69,7 +69,7 @@ async function create(backend: Backend, id: string, options: LeaseOptions): Prom
 }
 
 /** Deletes a lease; that it is gone already is as good. With `sync` the collector has been through afterwards. */
-export async function dropLease(backend: Backend, id: string, emit: Emit, sync = false): Promise<void> {
+export async function dropLease(backend: Backend, id: string, emit: EmitOperation, sync = false): Promise<void> {
   try {
     await retry(() => backend.leases.delete(id, { sync }), { what: `delete lease ${id}`, emit })
   } catch (error) {

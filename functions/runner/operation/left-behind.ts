@@ -1,12 +1,12 @@
 /** What processes of layercast left that were killed: leases, what those hold half done, mounts. */
 import { hasCode } from '../../errors.ts'
-import type { Backend, HeldSnapshot } from '../../node/ports.ts'
-import { anyMountPlace } from '../../linux/mount-places.ts'
 import { messageOf } from '../../kit/cleanup.ts'
-import { dropLease, REMOVAL } from './lease.ts'
+import { anyMountPlace } from '../../linux/mount-places.ts'
+import { removeIfThere, statOrNone } from '../../node/or-none.ts'
+import type { Backend, HeldSnapshot } from '../../node/ports.ts'
 import { isLeftBehind, OWNER_LABEL } from '../../node/process-mark.ts'
-import { removeIfThere, statOrNone } from '../chain/snapshots.ts'
-import type { Emit } from '../unpack/types.ts'
+import type { EmitOperation } from './events.ts'
+import { dropLease, REMOVAL } from './lease.ts'
 
 /** What a run makes, and removes before its lease ends: views and active snapshots, by their keys. */
 const MADE = /^(?:extract-|layercast-)/
@@ -17,7 +17,7 @@ const MADE = /^(?:extract-|layercast-)/
  * until then what they had done may be of use. It is not what was asked for, and leases end by themselves: a failure is a
  * warning, LEASE_LEFT.
  */
-export async function dropLeftBehind(backend: Backend, emit: Emit): Promise<void> {
+export async function dropLeftBehind(backend: Backend, emit: EmitOperation): Promise<void> {
   await clear(backend, emit, (id) => dropLease(backend, id, emit, true))
 }
 
@@ -25,11 +25,11 @@ export async function dropLeftBehind(backend: Backend, emit: Emit): Promise<void
  * Removes what killed processes had not committed, and may stand on what is to be removed, but leaves their leases: those
  * may hold what is of use, or was asked for. LEASE_LEFT as `dropLeftBehind`.
  */
-export async function removeUnfinished(backend: Backend, emit: Emit): Promise<void> {
+export async function removeUnfinished(backend: Backend, emit: EmitOperation): Promise<void> {
   await clear(backend, emit, () => Promise.resolve())
 }
 
-async function clear(backend: Backend, emit: Emit, end: (lease: string) => Promise<void>): Promise<void> {
+async function clear(backend: Backend, emit: EmitOperation, end: (lease: string) => Promise<void>): Promise<void> {
   try {
     const dead: string[] = []
     for await (const { id, labels } of backend.leases.list()) {

@@ -1,11 +1,13 @@
+import { hasCode } from '../../errors.ts'
 /** The blobs that a repair takes, which must be there before anything is removed. */
 import type { Digest } from '../../image/digest.ts'
-import { hasCode } from '../../errors.ts'
-import { faultOf, infoOrNone } from '../../node/blob-fault.ts'
-import type { Backend } from '../../node/ports.ts'
-import { createWays, type Placed, type Ways } from '../blobs/index.ts'
 import { checkAborted } from '../../kit/abort.ts'
-import { blobsNotFound } from '../unpack/context.ts'
+import { faultOf } from '../../node/blob-fault.ts'
+import { infoOrNone } from '../../node/or-none.ts'
+import type { Backend } from '../../node/ports.ts'
+import { blobsNotFound } from '../blobs/not-found.ts'
+import type { Placed } from '../blobs/types.ts'
+import { createWays, type Ways } from '../blobs/ways.ts'
 import type { RepairLook, RepairOptions } from './types.ts'
 
 /**

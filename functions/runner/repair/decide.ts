@@ -1,9 +1,10 @@
 /** What it takes to make a chain what its plan says, decided from what verify found and from nothing else. */
 import type { Digest } from '../../image/digest.ts'
+import type { Labels } from '../../node/ports.ts'
 import type { Plan, PlanLayer } from '../../plan/document.ts'
 import { isOneOf, profileOf, type Profile } from '../../plan/profiles.ts'
-import type { Labels } from '../../node/ports.ts'
-import { isLabelProblem, type VerifiedLayer, type VerifyProblem, type VerifyReport } from '../verify/verify.ts'
+import type { VerifiedLayer, VerifyProblem, VerifyReport } from '../verify/types.ts'
+import { isLabelProblem } from '../verify/verify.ts'
 
 /** One snapshot whose labels are changed where it stands. An empty value takes a label away. */
 export interface LabelUpdate {
@@ -32,7 +33,7 @@ export interface Decision {
 /**
  * Decides. Labels are changed in place where that is enough: where no snapshotter has decided by them. A snapshot of the
  * wrong kind, on the wrong parent or with the wrong tree is made again, and so is one whose labels a remote snapshotter
- * read at Prepare (CONTAINERD-FACTS section 4), each with all that stand on it.
+ * read at Prepare (containerd/FACTS.md section 4), each with all that stand on it.
  * @param damaged the lowest layer whose tree is not what the layers describe, where the trees were compared
  */
 export function decide(plan: Plan, report: VerifyReport, damaged?: number): Decision {

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
 import { hasCode, LayercastError } from '../../errors.ts'
-import type { Plan } from '../../plan/document.ts'
-import type { Backend } from '../../node/ports.ts'
 import { cleanUp } from '../../kit/cleanup.ts'
-import { dropLeftBehind } from '../operation/left-behind.ts'
 import { makeLease } from '../../node/owned-lease.ts'
-import type { Emit } from '../unpack/types.ts'
+import type { Backend } from '../../node/ports.ts'
+import type { Plan } from '../../plan/document.ts'
+import type { EmitOperation } from '../operation/events.ts'
+import { dropLeftBehind } from '../operation/left-behind.ts'
 
 const LOCK_SECONDS = 60 * 60
 
@@ -13,7 +13,12 @@ const LOCK_SECONDS = 60 * 60
  * Runs `work` as the only repair of this chain on the node: two would remove what the other has just made. The lock is a
  * lease with a name that both know, so that it goes with a runner that is killed. ALREADY_EXISTS where another is at work.
  */
-export async function withRepairLock<T>(backend: Backend, plan: Plan, emit: Emit, work: () => Promise<T>): Promise<T> {
+export async function withRepairLock<T>(
+  backend: Backend,
+  plan: Plan,
+  emit: EmitOperation,
+  work: () => Promise<T>,
+): Promise<T> {
   const hash = createHash('sha256')
     .update(`${plan.snapshotter} ${plan.layers[0]?.chainID ?? ''}`)
     .digest('hex')

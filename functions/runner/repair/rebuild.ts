@@ -1,12 +1,12 @@
 import { hasCode } from '../../errors.ts'
-import type { Plan } from '../../plan/document.ts'
-import type { Backend, Snapshotter } from '../../node/ports.ts'
 import { cleanUp } from '../../kit/cleanup.ts'
-import { REMOVAL, underLease } from '../operation/lease.ts'
-import { extractKey, removeIfThere, statOrNone } from '../chain/snapshots.ts'
-import type { UnpackEvent } from '../unpack/types.ts'
+import { removeIfThere, statOrNone } from '../../node/or-none.ts'
+import type { Backend, Snapshotter } from '../../node/ports.ts'
+import type { Plan } from '../../plan/document.ts'
 import { gcLabel } from '../chain/gc-label.ts'
 import { checkCollected, removeHeld } from '../chain/removal.ts'
+import { extractKey } from '../chain/snapshots.ts'
+import { REMOVAL, underLease } from '../operation/lease.ts'
 import type { Decision } from './decide.ts'
 import type { RepairEvent } from './types.ts'
 import { inUse, usersOf } from './users.ts'
@@ -45,7 +45,6 @@ export async function removeUpper(options: RemoveOptions): Promise<void> {
   const snapshotter = leased.snapshotter(plan.snapshotter)
   const names = decision.remove.map(({ chainID }) => chainID)
   const key = gcLabel(plan.snapshotter)
-  const emitUnpack = emit as (event: UnpackEvent) => void
   let before = ''
   let topRemoved = false
   const removed = (name: string): void => {
@@ -58,14 +57,14 @@ export async function removeUpper(options: RemoveOptions): Promise<void> {
     const steps = topRemoved ? [] : [{ what: 'set the gc label back', run: () => restore(leased, plan, before, emit) }]
     return await cleanUp(await explain(leased, plan, decision, error), steps)
   }
-  const lease = { purpose: REMOVAL, expiresInSeconds: HOLD_SECONDS, signal, emit: emitUnpack, untidy: () => true }
+  const lease = { purpose: REMOVAL, expiresInSeconds: HOLD_SECONDS, signal, emit, untidy: () => true }
   const left = await underLease(leased, lease, async (_, id) => {
     await leased.leases.hold(id, plan.snapshotter, names)
     before = (await leased.content.info(plan.config.digest)).labels[key] ?? ''
     await leased.content.label(plan.config.digest, { [key]: plan.layers[lowestOf(decision) - 1]?.chainID ?? '' })
     emit({ type: 'gc-label', step: 'lowered' })
     try {
-      const all = { names: [...leftovers, ...names], signal, emit: emitUnpack, onRemoved: removed }
+      const all = { names: [...leftovers, ...names], signal, emit, onRemoved: removed }
       return await removeHeld(snapshotter, all)
     } catch (error) {
       // Before the lease ends, with which the collector comes.

@@ -1,13 +1,12 @@
 /** Makes a chain that is there, in whatever state, what its plan says. */
 import { hasCode, LayercastError } from '../../errors.ts'
-import type { Backend } from '../../node/ports.ts'
-import { compareTree, lowestDamage } from '../verify/trees.ts'
 import { checkAborted } from '../../kit/abort.ts'
-import { unpack } from '../unpack/index.ts'
+import { retry } from '../../kit/retry.ts'
+import type { Backend } from '../../node/ports.ts'
 import { underLease } from '../operation/lease.ts'
 import { dropLeftBehind, removeUnfinished } from '../operation/left-behind.ts'
-import { retry } from '../../kit/retry.ts'
-import type { UnpackEvent } from '../unpack/types.ts'
+import { unpack } from '../unpack/unpack.ts'
+import { compareTree, lowestDamage } from '../verify/trees.ts'
 import { verifyChain } from '../verify/verify.ts'
 import { bringBlobs, findBlobs, healBlobs, withWays } from './blobs.ts'
 import { decide, isNothing } from './decide.ts'
@@ -48,25 +47,24 @@ export async function repairChain(options: RepairOptions): Promise<RepairResult>
   const { plan } = planned
   const started = performance.now()
   const emit = (event: RepairEvent): void => options.onEvent?.(event)
-  const emitUnpack = emit as (event: UnpackEvent) => void
   checkAborted(signal)
   checkRequiredLabels(options)
-  return await withRepairLock(backend, plan, emitUnpack, async () => {
+  return await withRepairLock(backend, plan, emit, async () => {
     const healed = await healBlobs(options)
     let first = await lookAt(options)
     if (first.decision.remove.length > 0) {
       // A view that a killed run had on what is to go would be in the way.
-      await removeUnfinished(backend, emitUnpack)
+      await removeUnfinished(backend, emit)
       first = await lookAt(options)
     }
     if (isNothing(first.decision)) {
-      await dropLeftBehind(backend, emitUnpack)
+      await dropLeftBehind(backend, emit)
       const { users: _, ...look } = first
       const { before, tree } = look
       const rest = { after: before, ...(tree ? { treeAfter: tree } : {}), ms: performance.now() - started }
       return { ...look, healed, ok: before.ok && (tree?.ok ?? true), ...rest }
     }
-    const done = await underLease(backend, { purpose: 'repair', signal, emit: emitUnpack }, async (leased) => {
+    const done = await underLease(backend, { purpose: 'repair', signal, emit }, async (leased) => {
       const { users, ...look } = await lookAndHold(options, leased, first)
       const { decision, leftovers } = look
       if (users.length > 0) throw inUse(plan, decision.remove.length, users)

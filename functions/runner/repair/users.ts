@@ -1,9 +1,9 @@
 /** Who stands on snapshots that are to be removed. */
 import { LayercastError } from '../../errors.ts'
 import type { Digest } from '../../image/digest.ts'
-import type { Plan } from '../../plan/document.ts'
 import type { ContainerdBackend } from '../../node/containerd/backend.ts'
 import type { Backend, ContentInfo, SnapshotInfo } from '../../node/ports.ts'
+import type { Plan } from '../../plan/document.ts'
 import { gcLabel } from '../chain/gc-label.ts'
 import { chainIDsOf, isLeftover } from '../chain/leftovers.ts'
 

@@ -1,9 +1,9 @@
 import { LayercastError, hasCode } from '../../errors.ts'
-import { Connection } from '../../node/containerd/connection.ts'
-import type { ContainerdBackend } from '../../node/containerd/backend.ts'
-import { resolve, type NodeImage, type ResolveOptions } from '../images/resolve.ts'
 import type { NodeConfig } from '../../node/containerd-config/config.ts'
+import type { ContainerdBackend } from '../../node/containerd/backend.ts'
+import { Connection } from '../../node/containerd/connection.ts'
 import type { ImageRecord } from '../../node/ports.ts'
+import { resolve, type NodeImage, type ResolveOptions } from '../images/resolve.ts'
 import { RuntimeService } from './proto/gen/runtime_pb.js'
 
 /** The pause image, which every pod needs under its handler's snapshotter. */

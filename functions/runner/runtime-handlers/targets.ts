@@ -1,13 +1,13 @@
-/** Runtime handlers: what a pod of each needs, by containerd's configuration (CONTAINERD-FACTS section 8). */
+/** Runtime handlers: what a pod of each needs, by containerd's configuration (containerd/FACTS.md section 8). */
 import { LayercastError } from '../../errors.ts'
-import type { PlanWarning } from '../../plan/document.ts'
+import type { RuntimeHandler } from '../../node/containerd-config/config.ts'
+import { readRunningConfig, type RunningConfig } from '../../node/containerd-config/running.ts'
 import type { ContainerdBackend } from '../../node/containerd/backend.ts'
 import { whyNot } from '../../node/containerd/why-not.ts'
+import type { SnapshotterPlugin } from '../../node/ports.ts'
+import type { PlanWarning } from '../../plan/document.ts'
 import { annotationsOffAdvice, handlerIgnoredAdvice } from '../doctor/advice.ts'
 import { readsCriLabels, type Finding } from '../doctor/finding.ts'
-import { readRunningConfig, type RunningConfig } from '../../node/containerd-config/running.ts'
-import type { RuntimeHandler } from '../../node/containerd-config/config.ts'
-import type { SnapshotterPlugin } from '../../node/ports.ts'
 
 export { findSandboxImage, type SandboxImage } from './sandbox.ts'
 export { CRI_NAMESPACE } from '../../node/cri-namespace.ts'

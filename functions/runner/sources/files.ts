@@ -1,4 +1,4 @@
-import type { Range } from './source.ts'
+import type { Range } from '../../node/ports.ts'
 
 /** Named files that can be read at any place: a directory, or an archive. */
 export interface Files {

@@ -1,3 +1,4 @@
+import type { Backend } from '../../node/ports.ts'
 /** Where images come from that are not in a node's stores: layouts, archives and registries. */
 import { openArchive } from './archive.ts'
 import { openDirectory } from './directory.ts'
@@ -6,7 +7,6 @@ import type { Files } from './files.ts'
 import { openLayout } from './oci-layout.ts'
 import { hostRootsOf } from './registry/hosts.ts'
 import { openRegistry } from './registry/source.ts'
-import type { Backend } from '../../node/ports.ts'
 import type { ImageSource } from './source.ts'
 import { parseSpec, type Choice } from './spec.ts'
 

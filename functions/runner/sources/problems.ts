@@ -1,5 +1,5 @@
-import type { Descriptor } from '../../image/descriptor.ts'
 import { LayercastError } from '../../errors.ts'
+import type { Descriptor } from '../../image/descriptor.ts'
 
 /** SOURCE_INVALID: what lies there is not an image source of this kind. */
 export function invalid(what: string, problem: string, fix?: string, cause?: unknown): LayercastError {

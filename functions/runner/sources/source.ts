@@ -1,11 +1,6 @@
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
-
-/** A part of a blob, in bytes. */
-export interface Range {
-  offset?: number
-  length?: number
-}
+import type { Range } from '../../node/ports.ts'
 
 /** Somewhere outside the node's stores where one image's documents and layers are. */
 export interface ImageSource {

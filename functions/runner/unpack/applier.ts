@@ -1,8 +1,10 @@
+import { LayercastError } from '../../errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
-import { LayercastError } from '../../errors.ts'
 import { isEncrypted, isErofsLayer } from '../../image/media-type.ts'
-import type { Applied, Applier, ApplyOptions, Backend, Mount } from '../../node/ports.ts'
+import type { Applied, Applier, ApplyOptions } from '../../layer/apply/types.ts'
+import type { Mount } from '../../linux/mount-list.ts'
+import type { Backend } from '../../node/ports.ts'
 import { canWriteTo } from './reach.ts'
 import type { ApplierChoice } from './types.ts'
 

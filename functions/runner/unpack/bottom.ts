@@ -1,13 +1,14 @@
 import { hasCode } from '../../errors.ts'
-import { UNCOMPRESSED_LABEL } from '../blobs/index.ts'
 import { asAborted, checkAborted } from '../../kit/abort.ts'
-import { tell, type LayerContext, type Placed } from './context.ts'
-import { removeIfThere } from '../chain/snapshots.ts'
+import { removeIfThere } from '../../node/or-none.ts'
+import { UNCOMPRESSED_LABEL } from '../blobs/blob.ts'
+import type { Placed } from '../blobs/types.ts'
+import { tell, type LayerContext } from './context.ts'
 import { discard, type TopHalf } from './top.ts'
 import type { LayerState } from './types.ts'
 
 /**
- * The second half of a layer, CONTAINERD-FACTS section 2, steps 6 and 7: Commit with the labels again, because they
+ * The second half of a layer, containerd/FACTS.md section 2, steps 6 and 7: Commit with the labels again, because they
  * replace those of Prepare; then the blob's label, on the very blob that was applied. Someone else being first is as good
  * as done.
  * @param parent what the layer is put onto, where it was prepared without one

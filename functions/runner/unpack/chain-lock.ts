@@ -1,6 +1,6 @@
 import type { Digest } from '../../image/digest.ts'
-import type { Backend } from '../../node/ports.ts'
 import { orAborted } from '../../kit/abort.ts'
+import type { Backend } from '../../node/ports.ts'
 
 /**
  * Held while this process makes one chain ID of one snapshotter, so that two unpacks in one process never write the same

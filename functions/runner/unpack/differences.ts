@@ -1,9 +1,9 @@
+import { statOrNone } from '../../node/or-none.ts'
+import type { Backend, SnapshotInfo } from '../../node/ports.ts'
 import type { Plan, PlanLayer } from '../../plan/document.ts'
 import { profileOf } from '../../plan/profiles.ts'
-import type { Backend, SnapshotInfo } from '../../node/ports.ts'
 import { compareLabels, isSame } from '../chain/labels.ts'
 import { othersLabels } from '../chain/shared.ts'
-import { statOrNone } from '../chain/snapshots.ts'
 import type { Emit } from './types.ts'
 
 /** As `warnOfDifferences`, at no call per layer unless the top already shows that someone else made the chain. */

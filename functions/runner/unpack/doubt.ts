@@ -1,10 +1,10 @@
 /** What is said of layers that containerd's diff service wrote, where it does not write what they describe. */
 import { LayercastError } from '../../errors.ts'
-import type { Plan, PlanLayer } from '../../plan/document.ts'
 import type { Reliance } from '../../layer/compare/reliance.ts'
+import type { Plan, PlanLayer } from '../../plan/document.ts'
+import { hasBlob } from '../blobs/queue.ts'
 import type { Chosen, View } from './applier.ts'
 import type { LayerContext } from './context.ts'
-import { hasBlob } from '../blobs/queue.ts'
 
 type Context = Pick<LayerContext, 'backend' | 'signal' | 'emit'>
 

@@ -1,13 +1,14 @@
 import type { Digest } from '../../image/digest.ts'
+import { infoOrNone, statOrNone } from '../../node/or-none.ts'
+import type { Backend } from '../../node/ports.ts'
 import type { BlobNeed, Plan } from '../../plan/document.ts'
 import { profileOf } from '../../plan/profiles.ts'
-import { infoOrNone } from '../../node/blob-fault.ts'
-import type { Backend } from '../../node/ports.ts'
-import { createWays, type BlobOrigin, type BlobWays, type Ways } from '../blobs/index.ts'
+import type { BlobOrigin } from '../blobs/origin.ts'
+import { hasBlob } from '../blobs/queue.ts'
+import type { BlobWays } from '../blobs/types.ts'
+import { createWays, type Ways } from '../blobs/ways.ts'
 import { hasGcLabel } from '../chain/gc-label.ts'
 import { compareLabels, isSame, type LabelDifference } from '../chain/labels.ts'
-import { statOrNone } from '../chain/snapshots.ts'
-import { hasBlob } from '../blobs/queue.ts'
 
 export interface DryRunLayer {
   index: number

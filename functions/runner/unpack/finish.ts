@@ -1,11 +1,11 @@
 import { LayercastError } from '../../errors.ts'
-import type { Plan } from '../../plan/document.ts'
+import { statOrNone } from '../../node/or-none.ts'
 import type { ContentStore, SnapshotInfo, Snapshotter } from '../../node/ports.ts'
+import type { Plan } from '../../plan/document.ts'
 import { gcLabel } from '../chain/gc-label.ts'
-import { statOrNone } from '../chain/snapshots.ts'
 
 /**
- * Stats every layer of the chain: there, committed, on the right parent. CHAIN_INCOMPLETE otherwise. CONTAINERD-FACTS
+ * Stats every layer of the chain: there, committed, on the right parent. CHAIN_INCOMPLETE otherwise. containerd/FACTS.md
  * section 2, step 8: containerd can lose an error, so nothing refers to a chain that was not seen whole.
  */
 export async function checkChain(snapshotter: Snapshotter, plan: Plan): Promise<SnapshotInfo[]> {

@@ -1,8 +1,9 @@
 import { hasCode } from '../../errors.ts'
-import type { Plan } from '../../plan/document.ts'
 import { asAborted } from '../../kit/abort.ts'
+import { removeIfThere, statOrNone } from '../../node/or-none.ts'
+import type { Plan } from '../../plan/document.ts'
+import { extractKey } from '../chain/snapshots.ts'
 import type { LayerContext } from './context.ts'
-import { extractKey, removeIfThere, statOrNone } from '../chain/snapshots.ts'
 import { discard } from './top.ts'
 
 /**

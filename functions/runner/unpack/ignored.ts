@@ -1,6 +1,6 @@
+import type { Ignored } from '../../layer/apply/types.ts'
 /** Counts what layers hold and this node cannot write, for one warning of the run. */
 import type { PlanWarning } from '../../plan/document.ts'
-import type { Ignored } from '../../node/ports.ts'
 import type { Emit, UnpackedLayer } from './types.ts'
 
 /** A layer may name attributes without end: so many kinds of what is left out are told apart, the rest is counted as one. */

@@ -1,11 +1,11 @@
 import { hasCode } from '../../errors.ts'
-import type { Plan } from '../../plan/document.ts'
 import type { Backend } from '../../node/ports.ts'
+import type { Plan } from '../../plan/document.ts'
+import { chainIDsOf, countPresent } from '../chain/snapshots.ts'
 import { bottomHalf } from './bottom.ts'
 import type { LayerContext } from './context.ts'
 import { madeOf, unpackLayer } from './layer.ts'
 import { unpackSideBySide } from './side-by-side.ts'
-import { chainIDsOf, countPresent } from '../chain/snapshots.ts'
 import { topHalf } from './top.ts'
 import type { UnpackedLayer } from './types.ts'
 

@@ -1,8 +1,8 @@
+import { statOrNone } from '../../node/or-none.ts'
+import type { Backend, SnapshotInfo } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
 import { profileOf } from '../../plan/profiles.ts'
-import type { Backend, SnapshotInfo } from '../../node/ports.ts'
 import { countLazy, warnNothingLazy, type Lazy } from '../chain/lazy.ts'
-import { statOrNone } from '../chain/snapshots.ts'
 import type { Emit } from './types.ts'
 
 /** How many layers are lazy; NOTHING_LAZY where a remote snapshotter has none. */

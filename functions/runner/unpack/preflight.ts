@@ -1,11 +1,12 @@
+import { LayercastError } from '../../errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
-import { LayercastError } from '../../errors.ts'
-import type { Plan } from '../../plan/document.ts'
-import { infoOrNone } from '../../node/blob-fault.ts'
+import { infoOrNone } from '../../node/or-none.ts'
 import type { Backend, ContentInfo, SnapshotInfo } from '../../node/ports.ts'
-import type { Candidate, Ways } from '../blobs/index.ts'
-import { blobsNotFound, type Placed } from './context.ts'
+import type { Plan } from '../../plan/document.ts'
+import { blobsNotFound } from '../blobs/not-found.ts'
+import type { Candidate, Placed } from '../blobs/types.ts'
+import type { Ways } from '../blobs/ways.ts'
 import { chainIDsOf, countPresent } from '../chain/snapshots.ts'
 
 interface Preflight {

@@ -2,7 +2,7 @@
 import type { Stats } from 'node:fs'
 import { constants } from 'node:fs'
 import { access, lstat, readFile } from 'node:fs/promises'
-import type { Mount } from '../../node/ports.ts'
+import type { Mount } from '../../linux/mount-list.ts'
 import { lowerDirectories, optionValue } from '../../linux/mount-options.ts'
 
 const CAP_SYS_ADMIN = 21n

@@ -1,18 +1,20 @@
 /**
- * Parallel mode, CONTAINERD-FACTS section 2: layers are prepared without a parent and written side by side; each is
+ * Parallel mode, containerd/FACTS.md section 2: layers are prepared without a parent and written side by side; each is
  * committed onto the one below it, in order. A layer that cannot be right by itself is made again on top of the one below:
  * it leaves out directories that others describe, links to a file of theirs, or hides all of theirs.
  */
 import { hasCode, LayercastError } from '../../errors.ts'
-import type { Plan } from '../../plan/document.ts'
-import type { Applier, Backend } from '../../node/ports.ts'
 import { asAborted, orAborted } from '../../kit/abort.ts'
-import { bottomHalf } from './bottom.ts'
 import { cleanUp } from '../../kit/cleanup.ts'
-import { tell, type LayerContext, type Placed } from './context.ts'
+import type { Applier } from '../../layer/apply/types.ts'
+import { removeIfThere } from '../../node/or-none.ts'
+import type { Backend } from '../../node/ports.ts'
+import type { Plan } from '../../plan/document.ts'
+import type { Placed } from '../blobs/types.ts'
+import { bottomHalf } from './bottom.ts'
+import { tell, type LayerContext } from './context.ts'
 import { madeOf, unpackLayer, type Made } from './layer.ts'
 import { isVisible } from './reach.ts'
-import { removeIfThere } from '../chain/snapshots.ts'
 import { applyLayer, discard, prepareLayer, topHalf, type TopHalf } from './top.ts'
 import type { ApplierChoice, UnpackedLayer } from './types.ts'
 import { asUpper, boundTo, namesItsDirectories, now } from './upper.ts'

@@ -1,14 +1,17 @@
+import { hasCode, LayercastError } from '../../errors.ts'
+import { SUSPECT_FIX } from '../../image/blob-fixes.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
-import { hasCode, LayercastError } from '../../errors.ts'
-import type { Applied, Mount } from '../../node/ports.ts'
-import { UNCOMPRESSED_LABEL } from '../blobs/index.ts'
 import { asAborted, checkAborted } from '../../kit/abort.ts'
-import { SUSPECT_FIX } from '../../image/blob-fixes.ts'
 import { cleanUp } from '../../kit/cleanup.ts'
-import { tell, type LayerContext, type Placed } from './context.ts'
+import type { Applied } from '../../layer/apply/types.ts'
+import type { Mount } from '../../linux/mount-list.ts'
+import { removeIfThere, statOrNone } from '../../node/or-none.ts'
+import { UNCOMPRESSED_LABEL } from '../blobs/blob.ts'
 import type { Supplied } from '../blobs/queue.ts'
-import { extractKey, removeIfThere, statOrNone } from '../chain/snapshots.ts'
+import type { Placed } from '../blobs/types.ts'
+import { extractKey } from '../chain/snapshots.ts'
+import { tell, type LayerContext } from './context.ts'
 
 /** AlreadyExists without a snapshot behind it is answered by another key, three keys in all. */
 const KEYS = 3
@@ -20,7 +23,7 @@ export type TopHalf =
   | { state: 'staged'; key: string }
 
 /**
- * The first half of a layer, CONTAINERD-FACTS section 2, steps 4 and 5: Prepare, the blob, Apply, the diff ID. After a
+ * The first half of a layer, containerd/FACTS.md section 2, steps 4 and 5: Prepare, the blob, Apply, the diff ID. After a
  * failure the active snapshot is removed. A blob that stood in for the layer's own, and is something else, is given up for
  * the next way to the layer. DIFF_ID_MISMATCH, BLOB_NOT_FOUND, SNAPSHOT_WITHOUT_MOUNTS, and whatever the backend and the
  * applier say.

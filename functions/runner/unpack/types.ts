@@ -1,8 +1,12 @@
 import type { Digest } from '../../image/digest.ts'
+import type { Applier } from '../../layer/apply/types.ts'
+import type { Backend } from '../../node/ports.ts'
 import type { PlanWarning, Planned } from '../../plan/document.ts'
-import type { Applier, Backend } from '../../node/ports.ts'
-import type { BlobOrigin, BlobWays, Provide } from '../blobs/types.ts'
+import type { BlobOrigin } from '../blobs/origin.ts'
+import type { OriginEvent } from '../blobs/queue.ts'
+import type { BlobWays, Provide } from '../blobs/types.ts'
 import type { Lazy } from '../chain/lazy.ts'
+import type { OperationEvent } from '../operation/events.ts'
 
 /** Who writes the layers: the backend's own service (containerd's diff), or layercast's applier straight into the mounts. */
 export type ApplierChoice = 'containerd' | 'own'
@@ -28,15 +32,12 @@ export type LayerStep =
 export type UnpackEvent =
   /** Said once, after looking: how many layers there are, and how many of them are there already. */
   | { type: 'started'; layers: number; present: number }
-  | { type: 'lease'; id: string; step: 'created' | 'deleted' }
+  | OperationEvent
+  | OriginEvent
   | { type: 'layer'; index: number; chainID: Digest; digest: Digest; step: LayerStep; state?: LayerState }
-  /** Where the blob of a layer comes from that has none here: said once it is decided, and again when that did not do. */
-  | { type: 'origin'; index: number; chainID: Digest; digest: Digest; origin: BlobOrigin }
   /** Compressed bytes read of `total`. */
   | { type: 'progress'; index: number; chainID: Digest; digest: Digest; bytes: number; total: number }
-  | { type: 'retry'; what: string; attempt: number; waitMs: number; error: unknown }
   | { type: 'chain'; step: 'checked' | 'labelled' }
-  | { type: 'warning'; code: string; detail: string }
 
 export interface UnpackOptions {
   backend: Backend

@@ -1,30 +1,30 @@
+import { checkAborted } from '../../kit/abort.ts'
+import { retry } from '../../kit/retry.ts'
 import type { Plan, PlanWarning } from '../../plan/document.ts'
-import { createWays, type Ways } from '../blobs/index.ts'
+import { createSupply, tellOrigin } from '../blobs/queue.ts'
+import { createWays, type Ways } from '../blobs/ways.ts'
 import { hasGcLabel } from '../chain/gc-label.ts'
 import type { Lazy } from '../chain/lazy.ts'
-import { checkAborted } from '../../kit/abort.ts'
+import { chainIDsOf, countPresent } from '../chain/snapshots.ts'
+import { underLease } from '../operation/lease.ts'
+import { dropLeftBehind } from '../operation/left-behind.ts'
 import { checkApplier, chooseApplier } from './applier.ts'
 import type { LayerContext } from './context.ts'
 import { lookForDifferences, warnOfDifferences } from './differences.ts'
 import { warnOfWrongTrees } from './doubt.ts'
 import { checkChain, labelConfig } from './finish.ts'
+import { holdTop } from './hold-top.ts'
 import { IgnoredTally } from './ignored.ts'
 import { unpackLayers } from './layers.ts'
-import { underLease } from '../operation/lease.ts'
-import { dropLeftBehind } from '../operation/left-behind.ts'
-import { preflight } from './preflight.ts'
-import { retry } from '../../kit/retry.ts'
-import { chainIDsOf, countPresent } from '../chain/snapshots.ts'
-import { canGoSideBySide } from './side-by-side.ts'
-import { createSupply, tellOrigin } from '../blobs/queue.ts'
 import { lookWhatIsLazy, tellLazy } from './lazy.ts'
-import { holdTop } from './hold-top.ts'
+import { preflight } from './preflight.ts'
+import { canGoSideBySide } from './side-by-side.ts'
 import type { Emit, UnpackedLayer, UnpackEvent, UnpackOptions, UnpackResult } from './types.ts'
 
 const LAYERS_IN_FLIGHT = 3
 
 /**
- * Carries out a plan: CONTAINERD-FACTS section 2. Safe to stop or kill at any instruction and to run again, and safe
+ * Carries out a plan: containerd/FACTS.md section 2. Safe to stop or kill at any instruction and to run again, and safe
  * beside another unpacker of the same chain. Existing snapshots keep the labels they have (a LABELS_DIFFER warning says
  * so). Before anything is touched: PLAN_LABEL_REQUIRED, SNAPSHOTTER_NOT_FOUND, BLOB_NOT_FOUND with all of
  * `detail.digests`; of the ways in `blobs`, SOURCE_INVALID, USAGE and TREE_NOT_ON_NODE. Later, with everything prepared

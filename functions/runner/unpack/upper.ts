@@ -1,7 +1,7 @@
 /** The directory that a layer is written to by itself, without the layers below: what parallel mode (`rebase`) is made of. */
 import type { Stats } from 'node:fs'
 import { lstat, readdir } from 'node:fs/promises'
-import type { Mount } from '../../node/ports.ts'
+import type { Mount } from '../../linux/mount-list.ts'
 
 /** What a directory's time may be behind the clock by: the kernel's own is coarse, an archive's counts whole seconds. */
 const SLACK_MS = 1000
@@ -17,7 +17,7 @@ export function boundTo(mounts: readonly Mount[]): string | undefined {
 
 /**
  * An overlay of an upper directory alone, with the options of the bind mount. Every applier takes that to mean that whiteouts
- * are to be kept as overlayfs keeps them, and not applied to what is there, which is nothing (CONTAINERD-FACTS section 2).
+ * are to be kept as overlayfs keeps them, and not applied to what is there, which is nothing (containerd/FACTS.md section 2).
  */
 export function asUpper(upper: string, mounts: readonly Mount[]): Mount[] {
   const options = mounts.flatMap((mount) => mount.options).filter((option) => option !== 'bind' && option !== 'rbind')

@@ -2,13 +2,14 @@
 import { hasCode, LayercastError } from '../../errors.ts'
 import { parseManifest } from '../../image/manifest.ts'
 import type { Platform } from '../../image/platform.ts'
+import { checkAborted } from '../../kit/abort.ts'
+import type { Backend } from '../../node/ports.ts'
 import type { Plan, Planned } from '../../plan/document.ts'
 import { plan as planImage } from '../../plan/plan.ts'
 import { byPreference, documentsOf, resolve, type NodeImage } from '../images/resolve.ts'
-import type { Backend } from '../../node/ports.ts'
 import { compareTree, whyNoTree, type TreeReport } from './trees.ts'
-import { checkAborted } from '../../kit/abort.ts'
-import { verifyChain, type VerifyReport } from './verify.ts'
+import type { VerifyReport } from './types.ts'
+import { verifyChain } from './verify.ts'
 
 export interface VerifyAllOptions {
   backend: Backend

@@ -1,7 +1,7 @@
 /** Snapshots that a snapshotter's books name and whose directories are gone. */
 import { existsSync } from 'node:fs'
 import { hasCode, LayercastError } from '../../errors.ts'
-import type { Mount } from '../../node/ports.ts'
+import type { Mount } from '../../linux/mount-list.ts'
 
 /** How far below the one that was to be shown, and where it should be, as far as that is known. */
 export interface Lost {

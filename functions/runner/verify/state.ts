@@ -1,15 +1,6 @@
 /** What state a chain is in, in one word and in a sentence. */
 import type { PlanLayer } from '../../plan/document.ts'
-import type { VerifiedLayer, VerifyReport } from './verify.ts'
-
-/**
- * `ready`: as planned. `absent`: none of it is there. `partial`: the lower layers are there, the upper ones are not.
- * `unlabelled`: whole, made by someone who sends no labels. `mislabelled`: whole, with labels missing, different or too
- * many. `foreign`: whole, and labelled for another image that has the same layers. `unheld`: as planned, and nothing keeps
- * it from the garbage collector. `broken`: a snapshot stands on a wrong parent, is of a wrong kind, or is missing below
- * others.
- */
-export type ChainState = 'ready' | 'absent' | 'partial' | 'unlabelled' | 'mislabelled' | 'foreign' | 'unheld' | 'broken'
+import type { ChainState, VerifiedLayer, VerifyReport } from './types.ts'
 
 type Found = Pick<VerifyReport, 'layers' | 'config' | 'leftovers'>
 

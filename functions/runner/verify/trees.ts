@@ -3,19 +3,19 @@ import { setImmediate as breathe } from 'node:timers/promises'
 import { hasCode, LayercastError } from '../../errors.ts'
 import type { Digest } from '../../image/digest.ts'
 import { isEncrypted } from '../../image/media-type.ts'
-import type { Plan, PlanLayer } from '../../plan/document.ts'
-import { profileOf } from '../../plan/profiles.ts'
-import type { Backend } from '../../node/ports.ts'
-import { inUserNamespace } from '../../linux/user-namespace.ts'
-import { walk } from '../../linux/walk.ts'
 import { checkAborted } from '../../kit/abort.ts'
-import { statOrNone } from '../chain/snapshots.ts'
-import { hasBlob } from '../blobs/queue.ts'
-import type { Emit } from '../unpack/types.ts'
-import { isLazy } from '../chain/lazy.ts'
 import { TreeComparison, type TreeDifference, type UnsureDifference } from '../../layer/compare/compare.ts'
 import { foldLayer } from '../../layer/compare/expected.ts'
 import { Fold } from '../../layer/compare/fold.ts'
+import { inUserNamespace } from '../../linux/user-namespace.ts'
+import { walk } from '../../linux/walk.ts'
+import { statOrNone } from '../../node/or-none.ts'
+import type { Backend } from '../../node/ports.ts'
+import type { Plan, PlanLayer } from '../../plan/document.ts'
+import { profileOf } from '../../plan/profiles.ts'
+import { hasBlob } from '../blobs/queue.ts'
+import { isLazy } from '../chain/lazy.ts'
+import type { EmitOperation } from '../operation/events.ts'
 import { lostOf } from './lost.ts'
 import { withView } from './view.ts'
 
@@ -52,7 +52,7 @@ export interface TreeReport {
   unsure: UnsureDifference[]
 }
 
-const ignore: Emit = () => {}
+const ignore: EmitOperation = () => {}
 /** The most differences that a report names. */
 const MOST_DIFFERENCES = 1000
 const ENTRIES_AT_ONCE = 1000

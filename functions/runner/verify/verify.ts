@@ -1,60 +1,14 @@
-import type { Digest } from '../../image/digest.ts'
-import type { Plan, PlanLayer, PlanWarning } from '../../plan/document.ts'
-import { profileOf } from '../../plan/profiles.ts'
-import type { Backend, SnapshotInfo, SnapshotKind } from '../../node/ports.ts'
 import { hasCode } from '../../errors.ts'
+import type { Backend, SnapshotInfo } from '../../node/ports.ts'
+import type { Plan, PlanLayer } from '../../plan/document.ts'
+import { profileOf } from '../../plan/profiles.ts'
 import { gcLabel } from '../chain/gc-label.ts'
 import { compareLabels, isSame, unplannedLabels } from '../chain/labels.ts'
+import { countLazy, warnNothingLazy } from '../chain/lazy.ts'
 import { chainIDsOf, isLeftover } from '../chain/leftovers.ts'
 import { othersLabels, type OthersLabels } from '../chain/shared.ts'
-import { stateOf, type ChainState } from './state.ts'
-import { countLazy, warnNothingLazy, type Lazy } from '../chain/lazy.ts'
-
-export type { ChainState } from './state.ts'
-
-/** One thing that is not as the plan says. */
-export type VerifyProblem =
-  | { code: 'SNAPSHOT_MISSING' }
-  | { code: 'KIND_WRONG'; actual: SnapshotKind }
-  | { code: 'PARENT_WRONG'; expected: string; actual: string }
-  | { code: 'LABEL_MISSING'; key: string; expected: string }
-  | { code: 'LABEL_DIFFERENT'; key: string; expected: string; actual: string }
-  /** A label that plans write by themselves, and this one does not. */
-  | { code: 'LABEL_EXTRA'; key: string; actual: string }
-
-export interface VerifiedLayer {
-  index: number
-  digest: Digest
-  chainID: Digest
-  problems: VerifyProblem[]
-  /** The other image of the node whose labels the snapshot carries: it has this layer too, and came first. */
-  labelledFor?: string
-  /** Labels that neither the plan nor the profile knows, which is no problem: nobody takes them away. */
-  unplanned?: string[]
-}
-
-/** What is wrong with the config blob, which keeps the chain from the garbage collector. */
-export type ConfigProblem =
-  | { code: 'CONFIG_MISSING' }
-  | { code: 'GC_LABEL_MISSING'; key: string; expected: string }
-  | { code: 'GC_LABEL_DIFFERENT'; key: string; expected: string; actual: string }
-
-export interface VerifyReport {
-  /** Everything is as the plan says. */
-  ok: boolean
-  reference: string
-  snapshotter: string
-  chainID: Digest | ''
-  layers: VerifiedLayer[]
-  config: { digest: Digest; problems: ConfigProblem[] }
-  state: ChainState
-  /** Keys of active snapshots in which layers of this chain are, or were, made. Looked for where not all is well. */
-  leftovers: string[]
-  /** How many layers are lazy; absent under snapshotters that unpack every layer, or do not tell. */
-  lazy?: Lazy
-  /** NOTHING_LAZY. */
-  warnings: PlanWarning[]
-}
+import { stateOf } from './state.ts'
+import type { ConfigProblem, VerifiedLayer, VerifyProblem, VerifyReport } from './types.ts'
 
 /**
  * Compares what a node has with a plan: each layer's snapshot, its kind, its parent and every label, and the gc label of

@@ -1,12 +1,13 @@
 /** The tree that a committed snapshot shows, mounted for as long as someone looks at it. */
 import { randomBytes } from 'node:crypto'
 import { LayercastError } from '../../errors.ts'
-import type { Backend, Mount, Snapshotter } from '../../node/ports.ts'
-import { withMounted } from '../../linux/mounted.ts'
 import { cleanUp } from '../../kit/cleanup.ts'
+import type { Mount } from '../../linux/mount-list.ts'
+import { withMounted } from '../../linux/mounted.ts'
+import { removeIfThere } from '../../node/or-none.ts'
+import type { Backend, Snapshotter } from '../../node/ports.ts'
+import type { EmitOperation } from '../operation/events.ts'
 import { underLease } from '../operation/lease.ts'
-import { removeIfThere } from '../chain/snapshots.ts'
-import type { Emit } from '../unpack/types.ts'
 import { lostIn, lostSnapshot, saysLost } from './lost.ts'
 
 export interface ViewOptions {
@@ -15,7 +16,7 @@ export interface ViewOptions {
   /** The committed snapshot to look at. */
   name: string
   signal: AbortSignal
-  emit: Emit
+  emit: EmitOperation
 }
 
 /**

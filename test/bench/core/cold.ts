@@ -45,7 +45,7 @@ async function prepare(directory: string): Promise<void> {
   // As a program is shipped: JavaScript, with what is seldom needed in a chunk of its own.
   await build({
     absWorkingDir: root,
-    entryPoints: ['core-wasm/index.ts'],
+    entryPoints: ['core-wasm/core.ts'],
     outdir: join(directory, 'core'),
     bundle: true,
     splitting: true,

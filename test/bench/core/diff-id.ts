@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { gunzipSync } from 'node:zlib'
-import { diffID } from '../../../core-wasm/index.ts'
+import { diffID } from '../../../core-wasm/core.ts'
 import type { Input } from '../inputs.ts'
 import { rate, row, type Row } from '../report.ts'
 import { interleaved } from '../rounds.ts'

@@ -1,7 +1,7 @@
 import { createGunzip, gunzipSync } from 'node:zlib'
 import { Gunzip } from 'fflate'
 import { Inflate } from 'pako'
-import { gunzip } from '../../../core-wasm/index.ts'
+import { gunzip } from '../../../core-wasm/core.ts'
 import type { Input } from '../inputs.ts'
 import { row, rate, type Row } from '../report.ts'
 import { interleaved, type Contestant } from '../rounds.ts'

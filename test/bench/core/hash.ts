@@ -1,7 +1,7 @@
 import { createHash, hash } from 'node:crypto'
 import { sha256 as noble } from '@noble/hashes/sha2.js'
 import { createSHA256 } from 'hash-wasm'
-import { chainIDs, Sha256, sha256Each } from '../../../core-wasm/index.ts'
+import { chainIDs, Sha256, sha256Each } from '../../../core-wasm/core.ts'
 import type { Input } from '../inputs.ts'
 import { rate, row, type Row } from '../report.ts'
 import { interleaved } from '../rounds.ts'

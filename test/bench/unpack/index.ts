@@ -1,5 +1,5 @@
 import { access } from 'node:fs/promises'
-import { unpack } from '../../../functions/runner/unpack/index.ts'
+import { unpack } from '../../../functions/runner/unpack/unpack.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { removeChain, store } from '../../runner/unpack/support/stores.ts'
 import { NEWEST, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'

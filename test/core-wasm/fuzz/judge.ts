@@ -1,5 +1,5 @@
 import { gunzipSync, inflateRawSync, zstdDecompressSync, type ZlibOptions } from 'node:zlib'
-import { gunzip, unzstd, type CoreCode, type Decoder } from '../../../core-wasm/index.ts'
+import { gunzip, unzstd, type CoreCode, type Decoder } from '../../../core-wasm/core.ts'
 import { concat, crc32, cut, verdict, type Verdict } from '../suites/support.ts'
 
 /** The most that an input of the fuzzer may decompress to; more is refused by both. */

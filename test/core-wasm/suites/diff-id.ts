@@ -1,7 +1,7 @@
 import { sha256 as noble } from '@noble/hashes/sha2.js'
 import { gzipSync } from 'fflate'
 import { describe, expect, test } from 'vitest'
-import { CoreError, decompress, diffID, gunzip } from '../../../core-wasm/index.ts'
+import { CoreError, decompress, diffID, gunzip } from '../../../core-wasm/core.ts'
 import { bytes, concat, cut, decode, gzipMember, hex, prose, same, zstdBlock, zstdFrame } from './support.ts'
 
 const BLOCK = 0x20000

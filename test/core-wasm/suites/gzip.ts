@@ -1,7 +1,7 @@
-import { gunzipSync, gzipSync } from 'fflate'
 import fc from 'fast-check'
+import { gunzipSync, gzipSync } from 'fflate'
 import { describe, expect, test } from 'vitest'
-import { gunzip } from '../../../core-wasm/index.ts'
+import { gunzip } from '../../../core-wasm/core.ts'
 import {
   bytes,
   concat,

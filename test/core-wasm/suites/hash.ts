@@ -1,7 +1,7 @@
 import { sha256 as noble } from '@noble/hashes/sha2.js'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { chainIDs, sha256, Sha256, sha256Each, type Engine } from '../../../core-wasm/index.ts'
+import { chainIDs, sha256, Sha256, sha256Each, type Engine } from '../../../core-wasm/core.ts'
 import { cut, hex, prose, unhex, utf8 } from './support.ts'
 
 // NIST: FIPS 180-4's examples, and messages of the CAVS byte-oriented short message test.

@@ -1,5 +1,5 @@
 import { deflateSync } from 'fflate'
-import { CoreError, type CoreCode, type Decoder } from '../../../core-wasm/index.ts'
+import { CoreError, type CoreCode, type Decoder } from '../../../core-wasm/core.ts'
 
 /** What a decoder says of an input: what came out, or why it was refused. */
 export type Verdict = { bytes: Uint8Array } | { code: CoreCode }

@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { unzstd } from '../../../core-wasm/index.ts'
+import { unzstd } from '../../../core-wasm/core.ts'
 import fixtures from '../fixtures/zstd.json' with { type: 'json' }
-import { anatomy } from './zstd-anatomy.ts'
 import {
   SAMPLES,
   bytes,
@@ -16,6 +15,7 @@ import {
   zstdFrame,
   type Sample,
 } from './support.ts'
+import { anatomy } from './zstd-anatomy.ts'
 
 // The fixtures are libzstd's work at several levels, with and without target block sizes and windows.
 const SAMPLED = fixtures.map(({ sample, length, base64 }) => ({

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll } from 'vitest'
 import { createApplier } from '../../../functions/layer/apply/applier.ts'
-import type { Applier, Backend } from '../../../functions/node/ports.ts'
+import type { Applier } from '../../../functions/layer/apply/types.ts'
+import type { Backend } from '../../../functions/node/ports.ts'
 import { applierConformance, type ApplierConformance } from '../../node/conformance/applier.ts'
 import { describeContainerd, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
 

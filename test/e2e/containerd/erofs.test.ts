@@ -5,8 +5,9 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parseDigest } from '../../../functions/image/digest.ts'
+import type { Mount } from '../../../functions/linux/mount-list.ts'
 import type { ContainerdBackend } from '../../../functions/node/containerd/backend.ts'
-import type { Mount, Snapshotter } from '../../../functions/node/ports.ts'
+import type { Snapshotter } from '../../../functions/node/ports.ts'
 import { describeContainerd, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
 
 const run = promisify(execFile)

@@ -4,8 +4,8 @@ import { access, copyFile, mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, expect, test } from 'vitest'
-import { describeContainerd, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
 import { mountsBelow } from '../../support/containerd/directory.ts'
+import { describeContainerd, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
 import { alive } from '../../support/containerd/processes.ts'
 
 const run = promisify(execFile)

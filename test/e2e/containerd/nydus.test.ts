@@ -13,7 +13,7 @@ const [newest, nydus] = [await programs(NEWEST), await nydusProgram()]
 const missing = [newest, nydus].flatMap((found) => ('missing' in found ? [found.missing] : []))
 const reason = missing.length === 0 ? '' : ` (skipped: ${missing.join('; ')})`
 
-// CONTAINERD-FACTS section 4: what a remote snapshotter's answers look like through the port.
+// containerd/FACTS.md section 4: what a remote snapshotter's answers look like through the port.
 describe.skipIf(missing.length > 0)(`the nydus snapshotter in proxy mode${reason}`, () => {
   let containerd: TestContainerd
   let backend: ContainerdBackend

@@ -133,7 +133,7 @@ describe.skipIf(missing.length > 0)(`pods of several runtime handlers on the new
 
   test('an image that containerd itself unpacked is found to be wrong, and is mended once its pods are gone', async () => {
     const name = await bring(layeredImage('own'), 'example.com/own')
-    // CRI unpacks it as the container is created, in parallel: deleted files come back (CONTAINERD-FACTS section 10), as
+    // CRI unpacks it as the container is created, in parallel: deleted files come back (containerd/FACTS.md section 10), as
     // long as the diff service is not told to ask the erofs differ first, were it there.
     const { pod, files } = await start(name, 'erofs')
     expect(files).toContain('deleted')

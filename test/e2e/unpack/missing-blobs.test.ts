@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { ContainerdBackend } from '../../../functions/node/containerd/backend.ts'
 import { resolve } from '../../../functions/runner/images/resolve.ts'
-import { dryRun, unpack, type UnpackEvent } from '../../../functions/runner/unpack/index.ts'
-import { ACCOUNT, push, registryProgram, startRegistry, type Peer } from '../../runner/sources/registry-peer.ts'
+import { dryRun } from '../../../functions/runner/unpack/dry-run.ts'
+import type { UnpackEvent } from '../../../functions/runner/unpack/types.ts'
+import { unpack } from '../../../functions/runner/unpack/unpack.ts'
 import {
   bereft,
   blobs,
@@ -16,6 +17,7 @@ import {
   UNCOMPRESSED,
 } from '../../runner/blobs/missing.ts'
 import { missingBlobs } from '../../runner/blobs/suite.ts'
+import { ACCOUNT, push, registryProgram, startRegistry, type Peer } from '../../runner/sources/registry-peer.ts'
 import { failure } from '../../runner/unpack/support/failure.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { leftovers, removeChain } from '../../runner/unpack/support/stores.ts'

@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { describe, expect, test } from 'vitest'
 import { zstdCompressSync } from 'node:zlib'
+import { describe, expect, test } from 'vitest'
 import {
   describe as describeBytes,
   device,

@@ -2,9 +2,10 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { zstdCompressSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { LayercastError } from '../../../functions/errors.ts'
-import { zstdCompressSync } from 'node:zlib'
+import type { Ignored } from '../../../functions/layer/apply/types.ts'
 import {
   device,
   dir,
@@ -21,7 +22,6 @@ import {
   writeTar,
 } from '../../support/images/index.ts'
 import type { TarEntry } from '../../support/images/index.ts'
-import type { Ignored } from '../../../functions/node/ports.ts'
 import { list, mountsBelow, useSandbox } from '../support/sandbox.ts'
 
 // Every attack has a file beside the root that it would reach, with content that must stay.

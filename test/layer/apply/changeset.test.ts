@@ -1,8 +1,8 @@
 /** What a layer does to what is there already, in each form in which layers are written, and what `verify --deep` makes of it. */
 import { describe, expect, test } from 'vitest'
+import { AT_FDCWD } from '../../../functions/linux/at.ts'
 import { mountAll } from '../../../functions/linux/mount.ts'
 import { listXattrsAt } from '../../../functions/linux/xattr.ts'
-import { AT_FDCWD } from '../../../functions/linux/at.ts'
 import { dir, fifo, file, opaque, whiteout, type TarEntry } from '../../support/images/index.ts'
 import { differences, foldOf } from '../compare/support/compare.ts'
 import { bindTo, list, overlayOf, useSandbox, type Listing } from '../support/sandbox.ts'

@@ -14,10 +14,10 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { AT_FDCWD, makeDevice, mknodAt, S_IFCHR } from '../../../functions/linux/at.ts'
-import { setXattrAt } from '../../../functions/linux/xattr.ts'
 import type { TreeDifference } from '../../../functions/layer/compare/compare.ts'
 import type { Fold } from '../../../functions/layer/compare/fold.ts'
+import { AT_FDCWD, makeDevice, mknodAt, S_IFCHR } from '../../../functions/linux/at.ts'
+import { setXattrAt } from '../../../functions/linux/xattr.ts'
 import {
   device,
   dir,

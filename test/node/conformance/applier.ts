@@ -11,10 +11,11 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { Descriptor } from '../../../functions/image/descriptor.ts'
 import { LayercastError } from '../../../functions/errors.ts'
-import type { Applied, Applier, Backend, Snapshotter } from '../../../functions/node/ports.ts'
+import type { Descriptor } from '../../../functions/image/descriptor.ts'
+import type { Applied, Applier } from '../../../functions/layer/apply/types.ts'
 import { withMounted } from '../../../functions/linux/mounted.ts'
+import type { Backend, Snapshotter } from '../../../functions/node/ports.ts'
 import {
   buildImage,
   device,

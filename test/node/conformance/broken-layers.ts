@@ -1,7 +1,7 @@
 /** Layers that no applier may take, by what is wrong with them. */
 import { constants, gzipSync, zstdCompressSync } from 'node:zlib'
-import type { Descriptor } from '../../../functions/image/descriptor.ts'
 import type { Code } from '../../../functions/errors.ts'
+import type { Descriptor } from '../../../functions/image/descriptor.ts'
 import { digestOf, file, hardlink, writeTar } from '../../support/images/index.ts'
 
 const GZIP = 'application/vnd.oci.image.layer.v1.tar+gzip'

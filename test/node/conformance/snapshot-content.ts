@@ -11,8 +11,9 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import type { Mount, Snapshotter } from '../../../functions/node/ports.ts'
+import type { Mount } from '../../../functions/linux/mount-list.ts'
 import { withMounted } from '../../../functions/linux/mounted.ts'
+import type { Snapshotter } from '../../../functions/node/ports.ts'
 import { freshBackend, type OpenBackend } from './subject.ts'
 
 const MIB = 1 << 20

@@ -6,9 +6,9 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Digest } from '../../../functions/image/digest.ts'
 import { openEmbedded } from '../../../functions/node/embedded/backend.ts'
 import type { Backend } from '../../../functions/node/ports.ts'
-import { make } from './root.ts'
 import { snapshotNames } from '../../runner/unpack/support/stores.ts'
 import { digestOf } from '../../support/images/index.ts'
+import { make } from './root.ts'
 
 const GC = 'containerd.io/gc.ref.snapshot.overlayfs'
 

@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
-import { openEmbedded } from '../../../functions/node/embedded/backend.ts'
 import { withMounted } from '../../../functions/linux/mounted.ts'
+import { openEmbedded } from '../../../functions/node/embedded/backend.ts'
 import { make, makeBase } from './root.ts'
 
 const base = makeBase()

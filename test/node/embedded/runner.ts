@@ -6,8 +6,8 @@
 import fs from 'node:fs'
 import promises from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module'
-import { DatabaseSync, StatementSync } from 'node:sqlite'
 import { join } from 'node:path'
+import { DatabaseSync, StatementSync } from 'node:sqlite'
 
 const crashAt = Number(process.env['CRASH_AT'] ?? 0)
 let steps = 0

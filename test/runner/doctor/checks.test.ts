@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import type { NodeFacts } from '../../../functions/runner/doctor/facts.ts'
-import { diagnose, labelledUnpack } from '../../../functions/runner/doctor/examine.ts'
 import type { NodeConfig, RuntimeHandler } from '../../../functions/node/containerd-config/config.ts'
 import type { Plugin } from '../../../functions/node/containerd/backend.ts'
+import { diagnose, labelledUnpack } from '../../../functions/runner/doctor/examine.ts'
+import type { NodeFacts } from '../../../functions/runner/doctor/facts.ts'
 
 const SNAPSHOTTER = 'io.containerd.snapshotter.v1'
 const plugin = (id: string, error?: string, type = SNAPSHOTTER): Plugin => ({

@@ -5,10 +5,10 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Descriptor } from '../../../functions/image/descriptor.ts'
 import type { Digest } from '../../../functions/image/digest.ts'
 import { openEmbedded } from '../../../functions/node/embedded/backend.ts'
-import { hostPlatform, inspect, resolve, type ImportEvent } from '../../../functions/runner/images/resolve.ts'
-import { sourceLabel } from '../../../functions/plan/gc-labels.ts'
-import { referenceOf } from '../../../functions/runner/images/spec.ts'
 import type { Backend } from '../../../functions/node/ports.ts'
+import { sourceLabel } from '../../../functions/plan/gc-labels.ts'
+import { hostPlatform, inspect, resolve, type ImportEvent } from '../../../functions/runner/images/resolve.ts'
+import { referenceOf } from '../../../functions/runner/images/spec.ts'
 import {
   buildImage,
   buildIndex,

@@ -3,11 +3,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { plan } from '../../../functions/plan/index.ts'
 import { openEmbedded } from '../../../functions/node/embedded/backend.ts'
-import { documentsOf, inspect, resolve } from '../../../functions/runner/images/resolve.ts'
 import type { Backend } from '../../../functions/node/ports.ts'
-import { unpack } from '../../../functions/runner/unpack/index.ts'
+import { plan } from '../../../functions/plan/plan.ts'
+import { documentsOf, inspect, resolve } from '../../../functions/runner/images/resolve.ts'
+import { unpack } from '../../../functions/runner/unpack/unpack.ts'
 import {
   buildImage,
   buildIndex,

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { Readable } from 'node:stream'
 import type { AddressInfo } from 'node:net'
+import { Readable } from 'node:stream'
 
 /** What a request was, as the server saw it. */
 interface Seen {

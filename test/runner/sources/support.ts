@@ -1,5 +1,5 @@
-import type { Descriptor } from '../../../functions/image/descriptor.ts'
 import { LayercastError, type Code } from '../../../functions/errors.ts'
+import type { Descriptor } from '../../../functions/image/descriptor.ts'
 import { openSource, type ImageSource } from '../../../functions/runner/sources/open.ts'
 import { digestOf, type BuiltImage } from '../../support/images/index.ts'
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
+import type { Ignored } from '../../../functions/layer/apply/types.ts'
 import { IgnoredTally } from '../../../functions/runner/unpack/ignored.ts'
 import type { LayerState, UnpackedLayer, UnpackEvent } from '../../../functions/runner/unpack/types.ts'
-import type { Ignored } from '../../../functions/node/ports.ts'
 
 const device: Ignored = { path: 'dev/x', what: 'device node', reason: 'no devices here', here: true }
 const attribute = (name: string): Ignored => ({

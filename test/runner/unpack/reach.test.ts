@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Mount } from '../../../functions/node/ports.ts'
+import type { Mount } from '../../../functions/linux/mount-list.ts'
 import { mountAll } from '../../../functions/linux/mount.ts'
 import { canWriteTo } from '../../../functions/runner/unpack/reach.ts'
 

@@ -1,10 +1,10 @@
 /** The images that lie under a root: by their records, by what the old database still says, and by their manifests. */
 import { readFileSync } from 'node:fs'
-import { pathToFileURL } from 'node:url'
 import { DatabaseSync } from 'node:sqlite'
+import { pathToFileURL } from 'node:url'
+import { LayercastError } from '../../../errors.ts'
 import type { Descriptor } from '../../../image/descriptor.ts'
 import { isDigest, type Digest } from '../../../image/digest.ts'
-import { LayercastError } from '../../../errors.ts'
 import { parseIndex } from '../../../image/image-index.ts'
 import { MAX_DOCUMENT_BYTES } from '../../../image/json.ts'
 import { parseManifest } from '../../../image/manifest.ts'

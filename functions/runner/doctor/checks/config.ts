@@ -1,10 +1,10 @@
+import type { UnpackPlatform } from '../../../node/containerd-config/config.ts'
 import { annotationsOffAdvice, handlerIgnoredAdvice } from '../advice.ts'
+import type { NodeFacts } from '../facts.ts'
 import { handlersOf, readsCriLabels, snapshottersInUse, type Check } from '../finding.ts'
 import { DIFFER, IMAGES, imageSection } from '../names.ts'
-import type { UnpackPlatform } from '../../../node/containerd-config/config.ts'
-import type { NodeFacts } from '../facts.ts'
 
-/** A version 2 file's per-runtime snapshotter is not there for pulls once containerd 2 has migrated it (CONTAINERD-FACTS section 8). */
+/** A version 2 file's per-runtime snapshotter is not there for pulls once containerd 2 has migrated it (containerd/FACTS.md section 8). */
 export const handlerLostByMigration: Check = ({ config, daemon }) => {
   if (daemon.major < 2) return []
   const migrated = config.files.some(({ version }) => version < 3)

@@ -52,7 +52,7 @@ const ORDER = 'default = ["erofs", "walking"] under [plugins."io.containerd.serv
 const MEANWHILE =
   'until then run layercast unpack before pods start. Find chains already unpacked wrongly with layercast verify --all --snapshotter erofs --deep.'
 
-/** Without its differ, erofs converts at Commit, and parallel unpack brings deleted files back (CONTAINERD-FACTS section 10). */
+/** Without its differ, erofs converts at Commit, and parallel unpack brings deleted files back (containerd/FACTS.md section 10). */
 export const erofsWithoutDiffer: Check = (facts) => {
   const ready = snapshotterPlugins(facts).some(({ id, error }) => id === 'erofs' && error === undefined)
   if (!ready) return []

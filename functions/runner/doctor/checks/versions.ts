@@ -1,3 +1,4 @@
+import type { NodeFacts } from '../facts.ts'
 import {
   compareVersion,
   handlersOf,
@@ -7,7 +8,6 @@ import {
   type Check,
   type Severity,
 } from '../finding.ts'
-import type { NodeFacts } from '../facts.ts'
 
 type Numbers = Parameters<typeof compareVersion>[1]
 
@@ -29,7 +29,7 @@ function ofParallelMode(facts: NodeFacts, severity: Severity): { severity: Sever
   }
 }
 
-/** 2.2.0 to before 2.4.0 lose an error of a parallel unpack and call the chain ready (CONTAINERD-FACTS section 2, step 8). */
+/** 2.2.0 to before 2.4.0 lose an error of a parallel unpack and call the chain ready (containerd/FACTS.md section 2, step 8). */
 export const silentSuccess: Check = (facts) => {
   if (!between(facts, [2, 2, 0], [2, 4, 0])) return []
   const { severity, who, fix } = ofParallelMode(facts, 'warning')

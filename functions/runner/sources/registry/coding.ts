@@ -7,8 +7,8 @@ import {
   gunzipSync,
   constants,
 } from 'node:zlib'
-import type { Descriptor } from '../../../image/descriptor.ts'
 import { LayercastError } from '../../../errors.ts'
+import type { Descriptor } from '../../../image/descriptor.ts'
 
 /** Content codings (RFC 9110, section 8.4.1) that servers send although `identity` was asked for. */
 const CODINGS: ReadonlyMap<string, () => Transform> = new Map<string, () => Transform>([

@@ -1,6 +1,6 @@
-import type { Descriptor } from '../../../image/descriptor.ts'
 import { hasCode, LayercastError } from '../../../errors.ts'
-import type { Range } from '../source.ts'
+import type { Descriptor } from '../../../image/descriptor.ts'
+import type { Range } from '../../../node/ports.ts'
 import { readBlob } from './blob.ts'
 import type { Repository } from './repository.ts'
 

@@ -1,5 +1,5 @@
 // A Worker that does the work to be measured; the clock is outside, for workerd's own stands still while code runs.
-import { diffID } from '../../../../core-wasm/index.ts'
+import { diffID } from '../../../../core-wasm/core.ts'
 
 const CHUNK = 0x10000
 

@@ -1,10 +1,10 @@
 /** Layers as tar entries, folded, and compared with a directory. */
 import { gzipSync } from 'node:zlib'
-import type { PlanLayer } from '../../../../functions/plan/document.ts'
-import { foldLayer } from '../../../../functions/layer/compare/expected.ts'
 import { TreeComparison, type TreeDifference } from '../../../../functions/layer/compare/compare.ts'
+import { foldLayer } from '../../../../functions/layer/compare/expected.ts'
 import { Fold } from '../../../../functions/layer/compare/fold.ts'
 import { walk } from '../../../../functions/linux/walk.ts'
+import type { PlanLayer } from '../../../../functions/plan/document.ts'
 import { describe, digestOf, MEDIA_TYPES, writeTar, type TarEntry } from '../../../support/images/index.ts'
 
 /** What the layers describe; files are hashed. */

@@ -4,8 +4,8 @@
  */
 import { readFile } from 'node:fs/promises'
 import { LayercastError } from '../../../../functions/errors.ts'
-import { parsePlan } from '../../../../functions/plan/index.ts'
 import { openBackend, type BackendOptions } from '../../../../functions/node/open.ts'
+import { parsePlan } from '../../../../functions/plan/parse.ts'
 import { repairChain } from '../../../../functions/runner/repair/repair.ts'
 
 export interface RepairTask {

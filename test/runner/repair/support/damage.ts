@@ -1,6 +1,6 @@
+import type { Backend, SnapshotInfo } from '../../../../functions/node/ports.ts'
 /** What goes wrong with a chain, and how. */
 import type { Plan } from '../../../../functions/plan/document.ts'
-import type { Backend, SnapshotInfo } from '../../../../functions/node/ports.ts'
 
 /** One label that is not as planned. An empty value drops it. */
 export interface LabelDamage {

@@ -3,10 +3,10 @@
  * DyingTask. Says nothing: what it leaves is what counts.
  */
 import { readFile } from 'node:fs/promises'
-import { parsePlan } from '../../../../functions/plan/index.ts'
 import { openBackend, type BackendOptions } from '../../../../functions/node/open.ts'
-import { resolve } from '../../../../functions/runner/images/resolve.ts'
+import { parsePlan } from '../../../../functions/plan/parse.ts'
 import { removeSnapshots } from '../../../../functions/runner/chain/removal.ts'
+import { resolve } from '../../../../functions/runner/images/resolve.ts'
 import { repairChain } from '../../../../functions/runner/repair/repair.ts'
 import { intercept } from '../../unpack/support/intercept.ts'
 

@@ -6,8 +6,9 @@ import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { LayercastError } from '../../../../functions/errors.ts'
 import { openBackend, type BackendOptions } from '../../../../functions/node/open.ts'
-import { unpack, type ApplierChoice } from '../../../../functions/runner/unpack/index.ts'
-import { parsePlan } from '../../../../functions/plan/index.ts'
+import { parsePlan } from '../../../../functions/plan/parse.ts'
+import type { ApplierChoice } from '../../../../functions/runner/unpack/types.ts'
+import { unpack } from '../../../../functions/runner/unpack/unpack.ts'
 
 export interface ChildTask {
   backend: BackendOptions

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { createInterface } from 'node:readline'
 import { join } from 'node:path'
-import type { UnpackEvent, UnpackResult } from '../../../../functions/runner/unpack/index.ts'
+import { createInterface } from 'node:readline'
+import type { UnpackEvent, UnpackResult } from '../../../../functions/runner/unpack/types.ts'
 import type { ChildTask } from './child.ts'
 
 /** How a child ended, and what it had said until then. */

@@ -1,4 +1,5 @@
-import { plan, type Planned } from '../../../../functions/plan/index.ts'
+import type { Planned } from '../../../../functions/plan/document.ts'
+import { plan } from '../../../../functions/plan/plan.ts'
 import type { BuiltImage } from '../../../support/images/index.ts'
 
 export const REFERENCE = 'example.com/test:1'

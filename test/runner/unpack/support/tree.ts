@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile, readlink, lstat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Backend } from '../../../../functions/node/ports.ts'
 import { withMounted } from '../../../../functions/linux/mounted.ts'
+import type { Backend } from '../../../../functions/node/ports.ts'
 
 /** Every path of the tree that a committed snapshot shows: kind, mode, owner, time, size, link target, content. */
 export async function treeOf(backend: Backend, snapshotter: string, chainID: string): Promise<Record<string, string>> {

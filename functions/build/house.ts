@@ -1,0 +1,177 @@
+/**
+ * Holds a source tree against its table of rooms: what each module imports, types included; circles among files and among
+ * folders; a README in every room. oxlint's own rule compares the text of an import, not the file that it leads to.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { builtinModules } from 'node:module'
+import { dirname, join, normalize, sep } from 'node:path'
+import { parseSync } from 'oxc-parser'
+import type { Room } from './rooms.ts'
+
+/** What a README may have, so that a room shows itself on one screen. */
+const SCREEN_LINES = 50
+
+/** Folders that hold no modules of ours: what is generated, what another compiler reads, data. */
+const NOT_ROOMS = new Set(['gen', 'proto', 'assembly', 'build', 'migrations', 'node_modules', 'fixtures'])
+
+export interface HouseOptions {
+  /** The checkout. */
+  root: string
+  /** Folders of it that are read. */
+  tops: readonly string[]
+  rooms: readonly Room[]
+}
+
+/** Everything that is wrong with the house, one sentence each; empty where nothing is. */
+export function inspectHouse(options: HouseOptions): string[] {
+  const { root, tops, rooms } = options
+  const files = tops.flatMap((top) => modulesBelow(root, top))
+  const graph = new Map(files.map((file) => [file, importsOf(root, file)]))
+  return [
+    ...files.flatMap((file) => misplaced(file, graph.get(file) ?? NOTHING, rooms)),
+    ...circles(graph),
+    ...files
+      .map(dirname)
+      .filter(isFirst)
+      .flatMap((folder) => unread(root, folder, tops)),
+  ]
+}
+
+function isFirst<T>(value: T, index: number, all: readonly T[]): boolean {
+  return all.indexOf(value) === index
+}
+
+function modulesBelow(root: string, folder: string): string[] {
+  return readdirSync(join(root, folder), { withFileTypes: true })
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    .flatMap((entry) => {
+      const path = `${folder}/${entry.name}`
+      if (entry.isDirectory())
+        return NOT_ROOMS.has(entry.name) && folder !== 'functions' ? [] : modulesBelow(root, path)
+      return entry.name.endsWith('.ts') && !entry.name.endsWith('.d.ts') ? [path] : []
+    })
+}
+
+const NOTHING: Imports = { files: [], packages: [] }
+
+/** What a module asks for: files of the tree by their path, packages and host APIs by their names. */
+interface Imports {
+  files: string[]
+  packages: string[]
+}
+
+function importsOf(root: string, file: string): Imports {
+  const text = readFileSync(join(root, file), 'utf8')
+  const { module, errors } = parseSync(file, text)
+  if (errors.length > 0) throw new Error(`${file} cannot be parsed: ${errors[0]?.message}`)
+  const specifiers = [
+    ...module.staticImports.map(({ moduleRequest }) => moduleRequest.value),
+    ...module.staticExports.flatMap(({ entries }) =>
+      entries.flatMap(({ moduleRequest }) => moduleRequest?.value ?? []),
+    ),
+    ...module.dynamicImports.map(({ moduleRequest }) => text.slice(moduleRequest.start + 1, moduleRequest.end - 1)),
+  ].filter(isFirst)
+  const near = specifiers.filter((specifier) => specifier.startsWith('.'))
+  return {
+    files: near.map((specifier) =>
+      normalize(join(dirname(file), specifier))
+        .split(sep)
+        .join('/'),
+    ),
+    packages: specifiers.filter((specifier) => !specifier.startsWith('.') && !specifier.startsWith('#')),
+  }
+}
+
+function roomOf(file: string, rooms: readonly Room[]): Room | undefined {
+  return rooms
+    .filter(({ path }) => isWithin(file, path))
+    .toSorted((a, b) => b.path.length - a.path.length)
+    .at(0)
+}
+
+function isWithin(file: string, path: string): boolean {
+  return file === path || file.startsWith(`${path}/`)
+}
+
+function misplaced(file: string, { files, packages }: Imports, rooms: readonly Room[]): string[] {
+  const room = roomOf(file, rooms)
+  if (room === undefined) return [`${file} is in no room: add its folder to functions/build/rooms.ts`]
+  const { path, imports, host, packages: known = [] } = room
+  const allowed = [path, ...imports]
+  return [
+    ...files
+      .filter((target) => !allowed.some((place) => isWithin(target, place)) || target.split('/').length < 2)
+      .map((target) => `${file} imports ${target}, which ${path} may not: see functions/build/rooms.ts`),
+    ...packages
+      .filter((name) => !isHost(name, host) && !known.some((its) => isWithin(name, its)))
+      .map((name) => `${file} imports ${name}, which ${path} may not: see functions/build/rooms.ts`),
+  ]
+}
+
+function isHost(name: string, host: Room['host']): boolean {
+  if (name.startsWith('node:') || builtinModules.includes(name)) return host === 'node'
+  return host === 'workers' && (name.startsWith('cloudflare:') || name === '@cloudflare/workers-types')
+}
+
+/**
+ * Circles, folder by folder: the files and folders in each are compared as wholes, so that a folder may use what lies beside
+ * it, and be used by it, but not both.
+ */
+function circles(graph: ReadonlyMap<string, Imports>): string[] {
+  const levels = new Map<string, Map<string, Map<string, string>>>()
+  for (const [file, { files }] of graph) {
+    for (const target of files) {
+      if (!graph.has(target) || target === file) continue
+      const [from, to] = [file.split('/'), target.split('/')]
+      let depth = 0
+      while (from[depth] === to[depth]) depth++
+      const level = from.slice(0, depth).join('/')
+      const [a, b] = [from.slice(0, depth + 1).join('/'), to.slice(0, depth + 1).join('/')]
+      const nodes = insert(levels, level, new Map<string, Map<string, string>>())
+      insert(nodes, a, new Map<string, string>()).set(b, `${file} imports ${target}`)
+    }
+  }
+  return [...levels.values()].flatMap((nodes) => {
+    const circle = findCircle(nodes)
+    if (circle === undefined) return []
+    const why = circle.map((a, index) => nodes.get(a)?.get(circle[(index + 1) % circle.length] ?? '') ?? '')
+    return [`a circle: ${[...circle, circle[0]].join(' -> ')} (${why.join('; ')})`]
+  })
+}
+
+function insert<K, V>(map: Map<K, V>, key: K, value: V): V {
+  const there = map.get(key)
+  if (there !== undefined) return there
+  map.set(key, value)
+  return value
+}
+
+function findCircle(nodes: ReadonlyMap<string, ReadonlyMap<string, string>>): string[] | undefined {
+  const done = new Set<string>()
+  const path: string[] = []
+  const visit = (name: string): string[] | undefined => {
+    const at = path.indexOf(name)
+    if (at !== -1) return path.slice(at)
+    if (done.has(name)) return undefined
+    path.push(name)
+    for (const next of nodes.get(name)?.keys() ?? []) {
+      const found = visit(next)
+      if (found !== undefined) return found
+    }
+    path.pop()
+    done.add(name)
+    return undefined
+  }
+  for (const name of nodes.keys()) {
+    const found = visit(name)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+function unread(root: string, folder: string, tops: readonly string[]): string[] {
+  const readme = join(root, folder, 'README.md')
+  if (!existsSync(readme)) return tops.includes(folder) && folder !== 'core-wasm' ? [] : [`${folder} has no README.md`]
+  const lines = readFileSync(readme, 'utf8').trimEnd().split('\n').length
+  return lines > SCREEN_LINES ? [`${folder}/README.md has ${lines} lines; a screen has ${SCREEN_LINES}`] : []
+}
