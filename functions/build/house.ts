@@ -100,7 +100,7 @@ function misplaced(file: string, { files, packages }: Imports, rooms: readonly R
   const allowed = [path, ...imports]
   return [
     ...files
-      .filter((target) => !allowed.some((place) => isWithin(target, place)) || target.split('/').length < 2)
+      .filter((target) => !allowed.some((place) => isWithin(target, place)))
       .map((target) => `${file} imports ${target}, which ${path} may not: see functions/build/rooms.ts`),
     ...packages
       .filter((name) => !isHost(name, host) && !known.some((its) => isWithin(name, its)))

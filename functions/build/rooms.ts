@@ -35,11 +35,11 @@ const api = (...names: string[]): string[] => names.map((name) => `functions/api
 const cli = (...names: string[]): string[] => names.map((name) => `functions/cli/${name}`)
 
 export const ROOMS: readonly Room[] = [
-  { path: 'core-wasm', imports: [], host: 'node', packages: ['assemblyscript', 'esbuild'] },
+  { path: 'core-wasm', imports: [], host: 'node', packages: ['assemblyscript', 'esbuild', '@noble/hashes'] },
   { path: errors, imports: [] },
   { path: kit, imports: [errors], host: 'node' },
   { path: image, imports: [errors, 'core-wasm'] },
-  { path: plan, imports: [image, errors, 'core-wasm'], packages: ['@noble/hashes'] },
+  { path: plan, imports: [image, errors, 'core-wasm'] },
   { path: 'functions/contract', imports: [plan, image, errors], packages: ['hono', 'zod', '@hono/zod-openapi'] },
   { path: linux, imports: [errors], host: 'node', packages: ['koffi'] },
 
@@ -59,12 +59,12 @@ export const ROOMS: readonly Room[] = [
     host: 'node',
     packages: ['@bufbuild/protobuf', '@connectrpc/connect', '@connectrpc/connect-node'],
   },
-  { path: `${node}/embedded`, imports: ground, host: 'node' },
+  { path: `${node}/embedded`, imports: [...ground, 'package.json'], host: 'node' },
   { path: config, imports: [containerd, ...ground], host: 'node', packages: ['smol-toml'] },
   { path: node, imports: [layer, linux, image, plan, kit, errors], host: 'node' },
 
   { path: 'functions/runner/operation', imports: ground, host: 'node' },
-  { path: 'functions/runner/sources', imports: [...ground, config], host: 'node' },
+  { path: 'functions/runner/sources', imports: [...ground, config], host: 'node', packages: ['smol-toml'] },
   { path: 'functions/runner/content', imports: [...ground, ...runner('operation')], host: 'node' },
   { path: 'functions/runner/blobs', imports: [...ground, ...runner('operation', 'sources', 'content')], host: 'node' },
   {
@@ -103,9 +103,13 @@ export const ROOMS: readonly Room[] = [
     host: 'node',
   },
 
-  { path: 'functions/api/store', imports: [plan, image, errors], host: 'workers' },
-  { path: 'functions/api/fleet', imports: [...api('store'), plan, image, errors], host: 'workers' },
-  { path: 'functions/api/auth', imports: [...api('store', 'fleet'), errors], host: 'workers' },
+  { path: 'functions/api/store', imports: ['functions/contract', plan, image, errors], host: 'workers' },
+  {
+    path: 'functions/api/fleet',
+    imports: [...api('store'), 'functions/contract', plan, image, errors],
+    host: 'workers',
+  },
+  { path: 'functions/api/auth', imports: [...api('store', 'fleet'), 'functions/contract', errors], host: 'workers' },
   {
     path: 'functions/api/http',
     imports: [...api('store', 'fleet', 'auth'), 'functions/contract', image, errors],
@@ -127,7 +131,7 @@ export const ROOMS: readonly Room[] = [
 
   {
     path: 'functions/cli/program',
-    imports: ['functions/contract', node, ...ground],
+    imports: ['functions/contract', node, ...ground, 'package.json'],
     host: 'node',
     packages: ['commander'],
   },
@@ -142,11 +146,16 @@ export const ROOMS: readonly Room[] = [
     host: 'node',
   },
 
-  { path: 'functions/serve', imports: [image, linux, kit, errors], host: 'node' },
+  {
+    path: 'functions/serve',
+    imports: [image, linux, kit, errors],
+    host: 'node',
+    packages: ['esbuild', '@cloudflare/workers-types'],
+  },
   { path: 'functions/library.ts', imports: [plan, image, errors] },
   {
     path: 'functions/demo',
-    imports: ['functions/cli', 'functions/serve', 'functions/runner', node, ...ground],
+    imports: ['functions/cli', 'functions/serve', 'functions/contract', 'functions/runner', node, ...ground],
     host: 'node',
   },
   {
