@@ -1,12 +1,13 @@
 // How the core gets into Node: its bytes from the package, and what Node has natively.
+import type * as NodeCrypto from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { CoreError } from './errors.ts'
 import type { AsideHash, Native } from './native.ts'
 
-let loaded: typeof import('node:crypto') | undefined
+let loaded: typeof NodeCrypto | undefined
 /** Loaded when it is needed: it takes milliseconds, and who decompresses does not hash. */
-function crypto(): typeof import('node:crypto') {
+function crypto(): typeof NodeCrypto {
   loaded ??= process.getBuiltinModule('node:crypto')
   return loaded
 }

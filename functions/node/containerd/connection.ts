@@ -1,7 +1,7 @@
 import type { DescService } from '@bufbuild/protobuf'
 import { createClient, type Client, type Interceptor } from '@connectrpc/connect'
 import { createGrpcTransport } from '@connectrpc/connect-node'
-import { LayercastError } from '../../errors.ts'
+import type { LayercastError } from '../../errors.ts'
 import { Calls, type CallOptions } from './calls.ts'
 import { answered, fromGrpc, unreachable, type Meaning } from './errors.ts'
 import { Session } from './session.ts'
