@@ -2,6 +2,7 @@ import { hasCode, LayercastError } from '../errors.ts'
 import { parseDigest } from './digest.ts'
 import type { Digest } from './digest.ts'
 import { byteLength } from './fields.ts'
+import { LABEL, MAX_LABEL_BYTES } from './label-names.ts'
 import { quote } from './quote.ts'
 
 /**
@@ -19,8 +20,8 @@ export interface Reference {
 }
 
 const MAX_PATH = 255
-/** Longer ones could not go into the label cri.image-ref, whose key and value have 4096 bytes together. */
-const MAX_REFERENCE = 4096 - 'containerd.io/snapshot/cri.image-ref'.length
+/** Longer ones could not go into the label cri.image-ref, whose key and value share the limit. */
+const MAX_REFERENCE = MAX_LABEL_BYTES - LABEL.imageRef.length
 
 const COMPONENT = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*'
 const PATH = `${COMPONENT}(?:/${COMPONENT})*`

@@ -1,13 +1,8 @@
 import type { Descriptor } from '../image/descriptor.ts'
+import { DISTRIBUTION_SOURCE, GC_REF_CONTENT, MAX_LABEL_BYTES } from '../image/label-names.ts'
 import type { Manifest } from '../image/manifest.ts'
 import { isConfig, isIndex, isLayer, isManifest } from '../image/media-type.ts'
 import { parseReference } from '../image/reference.ts'
-
-const PREFIX = 'containerd.io/gc.ref.content.'
-/** Before the registry's host, in the key of the label that says where a blob came from. */
-export const DISTRIBUTION_SOURCE = 'containerd.io/distribution.source.'
-/** Bytes of a label's key and value together. */
-const MAX_LABEL = 4096
 
 /** The labels of a manifest blob that keep its config and layers while it is kept (containerd/FACTS.md section 7). */
 export function manifestGcLabels(manifest: Manifest): Record<string, string> {
@@ -26,7 +21,7 @@ function childLabels(children: readonly Descriptor[]): Record<string, string> {
     const group = groupOf(mediaType)
     const count = counts.get(group) ?? 0
     counts.set(group, count + 1)
-    labels[group === 'config' ? `${PREFIX}config` : `${PREFIX}${group}${count}`] = digest
+    labels[group === 'config' ? `${GC_REF_CONTENT}.config` : `${GC_REF_CONTENT}.${group}${count}`] = digest
   }
   return labels
 }
@@ -47,7 +42,7 @@ export function sourceLabel(reference: string, existing: Record<string, string>)
   const repositories = new Set(existing[key]?.split(',').filter((repository) => repository !== ''))
   repositories.add(path)
   const value = [...repositories].sort().join(',')
-  return key.length + value.length > MAX_LABEL ? {} : { [key]: value }
+  return key.length + value.length > MAX_LABEL_BYTES ? {} : { [key]: value }
 }
 
 /** A registry's host without its port, and an IPv6 address without its brackets. */

@@ -2,25 +2,11 @@ import { LayercastError } from '../errors.ts'
 import type { Descriptor } from '../image/descriptor.ts'
 import type { Digest } from '../image/digest.ts'
 import { byteLength } from '../image/fields.ts'
+import { LABEL, MAX_LABEL_BYTES, SNAPSHOT_PREFIX } from '../image/label-names.ts'
 import { isLayer, isManifest } from '../image/media-type.ts'
 import { quote } from '../image/quote.ts'
 
 /** The labels that a layer's snapshot carries, as containerd's unpacker and its CRI part make them. */
-
-export const SNAPSHOT_PREFIX = 'containerd.io/snapshot/'
-
-export const LABEL = {
-  snapshotRef: 'containerd.io/snapshot.ref',
-  diffID: `${SNAPSHOT_PREFIX}diff-id`,
-  parentChainID: `${SNAPSHOT_PREFIX}parent-chain-id`,
-  imageRef: `${SNAPSHOT_PREFIX}cri.image-ref`,
-  manifestDigest: `${SNAPSHOT_PREFIX}cri.manifest-digest`,
-  layerDigest: `${SNAPSHOT_PREFIX}cri.layer-digest`,
-  imageLayers: `${SNAPSHOT_PREFIX}cri.image-layers`,
-} as const
-
-/** In bytes, key and value together; containerd refuses the whole call beyond. */
-export const MAX_LABEL_BYTES = 4096
 
 export interface ImageLabels {
   reference: string

@@ -1,8 +1,8 @@
 import { LayercastError } from '../errors.ts'
 import type { Descriptor } from '../image/descriptor.ts'
+import { LABEL, SNAPSHOT_PREFIX } from '../image/label-names.ts'
 import { quote } from '../image/quote.ts'
 import type { BlobNeed } from './document.ts'
-import { LABEL, SNAPSHOT_PREFIX } from './labels.ts'
 
 /** What the snapshotters need, as data. `GET /v1/snapshotters` shows it as it stands here. */
 

@@ -1,9 +1,10 @@
 import { LayercastError } from '../errors.ts'
 import type { Descriptor } from '../image/descriptor.ts'
+import { LABEL, SNAPSHOT_PREFIX } from '../image/label-names.ts'
 import { isEncrypted } from '../image/media-type.ts'
 import { quote, quoteSome } from '../image/quote.ts'
 import type { PlanLayer, PlanWarning } from './document.ts'
-import { isMapping, isSnapshotLabel, LABEL, SNAPSHOT_PREFIX } from './labels.ts'
+import { isMapping, isSnapshotLabel } from './labels.ts'
 import { isOneOf, lacking } from './profiles.ts'
 import type { AnnotationNeed, Profile } from './profiles.ts'
 

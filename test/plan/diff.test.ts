@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { LABEL } from '../../functions/image/label-names.ts'
 import { diffPlans, plan } from '../../functions/library.ts'
 import { diffLabels } from '../../functions/plan/diff.ts'
-import { LABEL } from '../../functions/plan/labels.ts'
 import { sampleDigest, sampleImage, sampleLayer } from '../image/samples.ts'
 
 const make = (snapshotter: string, names: string[], reference = 'app') =>

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
+import { GC_EXPIRE } from '../../image/label-names.ts'
 import type { HeldSnapshot, Lease, Leases } from '../ports.ts'
 import type { Connection } from './connection.ts'
 import { toDate } from './convert.ts'
 import { Leases as LeasesService } from './proto/gen/leases_pb.js'
 
 const SNAPSHOTS = 'snapshots/'
-const EXPIRE = 'containerd.io/gc.expire'
 const DAY = 24 * 60 * 60
 
 /** The daemon's leases in one namespace. NOT_FOUND where a lease is not there. */
@@ -16,7 +16,7 @@ export function containerdLeases(connection: Connection): Leases {
       // RFC 3339 to the second: that is what every version of the garbage collector parses.
       const expires = new Date(Date.now() + expiresInSeconds * 1000).toISOString().replace(/\.\d+Z$/, 'Z')
       const { lease } = await connection.call(`create lease ${id}`, () =>
-        client.create({ id, labels: { [EXPIRE]: expires, ...labels } }),
+        client.create({ id, labels: { [GC_EXPIRE]: expires, ...labels } }),
       )
       return { id: lease?.id ?? id, labels: { ...lease?.labels }, createdAt: toDate(lease?.createdAt) }
     },

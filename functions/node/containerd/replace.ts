@@ -1,8 +1,9 @@
-/** A blob put in the place of a damaged one, which the daemon's content store has no call for. */
 import { randomBytes } from 'node:crypto'
 import { hasCode, LayercastError } from '../../errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
+/** A blob put in the place of a damaged one, which the daemon's content store has no call for. */
+import { GC_REF_CONTENT, GC_REF_SNAPSHOT } from '../../image/label-names.ts'
 import { cleanUp } from '../../kit/cleanup.ts'
 import { faultOf } from '../blob-fault.ts'
 import { infoOrNone } from '../or-none.ts'
@@ -16,8 +17,7 @@ import { Leases as LeasesService } from './proto/gen/leases_pb.js'
 import { writeBlob } from './write.ts'
 
 const HOLD_SECONDS = 60 * 60
-const CONTENT = 'containerd.io/gc.ref.content'
-const SNAPSHOT = 'containerd.io/gc.ref.snapshot.'
+const SNAPSHOT = `${GC_REF_SNAPSHOT}.`
 
 interface Replacement {
   expected: Pick<Descriptor, 'digest' | 'size'>
@@ -113,7 +113,7 @@ async function holdChildren({ connection, labels }: Holder, id: string): Promise
   await containerdLeases(connection).create({ id, expiresInSeconds: HOLD_SECONDS, labels: await ownerLabels() })
   const client = connection.client(LeasesService)
   for (const [key, name] of Object.entries(labels)) {
-    const type = key.startsWith(CONTENT) ? 'content' : snapshotsOf(key)
+    const type = key.startsWith(GC_REF_CONTENT) ? 'content' : snapshotsOf(key)
     if (type === undefined) continue
     const resource = { id: name, type }
     await connection.call(`hold ${type} ${name} by lease ${id}`, () => client.addResource({ id, resource }))

@@ -1,5 +1,6 @@
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
+import { GC_REF_CONTENT, GC_REF_SNAPSHOT, GC_ROOT } from '../../image/label-names.ts'
 import type { Labels } from '../ports.ts'
 import type { Database } from './database.ts'
 import { blobPath, snapshotPath, type Layout } from './layout.ts'
@@ -8,9 +9,6 @@ import { decoded, storedOf } from './rows.ts'
 import { discard, removeTree } from './sweep.ts'
 
 // The labels by which containerd's collector knows what keeps what; a suffix after a dot or a slash tells several apart.
-const ROOT = 'containerd.io/gc.root'
-const CONTENT = 'containerd.io/gc.ref.content'
-const SNAPSHOT = 'containerd.io/gc.ref.snapshot'
 
 interface Garbage {
   snapshots: number[]
@@ -67,11 +65,11 @@ function takeBlobs(database: Database, layout: Layout, candidates: ReadonlySet<s
   const pending = database
     .all('select target from images')
     .map((row) => decoded<Descriptor>(row['target']).digest as string)
-  for (const [digest, own] of labels) if (!candidates.has(digest) || own[ROOT] !== undefined) pending.push(digest)
+  for (const [digest, own] of labels) if (!candidates.has(digest) || own[GC_ROOT] !== undefined) pending.push(digest)
   for (let digest = pending.pop(); digest !== undefined; digest = pending.pop()) {
     if (kept.has(digest)) continue
     kept.add(digest)
-    pending.push(...references(labels.get(digest) ?? {}, CONTENT))
+    pending.push(...references(labels.get(digest) ?? {}, GC_REF_CONTENT))
   }
   const gone = [...candidates].filter((digest) => labels.has(digest) && !kept.has(digest)) as Digest[]
   for (const digest of gone) {
@@ -83,13 +81,13 @@ function takeBlobs(database: Database, layout: Layout, candidates: ReadonlySet<s
 
 function takeSnapshots(database: Database, candidates: ReadonlySet<string>): number[] {
   if (candidates.size === 0) return []
-  const labelled = database.all(`select labels, created, updated from blobs where labels like '%"${SNAPSHOT}%'`)
-  const kept = new Set(labelled.flatMap((row) => references(storedOf(row).labels, SNAPSHOT)))
+  const labelled = database.all(`select labels, created, updated from blobs where labels like '%"${GC_REF_SNAPSHOT}%'`)
+  const kept = new Set(labelled.flatMap((row) => references(storedOf(row).labels, GC_REF_SNAPSHOT)))
   const gone: number[] = []
   // A child is always younger than its parent, so from the youngest on every child comes first.
   for (const row of database.all('select * from snapshots order by id desc')) {
     const [id, name] = [Number(row['id']), String(row['name'])]
-    if (!candidates.has(name) || kept.has(name) || storedOf(row).labels[ROOT] !== undefined) continue
+    if (!candidates.has(name) || kept.has(name) || storedOf(row).labels[GC_ROOT] !== undefined) continue
     if (database.get('select 1 from snapshots where parent = ?', id)) continue
     database.run('delete from snapshots where id = ?', id)
     gone.push(id)

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { LayercastError } from '../../errors.ts'
+import { GC_EXPIRE } from '../../image/label-names.ts'
 import { quote } from '../../image/quote.ts'
 import type { HeldSnapshot, Lease, Leases } from '../ports.ts'
 import { collect } from './collect.ts'
@@ -11,7 +12,6 @@ import { encodeLabels, storedOf } from './rows.ts'
 
 const DAY_SECONDS = 24 * 60 * 60
 // The label under which containerd keeps a lease's expiry, so that both backends show it alike.
-const EXPIRE_LABEL = 'containerd.io/gc.expire'
 // How long what an ended lease held stays for the next run to use, unless it is asked to go at once.
 const GRACE_MS = 60 * 60 * 1000
 
@@ -29,7 +29,7 @@ export function embeddedLeases(database: Database, layout: Layout, snapshotter: 
       const expires = created + (options.expiresInSeconds ?? DAY_SECONDS) * 1000
       // To the second, as containerd's collector reads it.
       const expireText = new Date(expires).toISOString().replace(/\.\d+Z$/, 'Z')
-      const labels = checkLabels({ [EXPIRE_LABEL]: expireText, ...options.labels })
+      const labels = checkLabels({ [GC_EXPIRE]: expireText, ...options.labels })
       await database.transaction(() => {
         const found = database.get('select expires from leases where id = ?', id)
         if (found !== undefined && Number(found['expires']) > created) {

@@ -1,5 +1,6 @@
 import { renameSync } from 'node:fs'
 import { LayercastError } from '../../errors.ts'
+import { LABEL } from '../../image/label-names.ts'
 import { quote } from '../../image/quote.ts'
 import type { Mount } from '../../linux/mount-list.ts'
 import type { Labels, SnapshotInfo, SnapshotKind, Snapshotter, Usage } from '../ports.ts'
@@ -18,7 +19,6 @@ import { discard, removeTree } from './sweep.ts'
 import { diskUsage } from './usage.ts'
 
 // The snapshot that a Prepare is about to make. Where it is there already, the layer is done.
-const TARGET_LABEL = 'containerd.io/snapshot.ref'
 
 const SELECT = 'select s.*, p.name as parent_name from snapshots s left join snapshots p on p.id = s.parent'
 
@@ -180,7 +180,7 @@ export class EmbeddedSnapshotter implements Snapshotter {
 
   #create(kind: 'active' | 'view', key: string, parent: string, labels: Labels): Promise<Mount[]> {
     const kept = checkLabels(labels)
-    const target = kept[TARGET_LABEL]
+    const target = kept[LABEL.snapshotRef]
     const taken = (): string | undefined => {
       if (target !== undefined && this.#findWhole(target) !== undefined) return target
       return this.#find(key) === undefined ? undefined : key

@@ -2,9 +2,6 @@
 import type { Descriptor } from '../../image/descriptor.ts'
 import { isErofsLayer, isLayer } from '../../image/media-type.ts'
 
-/** Tells what a blob uncompresses to. */
-export const UNCOMPRESSED_LABEL = 'containerd.io/uncompressed'
-
 /** Docker's type says nothing of the compression: containerd and layercast's own applier go by the first bytes. */
 const SNIFFED = 'application/vnd.docker.image.rootfs.diff.tar'
 

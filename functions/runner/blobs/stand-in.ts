@@ -1,8 +1,9 @@
 /** Other blobs of the content store that come to the same diff ID (containerd/FACTS.md section 7). */
 import type { Descriptor } from '../../image/descriptor.ts'
+import { UNCOMPRESSED_LABEL } from '../../image/label-names.ts'
 import { hasBytes } from '../../node/blob-fault.ts'
 import type { Backend, ContentInfo } from '../../node/ports.ts'
-import { isArchive, sniffed, UNCOMPRESSED_LABEL } from './blob.ts'
+import { isArchive, sniffed } from './blob.ts'
 import type { Candidate, Way } from './types.ts'
 
 /**

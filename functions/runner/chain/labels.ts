@@ -1,5 +1,5 @@
+import { LABEL, SNAPSHOT_PREFIX } from '../../image/label-names.ts'
 import type { Labels } from '../../node/ports.ts'
-import { LABEL, SNAPSHOT_PREFIX } from '../../plan/labels.ts'
 import { isOneOf } from '../../plan/profiles.ts'
 
 /** How the labels of a snapshot differ from those that a plan wants. */

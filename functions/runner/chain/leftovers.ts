@@ -1,7 +1,7 @@
+import { LABEL } from '../../image/label-names.ts'
 import type { SnapshotInfo } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
 
-const SNAPSHOT_REF = 'containerd.io/snapshot.ref'
 const EXTRACT = 'extract-'
 
 /**
@@ -10,7 +10,7 @@ const EXTRACT = 'extract-'
  */
 export function isLeftover(info: SnapshotInfo, chainIDs: ReadonlySet<string>): boolean {
   if (info.kind !== 'active' || chainIDs.has(info.name)) return false
-  if (chainIDs.has(info.labels[SNAPSHOT_REF] ?? '')) return true
+  if (chainIDs.has(info.labels[LABEL.snapshotRef] ?? '')) return true
   if (!info.name.startsWith(EXTRACT)) return false
   return chainIDs.has(info.name.slice(info.name.indexOf(' ') + 1))
 }

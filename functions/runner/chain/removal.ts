@@ -1,6 +1,7 @@
-/** Removing snapshots by name, also those that containerd alone can take. */
 import { hasCode, LayercastError } from '../../errors.ts'
 import type { Digest } from '../../image/digest.ts'
+/** Removing snapshots by name, also those that containerd alone can take. */
+import { GC_REF_SNAPSHOT, GC_ROOT } from '../../image/label-names.ts'
 import { checkAborted } from '../../kit/abort.ts'
 import { cleanUp } from '../../kit/cleanup.ts'
 import { retry } from '../../kit/retry.ts'
@@ -11,7 +12,6 @@ import { REMOVAL, underLease } from '../operation/lease.ts'
 import { heldBy } from '../operation/left-behind.ts'
 
 const HOLD_SECONDS = 10 * 60
-const ROOT = 'containerd.io/gc.root'
 
 export interface RemovalOptions {
   /** From the top down; what is gone already is passed over. */
@@ -105,7 +105,7 @@ export async function checkCollected(
       if (held.some(({ snapshotter: of, key }) => of === snapshotter.name && key === name)) leases.push(id)
     }
     const keepers = [
-      ...(info.labels[ROOT] === undefined ? [] : [`its own label ${ROOT}`]),
+      ...(info.labels[GC_ROOT] === undefined ? [] : [`its own label ${GC_ROOT}`]),
       ...leases.map((id) => `lease ${id}`),
     ]
     throw new LayercastError(
@@ -132,7 +132,7 @@ async function takeLabels(
   names: readonly string[],
   taken: TakenLabel[],
 ): Promise<void> {
-  const prefix = `containerd.io/gc.ref.snapshot.${snapshotter}`
+  const prefix = `${GC_REF_SNAPSHOT}.${snapshotter}`
   const naming: TakenLabel[] = []
   for await (const { digest, labels } of backend.content.list()) {
     const found = Object.entries(labels).filter(

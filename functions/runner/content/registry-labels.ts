@@ -1,9 +1,10 @@
 /** Where an image's blobs came from, by their own labels (containerd/FACTS.md section 7). */
 import { hasCode } from '../../errors.ts'
 import type { Digest } from '../../image/digest.ts'
+import { DISTRIBUTION_SOURCE } from '../../image/label-names.ts'
 import { parseReference } from '../../image/reference.ts'
 import type { Backend, Labels } from '../../node/ports.ts'
-import { DISTRIBUTION_SOURCE, hostOf } from '../../plan/gc-labels.ts'
+import { hostOf } from '../../plan/gc-labels.ts'
 
 export interface LabelledImage {
   reference: string

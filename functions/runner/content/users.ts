@@ -5,12 +5,11 @@ import { isDigest } from '../../image/digest.ts'
 /** Which images a blob belongs to. */
 import { parseIndex } from '../../image/image-index.ts'
 import { MAX_DOCUMENT_BYTES } from '../../image/json.ts'
+import { GC_REF_CONTENT } from '../../image/label-names.ts'
 import { parseManifest } from '../../image/manifest.ts'
 import { isIndex, isManifest } from '../../image/media-type.ts'
 import type { Backend, ContentInfo, ContentStore } from '../../node/ports.ts'
 import { collect } from './documents.ts'
-
-const CONTENT = 'containerd.io/gc.ref.content'
 
 /**
  * The names of the images that lead to each blob, sorted: by the labels that the garbage collector follows, and by what
@@ -42,7 +41,7 @@ export async function imagesOfBlobs(backend: Backend): Promise<Map<Digest, strin
 /** What the blob's labels keep. A label does not say what its blob is. */
 function labelled(info: ContentInfo | undefined): Descriptor[] {
   return Object.entries(info?.labels ?? {})
-    .filter(([key, value]) => key.startsWith(CONTENT) && isDigest(value))
+    .filter(([key, value]) => key.startsWith(GC_REF_CONTENT) && isDigest(value))
     .map(([, digest]) => ({ mediaType: '', digest: digest as Digest, size: 0 }))
 }
 

@@ -1,6 +1,7 @@
-/** Who stands on snapshots that are to be removed. */
 import { LayercastError } from '../../errors.ts'
 import type { Digest } from '../../image/digest.ts'
+/** Who stands on snapshots that are to be removed. */
+import { GC_REF_CONTENT } from '../../image/label-names.ts'
 import type { ContainerdBackend } from '../../node/containerd/backend.ts'
 import type { Backend, ContentInfo, SnapshotInfo } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
@@ -119,7 +120,7 @@ function below(digest: string, blobs: ReadonlyMap<string, ContentInfo>): Set<str
     if (found.has(at)) continue
     found.add(at)
     for (const [key, value] of Object.entries(blobs.get(at)?.labels ?? {})) {
-      if (key.startsWith('containerd.io/gc.ref.content')) pending.push(value)
+      if (key.startsWith(GC_REF_CONTENT)) pending.push(value)
     }
   }
   return found

@@ -1,7 +1,7 @@
 import { hasCode } from '../../errors.ts'
+import { UNCOMPRESSED_LABEL } from '../../image/label-names.ts'
 import { asAborted, checkAborted } from '../../kit/abort.ts'
 import { removeIfThere } from '../../node/or-none.ts'
-import { UNCOMPRESSED_LABEL } from '../blobs/blob.ts'
 import type { Placed } from '../blobs/types.ts'
 import { tell, type LayerContext } from './context.ts'
 import { discard, type TopHalf } from './top.ts'

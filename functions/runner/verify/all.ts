@@ -1,5 +1,6 @@
-/** Every image of a node against its plans. */
 import { hasCode, LayercastError } from '../../errors.ts'
+/** Every image of a node against its plans. */
+import { GC_REF_SNAPSHOT } from '../../image/label-names.ts'
 import { parseManifest } from '../../image/manifest.ts'
 import type { Platform } from '../../image/platform.ts'
 import { checkAborted } from '../../kit/abort.ts'
@@ -150,7 +151,7 @@ async function featuresBySnapshotter(backend: Backend): Promise<ReadonlyMap<stri
 async function unpackedUnder(backend: Backend, image: NodeImage): Promise<string[]> {
   const { config } = parseManifest(image.manifest, image.mediaType)
   const { labels } = await backend.content.info(config.digest)
-  const prefix = 'containerd.io/gc.ref.snapshot.'
+  const prefix = `${GC_REF_SNAPSHOT}.`
   const named = Object.keys(labels).filter((key) => key.startsWith(prefix))
   return named.map((key) => key.slice(prefix.length)).sort()
 }

@@ -1,9 +1,10 @@
-/** Makes a root's database again out of what lies there. */
 import { lstatSync, mkdirSync, renameSync } from 'node:fs'
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { hasCode, LayercastError } from '../../../errors.ts'
 import type { Digest } from '../../../image/digest.ts'
+/** Makes a root's database again out of what lies there. */
+import { GC_REF_SNAPSHOT } from '../../../image/label-names.ts'
 import type { ContentInfo, Labels } from '../../ports.ts'
 import { Database } from '../database.ts'
 import { blobRecordPath, imageRecordPath, layoutOf, makeTree, type Layout } from '../layout.ts'
@@ -13,8 +14,6 @@ import { createDatabase } from '../schema.ts'
 import { findBlobs, type FoundBlobs } from './blobs.ts'
 import { findImages, type FoundImages } from './images.ts'
 import { findSnapshots, type FoundSnapshots, type LostSnapshot } from './snapshots.ts'
-
-const GC_SNAPSHOT = 'containerd.io/gc.ref.snapshot.'
 
 export interface RebuildOptions {
   root: string
@@ -149,6 +148,8 @@ function fill(db: DatabaseSync, { whole: blobs }: FoundBlobs, snapshots: FoundSn
 
 /** Nothing refers to a chain that is not there whole: what it kept from being made again would be believed. */
 function labelsOf({ labels }: ContentInfo, gcLabels: Labels = {}, chainIDs: ReadonlySet<string>): Labels {
-  const kept = Object.entries(labels).filter(([key, value]) => !key.startsWith(GC_SNAPSHOT) || chainIDs.has(value))
+  const kept = Object.entries(labels).filter(
+    ([key, value]) => !key.startsWith(`${GC_REF_SNAPSHOT}.`) || chainIDs.has(value),
+  )
   return { ...gcLabels, ...Object.fromEntries(kept) }
 }
