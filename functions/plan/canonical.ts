@@ -1,3 +1,4 @@
+/** Canonical JSON (RFC 8785), so that a plan has the same bytes wherever it is computed. */
 import { LayercastError } from '../errors.ts'
 import { quote } from '../image/quote.ts'
 

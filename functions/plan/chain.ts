@@ -1,3 +1,4 @@
+/** Chain IDs: the names of the snapshots that an image unpacks to. */
 import { chainIDs } from '../../core-wasm/core.ts'
 import type { Digest } from '../image/digest.ts'
 

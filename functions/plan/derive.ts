@@ -1,3 +1,4 @@
+/** Whether a plan follows from the documents that it names: how a node that holds them knows that nobody altered it. */
 import { LayercastError } from '../errors.ts'
 import { parseManifest } from '../image/manifest.ts'
 import { isLayer } from '../image/media-type.ts'
@@ -14,9 +15,9 @@ export interface PlanDocuments {
 }
 
 /**
- * What of a plan does not follow from its documents, for its own reference, snapshotter and profile and with CRI's labels or
- * without them, whichever fits better; empty where all of it does. Warnings are words for people, which change from one
- * version to the next, and do not count.
+ * Plans the documents again, for the plan's own reference, snapshotter and profile, with CRI's labels and without, and gives
+ * what differs from the nearer of the two; empty where the plan follows from its documents. Warnings do not count: their words
+ * change from one version of layercast to the next.
  *
  * Errors: those of `plan()` where nothing at all can be planned; DIGEST_MISMATCH where the bytes are not those that are named.
  */
@@ -74,7 +75,10 @@ function tryToDerive(
   }
 }
 
-/** The type that a manifest came under is the plan's to say, so a type other than its own must have been met in planning. */
+/**
+ * A plan may say that its manifest came under a type other than the manifest's own; planning then warns of it. A plan that names
+ * such a type without the warning was altered.
+ */
 function otherType(given: Plan, derived: Plan): PlanChange[] {
   if (!saysOtherType(derived) || saysOtherType(given)) return []
   return [{ layer: undefined, field: 'manifest', from: given.manifest.mediaType, to: "the manifest's own type" }]

@@ -1,3 +1,4 @@
+/** What differs between two plans, or between a plan and the labels of a snapshot. */
 import { canonicalize } from './canonical.ts'
 import type { Plan, PlanLayer } from './document.ts'
 

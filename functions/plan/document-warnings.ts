@@ -1,3 +1,4 @@
+/** Warnings about the manifest and the config themselves, whatever the snapshotter. */
 import type { ImageConfig } from '../image/config.ts'
 import type { Manifest } from '../image/manifest.ts'
 import { isConfig } from '../image/media-type.ts'
@@ -5,7 +6,7 @@ import { quote } from '../image/quote.ts'
 import { isNormalReference } from '../image/reference.ts'
 import type { PlanWarning } from './document.ts'
 
-/** Warnings of what containerd takes as it is, or does otherwise, and a registry or another tool may refuse. */
+/** Warnings of what containerd accepts or does otherwise, and a registry or another tool may refuse. */
 export function documentWarnings(
   reference: string,
   manifest: Manifest,

@@ -1,3 +1,4 @@
+/** The plan document: its type, its limits, and the bytes and digest that name it (README.md shows it whole). */
 import { LayercastError } from '../errors.ts'
 import type { Descriptor } from '../image/descriptor.ts'
 import { digestBytes } from '../image/digest.ts'
@@ -30,7 +31,7 @@ export interface PlanWarning {
   detail: string
 }
 
-/** A plan: what to unpack and how, computed from the image and the snapshotter alone. See DESIGN, "The plan document". */
+/** What to unpack and how, computed from the image and the snapshotter alone. */
 export interface Plan {
   schema: typeof PLAN_SCHEMA
   reference: string

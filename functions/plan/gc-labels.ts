@@ -1,3 +1,4 @@
+/** The labels of blobs that keep an image from the garbage collector and say where it came from (containerd/FACTS.md section 7). */
 import type { Descriptor } from '../image/descriptor.ts'
 import { DISTRIBUTION_SOURCE, GC_REF_CONTENT, MAX_LABEL_BYTES } from '../image/label-names.ts'
 import type { Manifest } from '../image/manifest.ts'

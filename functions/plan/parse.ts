@@ -1,3 +1,4 @@
+/** Reading a plan that a stranger made. */
 import { readDescriptor } from '../image/descriptor.ts'
 import type { Descriptor } from '../image/descriptor.ts'
 import type { Digest } from '../image/digest.ts'
@@ -156,8 +157,8 @@ function checkChain(plan: Plan, document: Field): void {
 }
 
 /**
- * The labels are what the layers' annotations, the chain and the image give: with CRI's four on every layer, or with them on
- * none. The first that is not is told by the way of the two that fits better.
+ * Checks that the labels are those that the layers' annotations, the chain and the image give, with CRI's four labels on every
+ * layer or on none. The plan is compared with the nearer of the two, and the first label that differs is the error.
  */
 function checkLabels(plan: Plan, document: Field): void {
   const profile = profileOf(plan)

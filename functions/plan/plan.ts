@@ -1,3 +1,4 @@
+/** The planner: an image and a snapshotter in, a plan out. */
 import { LayercastError } from '../errors.ts'
 import { parseConfig } from '../image/config.ts'
 import type { ImageConfig } from '../image/config.ts'

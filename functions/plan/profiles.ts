@@ -36,9 +36,9 @@ export interface Profile {
   requires: readonly string[]
   /** The labels that it reads where they are there, besides. One that ends in `*` stands for all that begin so. */
   reads: readonly string[]
-  /** The labels that the snapshotter itself writes on layers, no plan's affair: it goes by them later. Spelt as `reads`. */
+  /** The labels that the snapshotter itself writes on layers and reads again later. No plan gives them. Spelt as `reads`. */
   writes: readonly string[]
-  /** Any of these labels, on a layer's snapshot, tells that it is not unpacked on the node. None: it always is, or it cannot be told. */
+  /** Labels of a snapshot, any of which says that its layer is not unpacked on the node. Empty where all layers are, or nothing says it. */
   lazyLabels: readonly string[]
   /** Files in the root of a lazy layer that its tree does not show. */
   hides: readonly string[]
@@ -145,7 +145,7 @@ export const PROFILES: readonly Profile[] = [
     requires: [LABEL.snapshotRef, LABEL.imageRef],
     reads: [LABEL.layerDigest, LABEL.manifestDigest],
     writes: NYDUS_WRITES,
-    // It takes every layer that has this annotation, and marks none besides.
+    // It takes every layer with this annotation and no other.
     lazyLabels: [NYDUS_BLOB],
     annotations: [
       { anyOf: [NYDUS_BOOTSTRAP], on: 'someLayer', missing: 'refuse' },
@@ -244,7 +244,7 @@ export const PROFILES: readonly Profile[] = [
     snapshotters: [],
     content: 'unknown',
     reads: [LABEL.snapshotRef, ...CRI_LABELS],
-    // It may be any of these under another name.
+    // A snapshotter that nobody knows may be any of these under another name.
     writes: [...new Set([...NYDUS_WRITES, ...SOCI_WRITES, ...OVERLAYBD_WRITES])],
     lazyLabels: [REMOTE, NYDUS_PROXY],
     whenMissing: 'Unknown.',
@@ -306,8 +306,8 @@ export function inferProfile(snapshotter: string, layers: readonly Descriptor[])
 }
 
 /**
- * The layer without annotations of labels that the snapshotter itself writes. containerd hands them on, and the snapshotter
- * then takes its own word from the image: one with `remote` on it leaves stargz and soci unable to start again.
+ * The layer without annotations that are labels which the snapshotter itself writes. containerd hands them on, and the snapshotter
+ * would take the image's word for its own: an image with `remote` on a layer leaves stargz and soci unable to start again.
  */
 export function withoutWritten({ writes }: Profile, layer: Descriptor): Descriptor {
   const kept = Object.entries(layer.annotations ?? {}).filter(([key]) => !isOneOf(writes, key))
