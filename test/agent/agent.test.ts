@@ -11,7 +11,7 @@ import { putFacts } from '../../functions/contract/nodes.ts'
 import { LayercastError } from '../../functions/errors.ts'
 import type { Backend } from '../../functions/node/ports.ts'
 import { failure } from '../runner/unpack/support/failure.ts'
-import { digestOf } from '../support/images/index.ts'
+import { digestOf } from '../support/images/image.ts'
 
 let directory: string
 beforeEach(async () => {

@@ -1,9 +1,9 @@
 // npm run bench [-- [core] [cli] [unpack] [--rounds N] [--json]]
 import { parseArgs } from 'node:util'
 import { benchCLI } from './cli.ts'
-import { benchCore } from './core/index.ts'
+import { benchCore } from './core/core.ts'
 import { machine, reportText, type Row } from './report.ts'
-import { benchUnpack } from './unpack/index.ts'
+import { benchUnpack } from './unpack/unpack.ts'
 
 const SUITES: Record<string, (rounds: number) => Promise<Row[]>> = {
   core: benchCore,

@@ -10,7 +10,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { buildTypes } from '../../functions/build/types.ts'
 import { plan } from '../../functions/library.ts'
 import packageJSON from '../../package.json' with { type: 'json' }
-import { buildImage, file } from '../support/images/index.ts'
+import { file } from '../support/images/entries.ts'
+import { buildImage } from '../support/images/image.ts'
 
 const run = promisify(execFile)
 const checkout = fileURLToPath(new URL('../..', import.meta.url))

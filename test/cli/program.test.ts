@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { plan } from '../../functions/library.ts'
 import packageJSON from '../../package.json' with { type: 'json' }
-import { buildImage, digestOf, dir, file } from '../support/images/index.ts'
+import { dir, file } from '../support/images/entries.ts'
+import { buildImage, digestOf } from '../support/images/image.ts'
 import { errorOf, layercast, start } from './run.ts'
 
 const REFERENCE = 'docker.io/library/thing:1'

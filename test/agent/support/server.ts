@@ -6,7 +6,7 @@ import { KNOWN_HEADER } from '../../../functions/contract/own-node.ts'
 import { toProblem } from '../../../functions/contract/problem.ts'
 import { LayercastError, type Code } from '../../../functions/errors.ts'
 import type { Planned } from '../../../functions/plan/document.ts'
-import { digestOf } from '../../support/images/index.ts'
+import { digestOf } from '../../support/images/image.ts'
 
 export type Answer = (response: ServerResponse, request: IncomingMessage) => void
 

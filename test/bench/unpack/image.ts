@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { buildImage, dir, file, type BuiltImage, type TarEntry } from '../../support/images/index.ts'
+import { dir, file, type TarEntry } from '../../support/images/entries.ts'
+import { buildImage, type BuiltImage } from '../../support/images/image.ts'
 import { files } from '../inputs.ts'
 
 /** How many layers, and what each holds, in bytes. */

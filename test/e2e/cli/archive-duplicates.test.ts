@@ -3,8 +3,11 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Descriptor } from '../../../functions/image/descriptor.ts'
 import { readAll, withSource } from '../../runner/sources/support.ts'
-import { describeContainerd, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
-import { digestOf, file, symlink, writeTar, type TarEntry } from '../../support/images/index.ts'
+import { describeContainerd } from '../../support/containerd/describe.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
+import { file, symlink, type TarEntry } from '../../support/images/entries.ts'
+import { digestOf } from '../../support/images/image.ts'
+import { writeTar } from '../../support/images/tar.ts'
 
 const layer = (name: string): Buffer => Buffer.from(writeTar([file(name, name)]))
 const [base, first, second, other] = [layer('base'), layer('one'), layer('two'), layer('other')]

@@ -4,14 +4,11 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { errorOf, layercast, start, type Ran, type RunOptions } from '../../cli/run.ts'
 import { smallImage, withWrongDiffID } from '../../runner/unpack/support/images.ts'
-import { all, describeContainerd, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
-import {
-  digestOf,
-  writeDockerArchive,
-  writeOciArchive,
-  writeOciLayout,
-  type BuiltImage,
-} from '../../support/images/index.ts'
+import { all } from '../../support/all.ts'
+import { describeContainerd } from '../../support/containerd/describe.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
+import { digestOf, type BuiltImage } from '../../support/images/image.ts'
+import { writeDockerArchive, writeOciArchive, writeOciLayout } from '../../support/images/write.ts'
 
 const NAME = 'example.com/cli:1'
 const CRI = ['image-ref', 'manifest-digest', 'layer-digest', 'image-layers'].map(

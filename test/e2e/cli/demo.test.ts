@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { layercast } from '../../cli/run.ts'
 import { smallImage } from '../../runner/unpack/support/images.ts'
-import { writeDockerArchive } from '../../support/images/index.ts'
+import { writeDockerArchive } from '../../support/images/write.ts'
 
 const run = promisify(execFile)
 const checkout = fileURLToPath(new URL('../../..', import.meta.url))

@@ -9,15 +9,10 @@ import { openEmbedded } from '../../../functions/node/embedded/backend.ts'
 import { errorOf, LAUNCHER, layercast, start, type Ran, type RunOptions } from '../../cli/run.ts'
 import { wholeTree } from '../../node/embedded/whole-tree.ts'
 import { smallImage, withWrongDiffID } from '../../runner/unpack/support/images.ts'
-import { all } from '../../support/containerd/index.ts'
-import {
-  buildImage,
-  digestOf,
-  file as fileOf,
-  writeDockerArchive,
-  writeOciArchive,
-  writeOciLayout,
-} from '../../support/images/index.ts'
+import { all } from '../../support/all.ts'
+import { file as fileOf } from '../../support/images/entries.ts'
+import { buildImage, digestOf } from '../../support/images/image.ts'
+import { writeDockerArchive, writeOciArchive, writeOciLayout } from '../../support/images/write.ts'
 
 const NAME = 'example.com/embedded:1'
 const isRoot = process.getuid?.() === 0

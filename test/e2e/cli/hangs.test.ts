@@ -6,8 +6,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { errorOf, layercast, LAUNCHER } from '../../cli/run.ts'
-import { describeContainerd, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
-import { buildImage, file, writeOciLayout } from '../../support/images/index.ts'
+import { describeContainerd } from '../../support/containerd/describe.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
+import { file } from '../../support/images/entries.ts'
+import { buildImage } from '../../support/images/image.ts'
+import { writeOciLayout } from '../../support/images/write.ts'
 
 /** Longer than the clean-up may take, and than the machine needs to start a program beside others. */
 const PROMPT_MS = 30_000

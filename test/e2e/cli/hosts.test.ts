@@ -5,8 +5,10 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openSource } from '../../../functions/runner/sources/open.ts'
 import { startFront, type Front, type Handler } from '../../runner/sources/front.ts'
 import { readAll } from '../../runner/sources/support.ts'
-import { describeContainerd, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
-import { buildImage, dir, file } from '../../support/images/index.ts'
+import { describeContainerd } from '../../support/containerd/describe.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
+import { dir, file } from '../../support/images/entries.ts'
+import { buildImage } from '../../support/images/image.ts'
 
 const image = buildImage({ layers: [[dir('etc'), file('etc/one', '1')], [file('etc/two', '2')]] })
 const NAME = 'registry.invalid:5000/team/app:1'

@@ -8,7 +8,9 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { mountAll, type Unmount } from '../../../functions/linux/mount.ts'
 import { errorOf, layercast, LAUNCHER } from '../../cli/run.ts'
-import { buildImage, file, writeOciLayout } from '../../support/images/index.ts'
+import { file } from '../../support/images/entries.ts'
+import { buildImage } from '../../support/images/image.ts'
+import { writeOciLayout } from '../../support/images/write.ts'
 
 const run = promisify(execFile)
 

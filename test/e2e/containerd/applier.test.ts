@@ -3,7 +3,8 @@ import { createApplier } from '../../../functions/layer/apply/applier.ts'
 import type { Applier } from '../../../functions/layer/apply/types.ts'
 import type { Backend } from '../../../functions/node/ports.ts'
 import { applierConformance, type ApplierConformance } from '../../node/conformance/applier.ts'
-import { describeContainerd, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
+import { describeContainerd } from '../../support/containerd/describe.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
 
 const own = ({ content }: Backend): Applier => createApplier({ read: ({ digest }) => content.read(digest) })
 

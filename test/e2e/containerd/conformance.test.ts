@@ -6,7 +6,9 @@ import { imagesConformance } from '../../node/conformance/images.ts'
 import { leasesConformance } from '../../node/conformance/leases.ts'
 import { snapshotContentConformance } from '../../node/conformance/snapshot-content.ts'
 import { snapshotterConformance } from '../../node/conformance/snapshotter.ts'
-import { describeContainerd, isAtLeast, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
+import { describeContainerd } from '../../support/containerd/describe.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
+import { isAtLeast } from '../../support/containerd/versions.ts'
 
 // Without it containerd has no erofs snapshotter.
 const mkfs = await access('/usr/bin/mkfs.erofs').then(

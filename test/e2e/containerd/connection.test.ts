@@ -5,7 +5,8 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parseDigest } from '../../../functions/image/digest.ts'
 import type { ContainerdBackend } from '../../../functions/node/containerd/backend.ts'
-import { describeContainerd, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
+import { describeContainerd } from '../../support/containerd/describe.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
 
 const run = promisify(execFile)
 const code = (wanted: string): object => expect.objectContaining({ code: wanted })

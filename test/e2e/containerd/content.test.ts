@@ -5,13 +5,10 @@ import { Connection } from '../../../functions/node/containerd/connection.ts'
 import { Content, WriteAction } from '../../../functions/node/containerd/proto/gen/content_pb.js'
 import { WriteSession } from '../../../functions/node/containerd/write-session.ts'
 import type { Backend } from '../../../functions/node/ports.ts'
-import {
-  all,
-  describeContainerd,
-  isAtLeast,
-  startContainerd,
-  type TestContainerd,
-} from '../../support/containerd/index.ts'
+import { all } from '../../support/all.ts'
+import { describeContainerd } from '../../support/containerd/describe.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
+import { isAtLeast } from '../../support/containerd/versions.ts'
 
 const code = (wanted: string): object => expect.objectContaining({ code: wanted })
 const digestOf = (bytes: Uint8Array): Digest =>

@@ -8,7 +8,8 @@ import { parseDigest } from '../../../functions/image/digest.ts'
 import type { Mount } from '../../../functions/linux/mount-list.ts'
 import type { ContainerdBackend } from '../../../functions/node/containerd/backend.ts'
 import type { Snapshotter } from '../../../functions/node/ports.ts'
-import { describeContainerd, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
+import { describeContainerd } from '../../support/containerd/describe.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
 
 const run = promisify(execFile)
 const LAYER = 'application/vnd.oci.image.layer.v1.tar+gzip'

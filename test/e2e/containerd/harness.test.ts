@@ -4,9 +4,10 @@ import { access, copyFile, mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, expect, test } from 'vitest'
+import { describeContainerd } from '../../support/containerd/describe.ts'
 import { mountsBelow } from '../../support/containerd/directory.ts'
-import { describeContainerd, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
 import { alive } from '../../support/containerd/processes.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
 
 const run = promisify(execFile)
 const BUSYBOX = '/bin/busybox'
@@ -16,7 +17,7 @@ const exists = (path: string): Promise<boolean> =>
     () => false,
   )
 const busybox = await exists(BUSYBOX)
-const support = join(import.meta.dirname, '../../support/containerd/index.ts')
+const support = join(import.meta.dirname, '../../support/containerd/start.ts')
 
 await describeContainerd('a private containerd', (version) => {
   let containerd: TestContainerd | undefined

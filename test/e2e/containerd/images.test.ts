@@ -8,7 +8,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Descriptor } from '../../../functions/image/descriptor.ts'
 import { parseDigest, type Digest } from '../../../functions/image/digest.ts'
 import type { ContainerdBackend } from '../../../functions/node/containerd/backend.ts'
-import { all, describeContainerd, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
+import { all } from '../../support/all.ts'
+import { describeContainerd } from '../../support/containerd/describe.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
 
 const run = promisify(execFile)
 const code = (wanted: string): object => expect.objectContaining({ code: wanted })

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Backend, Snapshotter } from '../../../functions/node/ports.ts'
 import { removeSnapshots } from '../../../functions/runner/chain/removal.ts'
-import { all, describeContainerd, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
+import { all } from '../../support/all.ts'
+import { describeContainerd } from '../../support/containerd/describe.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
 
 const ROOT = 'containerd.io/gc.root'
 

@@ -1,13 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { LayercastError } from '../../../functions/errors.ts'
 import type { Backend, Snapshotter } from '../../../functions/node/ports.ts'
-import {
-  all,
-  describeContainerd,
-  isAtLeast,
-  startContainerd,
-  type TestContainerd,
-} from '../../support/containerd/index.ts'
+import { all } from '../../support/all.ts'
+import { describeContainerd } from '../../support/containerd/describe.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
+import { isAtLeast } from '../../support/containerd/versions.ts'
 
 const code = (wanted: string): object => expect.objectContaining({ code: wanted })
 

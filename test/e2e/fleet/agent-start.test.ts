@@ -10,7 +10,8 @@ import type { Backend } from '../../../functions/node/ports.ts'
 import { serve, type Served } from '../../../functions/serve/serve.ts'
 import { start } from '../../cli/run.ts'
 import { failure } from '../../runner/unpack/support/failure.ts'
-import { programs, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
+import { programs } from '../../support/containerd/versions.ts'
 
 const old = await programs('1.6')
 const isRoot = process.getuid?.() === 0

@@ -13,8 +13,10 @@ import { failure } from '../../runner/unpack/support/failure.ts'
 import { smallImage, withWrongDiffID } from '../../runner/unpack/support/images.ts'
 import { planOf, REFERENCE } from '../../runner/unpack/support/plans.ts'
 import { removeChain, store } from '../../runner/unpack/support/stores.ts'
-import { programs, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
-import { buildImage, file as fileOf, type BuiltImage } from '../../support/images/index.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
+import { programs } from '../../support/containerd/versions.ts'
+import { file as fileOf } from '../../support/images/entries.ts'
+import { buildImage, type BuiltImage } from '../../support/images/image.ts'
 
 const found = await programs('1.6')
 const containerdMissing = 'missing' in found ? found.missing : undefined

@@ -6,8 +6,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { plan } from '../../../functions/library.ts'
 import { errorOf, layercast, start, type Ran } from '../../cli/run.ts'
 import { smallImage } from '../../runner/unpack/support/images.ts'
-import { programs, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
-import { digestOf, writeOciArchive, writeOciLayout } from '../../support/images/index.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
+import { programs } from '../../support/containerd/versions.ts'
+import { digestOf } from '../../support/images/image.ts'
+import { writeOciArchive, writeOciLayout } from '../../support/images/write.ts'
 
 const NAME = 'example.com/fleet:1'
 const found = await programs('1.6')

@@ -9,7 +9,7 @@ import { failure } from '../../runner/unpack/support/failure.ts'
 import { smallImage } from '../../runner/unpack/support/images.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { store } from '../../runner/unpack/support/stores.ts'
-import { digestOf } from '../../support/images/index.ts'
+import { digestOf } from '../../support/images/image.ts'
 import { damagedBlobs } from './suites/damaged-blobs.ts'
 
 describe.skipIf(process.getuid?.() !== 0)('damaged blobs with no containerd (as root)', () => {

@@ -8,8 +8,9 @@ import { layercast, errorOf, type Ran } from '../../cli/run.ts'
 import { smallImage } from '../../runner/unpack/support/images.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { leftovers } from '../../runner/unpack/support/stores.ts'
-import { NEWEST, programs, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
-import { writeOciArchive } from '../../support/images/index.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
+import { NEWEST, programs } from '../../support/containerd/versions.ts'
+import { writeOciArchive } from '../../support/images/write.ts'
 
 const found = await programs(NEWEST)
 const mkfs = await access('/usr/bin/mkfs.erofs').then(

@@ -14,14 +14,12 @@ import { die } from '../../runner/repair/support/die.ts'
 import { smallImage } from '../../runner/unpack/support/images.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { leftovers } from '../../runner/unpack/support/stores.ts'
-import {
-  all,
-  describeContainerd,
-  isAtLeast,
-  startContainerd,
-  type TestContainerd,
-} from '../../support/containerd/index.ts'
-import { writeOciArchive, type BuiltImage } from '../../support/images/index.ts'
+import { all } from '../../support/all.ts'
+import { describeContainerd } from '../../support/containerd/describe.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
+import { isAtLeast } from '../../support/containerd/versions.ts'
+import type { BuiltImage } from '../../support/images/image.ts'
+import { writeOciArchive } from '../../support/images/write.ts'
 
 await describeContainerd('what killed runs leave behind', (version) => {
   let containerd: TestContainerd

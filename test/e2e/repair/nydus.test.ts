@@ -13,8 +13,10 @@ import { collect, damageLabel, labelDamages, madeAt } from '../../runner/repair/
 import { smallImage } from '../../runner/unpack/support/images.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { leftovers } from '../../runner/unpack/support/stores.ts'
-import { NEWEST, nydusProgram, programs, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
-import { writeOciArchive, type BuiltImage } from '../../support/images/index.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
+import { NEWEST, nydusProgram, programs } from '../../support/containerd/versions.ts'
+import type { BuiltImage } from '../../support/images/image.ts'
+import { writeOciArchive } from '../../support/images/write.ts'
 
 const missing = [await programs(NEWEST), await nydusProgram()].flatMap((found) =>
   'missing' in found ? [found.missing] : [],

@@ -17,8 +17,10 @@ import { collect, damageLabel, labelDamages, madeAt, misplace } from '../../runn
 import { smallImage } from '../../runner/unpack/support/images.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { leftovers } from '../../runner/unpack/support/stores.ts'
-import { describeContainerd, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
-import { writeOciArchive, type BuiltImage } from '../../support/images/index.ts'
+import { describeContainerd } from '../../support/containerd/describe.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
+import type { BuiltImage } from '../../support/images/image.ts'
+import { writeOciArchive } from '../../support/images/write.ts'
 
 const CHILD = join(import.meta.dirname, '../../runner/repair/support/child.ts')
 

@@ -6,17 +6,13 @@ import type { ContainerdBackend } from '../../../functions/node/containerd/backe
 import type { SnapshotInfo } from '../../../functions/node/ports.ts'
 import { errorOf, layercast, type Ran } from '../../cli/run.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
-import {
-  all,
-  NEWEST,
-  nydusProgram,
-  programs,
-  startContainerd,
-  type TestContainerd,
-} from '../../support/containerd/index.ts'
+import { all } from '../../support/all.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
+import { NEWEST, nydusProgram, programs } from '../../support/containerd/versions.ts'
 import { Cri, type Pod } from '../../support/cri/client.ts'
-import { writeOciArchive, type BuiltImage } from '../../support/images/index.ts'
+import type { BuiltImage } from '../../support/images/image.ts'
 import { busybox, LAYERED_DIRECTORIES, LAYERED_FILES, layeredImage, pauseImage } from '../../support/images/running.ts'
+import { writeOciArchive } from '../../support/images/write.ts'
 
 const [found, nydus] = [await programs(NEWEST), await nydusProgram()]
 const mkfs = await access('/usr/bin/mkfs.erofs').then(

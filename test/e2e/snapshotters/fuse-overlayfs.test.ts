@@ -4,13 +4,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { layercast, type Ran } from '../../cli/run.ts'
 import { smallImage } from '../../runner/unpack/support/images.ts'
 import { store } from '../../runner/unpack/support/stores.ts'
-import {
-  matrix,
-  programs,
-  remoteProgram,
-  startContainerd,
-  type TestContainerd,
-} from '../../support/containerd/index.ts'
+import { remoteProgram } from '../../support/containerd/remote.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
+import { matrix, programs } from '../../support/containerd/versions.ts'
 
 const SNAPSHOTTER = 'fuse-overlayfs'
 const hasFuse = spawnSync('fuse-overlayfs', ['--version']).status === 0 && existsSync('/dev/fuse')

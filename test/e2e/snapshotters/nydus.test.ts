@@ -14,15 +14,11 @@ import { smallImage } from '../../runner/unpack/support/images.ts'
 import { intercept } from '../../runner/unpack/support/intercept.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { leftovers } from '../../runner/unpack/support/stores.ts'
-import {
-  all,
-  NEWEST,
-  nydusProgram,
-  programs,
-  startContainerd,
-  type TestContainerd,
-} from '../../support/containerd/index.ts'
-import { writeOciArchive, type BuiltImage } from '../../support/images/index.ts'
+import { all } from '../../support/all.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
+import { NEWEST, nydusProgram, programs } from '../../support/containerd/versions.ts'
+import type { BuiltImage } from '../../support/images/image.ts'
+import { writeOciArchive } from '../../support/images/write.ts'
 
 const [newest, nydus] = [await programs(NEWEST), await nydusProgram()]
 const missing = [newest, nydus].flatMap((found) => ('missing' in found ? [found.missing] : []))

@@ -1,4 +1,4 @@
-import { withSociIndex } from '../../support/containerd/index.ts'
+import { withSociIndex } from '../../support/containerd/remote.ts'
 import { remoteSuite } from './suites/remote.ts'
 
 await remoteSuite({

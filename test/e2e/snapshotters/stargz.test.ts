@@ -1,5 +1,5 @@
-import { estargzImage, type Pushable } from '../../support/containerd/index.ts'
-import type { BuiltImage } from '../../support/images/index.ts'
+import { estargzImage, type Pushable } from '../../support/containerd/remote.ts'
+import type { BuiltImage } from '../../support/images/image.ts'
 import { remoteSuite } from './suites/remote.ts'
 
 const pushable = ({ manifest, blobs }: BuiltImage): Pushable => ({ target: manifest, blobs })

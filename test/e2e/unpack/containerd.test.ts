@@ -16,8 +16,10 @@ import { busyboxImage, smallImage, withWrongDiffID } from '../../runner/unpack/s
 import { planOf, REFERENCE } from '../../runner/unpack/support/plans.ts'
 import { leftovers, removeChain, snapshotNames } from '../../runner/unpack/support/stores.ts'
 import { treeOf } from '../../runner/unpack/support/tree.ts'
-import { describeContainerd, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
-import { writeOciArchive, type BuiltImage } from '../../support/images/index.ts'
+import { describeContainerd } from '../../support/containerd/describe.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
+import type { BuiltImage } from '../../support/images/image.ts'
+import { writeOciArchive } from '../../support/images/write.ts'
 
 /** The collector works in the background: what it takes is gone soon, not at once. */
 async function soon(look: () => Promise<unknown>, expected: unknown): Promise<void> {

@@ -15,7 +15,8 @@ import { smallImage, withWrongDiffID } from '../../runner/unpack/support/images.
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { leftovers, removeChain, snapshotNames, store } from '../../runner/unpack/support/stores.ts'
 import { treeOf } from '../../runner/unpack/support/tree.ts'
-import { writeOciLayout, type BuiltImage } from '../../support/images/index.ts'
+import type { BuiltImage } from '../../support/images/image.ts'
+import { writeOciLayout } from '../../support/images/write.ts'
 
 const SNAPSHOTTER = 'overlayfs'
 

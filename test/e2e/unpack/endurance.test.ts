@@ -14,16 +14,14 @@ import { start } from '../../cli/run.ts'
 import { runChild } from '../../runner/unpack/support/children.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { leftovers } from '../../runner/unpack/support/stores.ts'
-import {
-  all,
-  describeContainerd,
-  isAtLeast,
-  nydusProgram,
-  startContainerd,
-  type TestContainerd,
-} from '../../support/containerd/index.ts'
-import { buildImage, file, writeOciArchive, type BuiltImage } from '../../support/images/index.ts'
+import { all } from '../../support/all.ts'
+import { describeContainerd } from '../../support/containerd/describe.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
+import { isAtLeast, nydusProgram } from '../../support/containerd/versions.ts'
+import { file } from '../../support/images/entries.ts'
+import { buildImage, type BuiltImage } from '../../support/images/image.ts'
 import { layeredImage } from '../../support/images/running.ts'
+import { writeOciArchive } from '../../support/images/write.ts'
 
 const nydus = !('missing' in (await nydusProgram()))
 

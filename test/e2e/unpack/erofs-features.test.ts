@@ -6,16 +6,17 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { ContainerdBackend } from '../../../functions/node/containerd/backend.ts'
 import { errorOf, layercast, type Ran } from '../../cli/run.ts'
-import { describeContainerd, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
+import { describeContainerd } from '../../support/containerd/describe.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
+import { file } from '../../support/images/entries.ts'
 import {
   buildImage,
   buildIndex,
   describe,
   digestOf,
-  file,
   withDocuments,
   type BuiltImage,
-} from '../../support/images/index.ts'
+} from '../../support/images/image.ts'
 
 const run = promisify(execFile)
 const mkfs = await access('/usr/bin/mkfs.erofs').then(

@@ -9,18 +9,12 @@ import { LAUNCHER, layercast, type Ran } from '../../cli/run.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { leftovers, removeChain, store } from '../../runner/unpack/support/stores.ts'
 import { treeOf } from '../../runner/unpack/support/tree.ts'
-import { describeContainerd, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
-import {
-  buildImage,
-  dir,
-  file,
-  hardlink,
-  symlink,
-  writeOciArchive,
-  type BuiltImage,
-  type TarEntry,
-} from '../../support/images/index.ts'
+import { describeContainerd } from '../../support/containerd/describe.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
+import { dir, file, hardlink, symlink, type TarEntry } from '../../support/images/entries.ts'
+import { buildImage, type BuiltImage } from '../../support/images/image.ts'
 import { busybox, LAYERED_FILES, layeredImage } from '../../support/images/running.ts'
+import { writeOciArchive } from '../../support/images/write.ts'
 
 const mkfs = await access('/usr/bin/mkfs.erofs').then(
   () => true,

@@ -11,9 +11,11 @@ import { smallImage } from '../../runner/unpack/support/images.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { removeChain } from '../../runner/unpack/support/stores.ts'
 import { treeOf } from '../../runner/unpack/support/tree.ts'
-import { describeContainerd, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
+import { describeContainerd } from '../../support/containerd/describe.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
 import { Cri } from '../../support/cri/client.ts'
-import { writeOciLayout, type BuiltImage } from '../../support/images/index.ts'
+import type { BuiltImage } from '../../support/images/image.ts'
+import { writeOciLayout } from '../../support/images/write.ts'
 
 const why = registryProgram === undefined ? ' (skipped: docker-registry is not installed)' : ''
 

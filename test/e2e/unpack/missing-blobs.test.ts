@@ -22,8 +22,9 @@ import { failure } from '../../runner/unpack/support/failure.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { leftovers, removeChain } from '../../runner/unpack/support/stores.ts'
 import { treeOf } from '../../runner/unpack/support/tree.ts'
-import { describeContainerd, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
-import { writeOciLayout } from '../../support/images/index.ts'
+import { describeContainerd } from '../../support/containerd/describe.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
+import { writeOciLayout } from '../../support/images/write.ts'
 
 await describeContainerd('missing blobs', (version) => {
   let containerd: TestContainerd

@@ -13,18 +13,11 @@ import { intercept } from '../../runner/unpack/support/intercept.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { leftovers, removeChain, snapshotNames, store } from '../../runner/unpack/support/stores.ts'
 import { treeOf } from '../../runner/unpack/support/tree.ts'
-import { describeContainerd, isAtLeast, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
-import {
-  buildImage,
-  dir,
-  file,
-  hardlink,
-  opaque,
-  symlink,
-  whiteout,
-  type BuiltImage,
-  type TarEntry,
-} from '../../support/images/index.ts'
+import { describeContainerd } from '../../support/containerd/describe.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
+import { isAtLeast } from '../../support/containerd/versions.ts'
+import { dir, file, hardlink, opaque, symlink, whiteout, type TarEntry } from '../../support/images/entries.ts'
+import { buildImage, type BuiltImage } from '../../support/images/image.ts'
 
 const mkfs = await access('/usr/bin/mkfs.erofs').then(
   () => true,

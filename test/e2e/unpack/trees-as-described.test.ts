@@ -10,18 +10,11 @@ import { compareTree } from '../../../functions/runner/verify/trees.ts'
 import { errorOf, LAUNCHER, layercast, type Ran } from '../../cli/run.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { leftovers, removeChain, store } from '../../runner/unpack/support/stores.ts'
-import { describeContainerd, startContainerd, type TestContainerd } from '../../support/containerd/index.ts'
-import {
-  buildImage,
-  dir,
-  file,
-  hardlink,
-  symlink,
-  whiteout,
-  writeOciArchive,
-  type BuiltImage,
-  type TarEntry,
-} from '../../support/images/index.ts'
+import { describeContainerd } from '../../support/containerd/describe.ts'
+import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
+import { dir, file, hardlink, symlink, whiteout, type TarEntry } from '../../support/images/entries.ts'
+import { buildImage, type BuiltImage } from '../../support/images/image.ts'
+import { writeOciArchive } from '../../support/images/write.ts'
 
 const mkfs = await access('/usr/bin/mkfs.erofs').then(
   () => true,

@@ -5,21 +5,9 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { zstdCompressSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
-import {
-  describe as describeBytes,
-  device,
-  digestOf,
-  dir,
-  fifo,
-  file,
-  hardlink,
-  MEDIA_TYPES,
-  opaque,
-  sparse,
-  symlink,
-  whiteout,
-  writeTar,
-} from '../../support/images/index.ts'
+import { device, dir, fifo, file, hardlink, opaque, sparse, symlink, whiteout } from '../../support/images/entries.ts'
+import { describe as describeBytes, digestOf, MEDIA_TYPES } from '../../support/images/image.ts'
+import { writeTar } from '../../support/images/tar.ts'
 import { chunksOf, list, mountsBelow, overlayOf, useSandbox } from '../support/sandbox.ts'
 
 const sandbox = useSandbox()

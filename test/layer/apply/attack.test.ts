@@ -12,16 +12,16 @@ import {
   fifo,
   file,
   hardlink,
-  MEDIA_TYPES,
   opaque,
   other,
   raw,
   sparse,
   symlink,
   whiteout,
-  writeTar,
-} from '../../support/images/index.ts'
-import type { TarEntry } from '../../support/images/index.ts'
+  type TarEntry,
+} from '../../support/images/entries.ts'
+import { MEDIA_TYPES } from '../../support/images/image.ts'
+import { writeTar } from '../../support/images/tar.ts'
 import { list, mountsBelow, useSandbox } from '../support/sandbox.ts'
 
 // Every attack has a file beside the root that it would reach, with content that must stay.

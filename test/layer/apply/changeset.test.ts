@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { AT_FDCWD } from '../../../functions/linux/at.ts'
 import { mountAll } from '../../../functions/linux/mount.ts'
 import { listXattrsAt } from '../../../functions/linux/xattr.ts'
-import { dir, fifo, file, opaque, whiteout, type TarEntry } from '../../support/images/index.ts'
+import { dir, fifo, file, opaque, whiteout, type TarEntry } from '../../support/images/entries.ts'
 import { differences, foldOf } from '../compare/support/compare.ts'
 import { bindTo, list, overlayOf, useSandbox, type Listing } from '../support/sandbox.ts'
 

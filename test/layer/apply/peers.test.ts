@@ -16,7 +16,6 @@ import { AT_FDCWD, mknodAt, S_IFCHR, makeDevice, S_IFIFO } from '../../../functi
 import { must } from '../../../functions/linux/libc.ts'
 import { setXattrAt } from '../../../functions/linux/xattr.ts'
 import {
-  buildImage,
   device,
   dir,
   fifo,
@@ -25,9 +24,10 @@ import {
   opaque,
   symlink,
   whiteout,
-  writeOciLayout,
-} from '../../support/images/index.ts'
-import type { TarEntry } from '../../support/images/index.ts'
+  type TarEntry,
+} from '../../support/images/entries.ts'
+import { buildImage } from '../../support/images/image.ts'
+import { writeOciLayout } from '../../support/images/write.ts'
 import { list, useSandbox } from '../support/sandbox.ts'
 
 const has = (program: string): boolean => spawnSync(program, ['--version']).status === 0

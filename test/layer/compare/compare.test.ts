@@ -28,7 +28,7 @@ import {
   symlink,
   whiteout,
   type TarEntry,
-} from '../../support/images/index.ts'
+} from '../../support/images/entries.ts'
 import { useSandbox } from '../support/sandbox.ts'
 import { differences, foldOf } from './support/compare.ts'
 

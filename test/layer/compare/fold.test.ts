@@ -6,8 +6,18 @@ import { hasCode } from '../../../functions/errors.ts'
 import { Fold } from '../../../functions/layer/compare/fold.ts'
 import type { Mount } from '../../../functions/linux/mount-list.ts'
 import { mountAll } from '../../../functions/linux/mount.ts'
-import { device, digestOf, dir, fifo, file, hardlink, opaque, symlink, whiteout } from '../../support/images/index.ts'
-import type { TarEntry } from '../../support/images/index.ts'
+import {
+  device,
+  dir,
+  fifo,
+  file,
+  hardlink,
+  opaque,
+  symlink,
+  whiteout,
+  type TarEntry,
+} from '../../support/images/entries.ts'
+import { digestOf } from '../../support/images/image.ts'
 import { bindTo, overlayOf, useSandbox } from '../support/sandbox.ts'
 import { differences, foldEntries, foldOf } from './support/compare.ts'
 

@@ -5,8 +5,8 @@ import { describe, expect, test } from 'vitest'
 import { hasCode } from '../../../functions/errors.ts'
 import { walkedLayer } from '../../../functions/layer/diff/diff.ts'
 import type { ContentStore } from '../../../functions/node/ports.ts'
-import { device, digestOf, dir, fifo, file, hardlink, symlink, whiteout } from '../../support/images/index.ts'
-import type { TarEntry } from '../../support/images/index.ts'
+import { device, dir, fifo, file, hardlink, symlink, whiteout, type TarEntry } from '../../support/images/entries.ts'
+import { digestOf } from '../../support/images/image.ts'
 import { bindTo, list, useSandbox, type Listing } from '../support/sandbox.ts'
 
 // Few names and little depth, so that trees have names in common.

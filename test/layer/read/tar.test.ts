@@ -8,13 +8,12 @@ import {
   file,
   hardlink,
   other,
-  paxRecord,
   raw,
   sparse,
   symlink,
-  writeTar,
-} from '../../support/images/index.ts'
-import type { TarEntry } from '../../support/images/index.ts'
+  type TarEntry,
+} from '../../support/images/entries.ts'
+import { paxRecord, writeTar } from '../../support/images/tar.ts'
 import { readArchive } from '../support/archive.ts'
 import type { Member } from '../support/archive.ts'
 

@@ -3,7 +3,7 @@
  * open (missing parents are made, also behind symbolic links; a hard link's header applies to the file).
  */
 import { createHash } from 'node:crypto'
-import type { TarEntry } from '../../support/images/index.ts'
+import type { TarEntry } from '../../support/images/entries.ts'
 import type { Listed, Listing } from './sandbox.ts'
 
 /** The layer cannot be applied. */

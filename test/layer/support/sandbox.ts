@@ -11,8 +11,9 @@ import type { Mount } from '../../../functions/linux/mount-list.ts'
 import { detachAll } from '../../../functions/linux/mount.ts'
 import { walk } from '../../../functions/linux/walk.ts'
 import type { WalkEntry } from '../../../functions/linux/walk.ts'
-import { describe as describeBytes, MEDIA_TYPES, writeTar } from '../../support/images/index.ts'
-import type { TarEntry } from '../../support/images/index.ts'
+import type { TarEntry } from '../../support/images/entries.ts'
+import { describe as describeBytes, MEDIA_TYPES } from '../../support/images/image.ts'
+import { writeTar } from '../../support/images/tar.ts'
 
 export interface Sandbox {
   readonly directory: string

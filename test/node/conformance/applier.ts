@@ -17,9 +17,7 @@ import type { Applied, Applier } from '../../../functions/layer/apply/types.ts'
 import { withMounted } from '../../../functions/linux/mounted.ts'
 import type { Backend, Snapshotter } from '../../../functions/node/ports.ts'
 import {
-  buildImage,
   device,
-  digestOf,
   dir,
   fifo,
   file,
@@ -27,10 +25,10 @@ import {
   opaque,
   symlink,
   whiteout,
-  writeTar,
-  type Compression,
   type TarEntry,
-} from '../../support/images/index.ts'
+} from '../../support/images/entries.ts'
+import { buildImage, digestOf, type Compression } from '../../support/images/image.ts'
+import { writeTar } from '../../support/images/tar.ts'
 import { BROKEN } from './broken-layers.ts'
 import { codeOf, freshBackend, type OpenBackend } from './subject.ts'
 

@@ -2,7 +2,9 @@
 import { constants, gzipSync, zstdCompressSync } from 'node:zlib'
 import type { Code } from '../../../functions/errors.ts'
 import type { Descriptor } from '../../../functions/image/descriptor.ts'
-import { digestOf, file, hardlink, writeTar } from '../../support/images/index.ts'
+import { file, hardlink } from '../../support/images/entries.ts'
+import { digestOf } from '../../support/images/image.ts'
+import { writeTar } from '../../support/images/tar.ts'
 
 const GZIP = 'application/vnd.oci.image.layer.v1.tar+gzip'
 const ZSTD = 'application/vnd.oci.image.layer.v1.tar+zstd'

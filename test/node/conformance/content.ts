@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import type { Digest } from '../../../functions/image/digest.ts'
 import type { ContentStore } from '../../../functions/node/ports.ts'
-import { digestOf } from '../../support/images/index.ts'
+import { digestOf } from '../../support/images/image.ts'
 import { codeOf, collect, freshBackend, kindOf, type OpenBackend } from './subject.ts'
 
 /** The chunks of a blob as a source gives them. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { ImageStore } from '../../../functions/node/ports.ts'
-import { buildImage, file } from '../../support/images/index.ts'
+import { file } from '../../support/images/entries.ts'
+import { buildImage } from '../../support/images/image.ts'
 import { codeOf, collect, freshBackend, type OpenBackend } from './subject.ts'
 
 const ONE = buildImage({ layers: [[file('one')]] }).manifest

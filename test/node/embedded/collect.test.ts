@@ -7,7 +7,7 @@ import type { Digest } from '../../../functions/image/digest.ts'
 import { openEmbedded } from '../../../functions/node/embedded/backend.ts'
 import type { Backend } from '../../../functions/node/ports.ts'
 import { snapshotNames } from '../../runner/unpack/support/stores.ts'
-import { digestOf } from '../../support/images/index.ts'
+import { digestOf } from '../../support/images/image.ts'
 import { make } from './root.ts'
 
 const GC = 'containerd.io/gc.ref.snapshot.overlayfs'

@@ -35,7 +35,9 @@ if (crashAt > 0) {
 
 const { openEmbedded } = await import('../../../functions/node/embedded/backend.ts')
 const { hasCode } = await import('../../../functions/errors.ts')
-const { digestOf, file, writeTar, chainOf } = await import('../../support/images/index.ts')
+const { file } = await import('../../support/images/entries.ts')
+const { chainOf, digestOf } = await import('../../support/images/image.ts')
+const { writeTar } = await import('../../support/images/tar.ts')
 
 const backend = await openEmbedded({ root: process.argv[2] ?? '' })
 const lease = await backend.leases.create()

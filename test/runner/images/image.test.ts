@@ -9,16 +9,9 @@ import type { Backend } from '../../../functions/node/ports.ts'
 import { sourceLabel } from '../../../functions/plan/gc-labels.ts'
 import { hostPlatform, inspect, resolve, type ImportEvent } from '../../../functions/runner/images/resolve.ts'
 import { referenceOf } from '../../../functions/runner/images/spec.ts'
-import {
-  buildImage,
-  buildIndex,
-  file,
-  writeDockerArchive,
-  writeOciArchive,
-  writeOciLayout,
-  writeOciLayoutOf,
-  type BuiltImage,
-} from '../../support/images/index.ts'
+import { file } from '../../support/images/entries.ts'
+import { buildImage, buildIndex, type BuiltImage } from '../../support/images/image.ts'
+import { writeDockerArchive, writeOciArchive, writeOciLayout, writeOciLayoutOf } from '../../support/images/write.ts'
 import { failure } from '../unpack/support/failure.ts'
 import { smallImage } from '../unpack/support/images.ts'
 import { store } from '../unpack/support/stores.ts'

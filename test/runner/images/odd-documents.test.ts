@@ -8,15 +8,9 @@ import type { Backend } from '../../../functions/node/ports.ts'
 import { plan } from '../../../functions/plan/plan.ts'
 import { documentsOf, inspect, resolve } from '../../../functions/runner/images/resolve.ts'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
-import {
-  buildImage,
-  buildIndex,
-  file,
-  MEDIA_TYPES,
-  withDocuments,
-  writeOciLayout,
-  type BuiltImage,
-} from '../../support/images/index.ts'
+import { file } from '../../support/images/entries.ts'
+import { buildImage, buildIndex, MEDIA_TYPES, withDocuments, type BuiltImage } from '../../support/images/image.ts'
+import { writeOciLayout } from '../../support/images/write.ts'
 import { failure } from '../unpack/support/failure.ts'
 import { smallImage } from '../unpack/support/images.ts'
 import { snapshotNames, store } from '../unpack/support/stores.ts'

@@ -5,17 +5,10 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Descriptor } from '../../../functions/image/descriptor.ts'
-import {
-  buildImage,
-  digestOf,
-  dir,
-  file,
-  symlink,
-  writeDockerArchive,
-  writeOciLayout,
-  writeTar,
-  type TarEntry,
-} from '../../support/images/index.ts'
+import { dir, file, symlink, type TarEntry } from '../../support/images/entries.ts'
+import { buildImage, digestOf } from '../../support/images/image.ts'
+import { writeTar } from '../../support/images/tar.ts'
+import { writeDockerArchive, writeOciLayout } from '../../support/images/write.ts'
 import { failure, openFailure, readAll, withSource } from './support.ts'
 
 const image = buildImage({ layers: [[dir('etc'), file('etc/one', '1')], [file('etc/two', '2')], [file('a')]] })

@@ -5,16 +5,10 @@ import { join } from 'node:path'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openSource } from '../../../functions/runner/sources/open.ts'
-import {
-  buildImage,
-  buildIndex,
-  dir,
-  file,
-  writeOciArchive,
-  writeOciLayout,
-  writeOciLayoutOf,
-  writeTar,
-} from '../../support/images/index.ts'
+import { dir, file } from '../../support/images/entries.ts'
+import { buildImage, buildIndex } from '../../support/images/image.ts'
+import { writeTar } from '../../support/images/tar.ts'
+import { writeOciArchive, writeOciLayout, writeOciLayoutOf } from '../../support/images/write.ts'
 import { differences, failure, openFailure, readAll, withSource } from './support.ts'
 
 const image = buildImage({

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Descriptor } from '../../../functions/image/descriptor.ts'
 import type { Digest } from '../../../functions/image/digest.ts'
-import type { BuiltImage } from '../../support/images/index.ts'
+import type { BuiltImage } from '../../support/images/image.ts'
 
 /** Debian's docker-registry (distribution 2.8), if it is there. */
 export const registryProgram = ['docker-registry', 'registry'].find(

@@ -16,9 +16,9 @@ import {
   raw,
   sparse,
   symlink,
-  writeTar,
   type TarEntry,
-} from '../../support/images/index.ts'
+} from '../../support/images/entries.ts'
+import { writeTar } from '../../support/images/tar.ts'
 
 const at = mkdtempSync(join(tmpdir(), 'layercast-tar-'))
 afterAll(() => rmSync(at, { recursive: true, force: true }))

@@ -3,26 +3,10 @@ import { lstatSync, mkdtempSync, readFileSync, readlinkSync, rmSync, statSync, w
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import {
-  buildImage,
-  buildIndex,
-  device,
-  dir,
-  digestOf,
-  fifo,
-  file,
-  hardlink,
-  opaque,
-  paxRecord,
-  sparse,
-  symlink,
-  whiteout,
-  writeDockerArchive,
-  writeOciArchive,
-  writeOciLayout,
-  writeOciLayoutOf,
-  writeTar,
-} from './index.ts'
+import { device, dir, fifo, file, hardlink, opaque, sparse, symlink, whiteout } from './entries.ts'
+import { buildImage, buildIndex, digestOf } from './image.ts'
+import { paxRecord, writeTar } from './tar.ts'
+import { writeDockerArchive, writeOciArchive, writeOciLayout, writeOciLayoutOf } from './write.ts'
 
 const has = (tool: string): boolean => spawnSync('sh', ['-c', `command -v ${tool}`]).status === 0
 const root = process.getuid?.() === 0

@@ -5,7 +5,8 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { Digest } from '../../../../functions/image/digest.ts'
 import { errorOf, type Ran } from '../../../cli/run.ts'
 import { smallImage } from '../../../runner/unpack/support/images.ts'
-import { writeOciLayout, type BuiltImage } from '../../../support/images/index.ts'
+import type { BuiltImage } from '../../../support/images/image.ts'
+import { writeOciLayout } from '../../../support/images/write.ts'
 
 export interface DamagedBlobsOptions {
   /** Runs the program against the node. */

@@ -6,29 +6,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vit
 import type { ContainerdBackend } from '../../../../functions/node/containerd/backend.ts'
 import { layercast, type Ran } from '../../../cli/run.ts'
 import { pushTree, registryProgram, startRegistry, type Peer } from '../../../runner/sources/registry-peer.ts'
-import {
-  all,
-  isAtLeast,
-  matrix,
-  programs,
-  remoteProgram,
-  startContainerd,
-  type ContainerdVersion,
-  type Pushable,
-  type RemoteSnapshotter,
-  type TestContainerd,
-} from '../../../support/containerd/index.ts'
-import {
-  buildImage,
-  digestOf,
-  dir,
-  file,
-  hardlink,
-  opaque,
-  symlink,
-  whiteout,
-  type BuiltImage,
-} from '../../../support/images/index.ts'
+import { all } from '../../../support/all.ts'
+import { remoteProgram, type Pushable, type RemoteSnapshotter } from '../../../support/containerd/remote.ts'
+import { startContainerd, type TestContainerd } from '../../../support/containerd/start.ts'
+import { isAtLeast, matrix, programs, type ContainerdVersion } from '../../../support/containerd/versions.ts'
+import { dir, file, hardlink, opaque, symlink, whiteout } from '../../../support/images/entries.ts'
+import { buildImage, digestOf, type BuiltImage } from '../../../support/images/image.ts'
 
 const S = 'containerd.io/snapshot/'
 const LAYERS = 3

@@ -5,7 +5,9 @@ import { foldLayer } from '../../../../functions/layer/compare/expected.ts'
 import { Fold } from '../../../../functions/layer/compare/fold.ts'
 import { walk } from '../../../../functions/linux/walk.ts'
 import type { PlanLayer } from '../../../../functions/plan/document.ts'
-import { describe, digestOf, MEDIA_TYPES, writeTar, type TarEntry } from '../../../support/images/index.ts'
+import type { TarEntry } from '../../../support/images/entries.ts'
+import { describe, digestOf, MEDIA_TYPES } from '../../../support/images/image.ts'
+import { writeTar } from '../../../support/images/tar.ts'
 
 /** What the layers describe; files are hashed. */
 export async function foldOf(layers: readonly (readonly TarEntry[])[]): Promise<Fold> {

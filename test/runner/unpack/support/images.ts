@@ -1,17 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import type { Digest } from '../../../../functions/image/digest.ts'
-import {
-  buildImage,
-  describe as descriptorOf,
-  digestOf,
-  dir,
-  file,
-  hardlink,
-  opaque,
-  symlink,
-  whiteout,
-  type BuiltImage,
-} from '../../../support/images/index.ts'
+import { dir, file, hardlink, opaque, symlink, whiteout } from '../../../support/images/entries.ts'
+import { buildImage, describe as descriptorOf, digestOf, type BuiltImage } from '../../../support/images/image.ts'
 
 /** Three small layers: the upper ones add, replace, delete and hide what is below. */
 export function smallImage(seed = ''): BuiltImage {

@@ -1,6 +1,6 @@
 import type { Planned } from '../../../../functions/plan/document.ts'
 import { plan } from '../../../../functions/plan/plan.ts'
-import type { BuiltImage } from '../../../support/images/index.ts'
+import type { BuiltImage } from '../../../support/images/image.ts'
 
 export const REFERENCE = 'example.com/test:1'
 

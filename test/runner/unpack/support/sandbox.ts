@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Applier } from '../../../../functions/layer/apply/types.ts'
 import { openEmbedded } from '../../../../functions/node/embedded/backend.ts'
 import type { Backend } from '../../../../functions/node/ports.ts'
-import type { BuiltImage } from '../../../support/images/index.ts'
+import type { BuiltImage } from '../../../support/images/image.ts'
 import { intercept, type Around } from './intercept.ts'
 import { store } from './stores.ts'
 

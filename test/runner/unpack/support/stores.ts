@@ -1,5 +1,5 @@
 import type { Backend, ImageRecord } from '../../../../functions/node/ports.ts'
-import type { BuiltImage } from '../../../support/images/index.ts'
+import type { BuiltImage } from '../../../support/images/image.ts'
 import { REFERENCE } from './plans.ts'
 
 /** Puts an image into a backend's stores as an import does: blobs, the labels that keep them, a name. */

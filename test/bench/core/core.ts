@@ -4,7 +4,7 @@ import { benchCold } from './cold.ts'
 import { benchDiffID } from './diff-id.ts'
 import { benchGunzip } from './gunzip.ts'
 import { benchChainIDs, benchLanes, benchSha256 } from './hash.ts'
-import { benchWorkerd } from './workerd/index.ts'
+import { benchWorkerd } from './workerd/workerd.ts'
 import { benchZstd } from './zstd.ts'
 
 /** The core beside its peers, over inputs made from this machine's own files. */
