@@ -7,8 +7,9 @@ import { toByteString } from '../../linux/bytes.ts'
 import { must } from '../../linux/libc.ts'
 import { helperOf } from '../../linux/mount-helper.ts'
 import type { Mount } from '../../linux/mount-list.ts'
-import { MS_BIND, MS_RDONLY, optionValue, parseMountOptions } from '../../linux/mount-options.ts'
+import { optionValue } from '../../linux/mount-options.ts'
 import { withMounted } from '../../linux/mounted.ts'
+import { bareUpperdir, soleBind, writtenDirectory } from '../../linux/plain-mounts.ts'
 import { inUserNamespace } from '../../linux/user-namespace.ts'
 import type { Limits } from '../read/guard.ts'
 import { writeLayer } from './pipeline.ts'
@@ -42,10 +43,10 @@ export function createApplier(options: ApplierOptions): Applier {
           fix: 'See the log of the snapshotter: it has prepared nothing that could be written to.',
         })
       }
-      const upper = bareUpper(mounts)
-      if (upper !== undefined) return applyTo(upper, 'overlay', layer, options, applying)
-      const source = boundSource(mounts)
-      if (source !== undefined) return applyTo(source, 'remove', layer, options, applying)
+      const upperdir = bareUpperdir(mounts)
+      if (upperdir !== undefined) return applyTo(upperdir, 'overlay', layer, options, applying)
+      const bind = soleBind(mounts)
+      if (bind?.plain === true) return applyTo(bind.source, 'remove', layer, options, applying)
       const applied = await withMounted(
         mounts.map(withoutMetacopy),
         (directory) => applyTo(directory, 'remove', layer, options, applying),
@@ -55,12 +56,6 @@ export function createApplier(options: ApplierOptions): Applier {
       return applied
     },
   }
-}
-
-function bareUpper(mounts: readonly Mount[]): string | undefined {
-  const [mount, ...more] = mounts
-  if (mount?.type !== 'overlay' || more.length > 0) return undefined
-  return optionValue(mount.options, 'lowerdir') === undefined ? optionValue(mount.options, 'upperdir') : undefined
 }
 
 // Where overlayfs copies metadata alone by default, a file could come to depend on how the layer is mounted later.
@@ -79,23 +74,14 @@ function copiesMetadataAlone(): boolean {
   }
 }
 
-// A writable bind mount alone is its source, and needs no mounting.
-function boundSource(mounts: readonly Mount[]): string | undefined {
-  const [mount, ...more] = mounts
-  if (mount === undefined || mount.target !== '' || more.length > 0 || mount.type.includes('/')) return undefined
-  const { flags, data, loop } = parseMountOptions(mount.options)
-  const plain = (flags & MS_BIND) !== 0 && (flags & MS_RDONLY) === 0 && data.length === 0 && !loop
-  return plain ? mount.source : undefined
-}
-
-// A sync of a FUSE file system ends at its process. What that has written is on the file system of the upper directory.
+// A sync of a FUSE file system ends at its process. What that process has written is on the file system of the upperdir.
 async function syncBehindHelpers(mounts: readonly Mount[]): Promise<void> {
-  for (const { type, options } of mounts) {
-    const upper = helperOf(type) === undefined ? undefined : optionValue(options, 'upperdir')
-    if (upper === undefined) continue
-    const fd = must(openAt(AT_FDCWD, toByteString(upper), O_RDONLY | O_DIRECTORY), 'openat2', upper)
+  for (const mount of mounts) {
+    const upperdir = helperOf(mount.type) === undefined ? undefined : writtenDirectory(mount)
+    if (upperdir === undefined) continue
+    const fd = must(openAt(AT_FDCWD, toByteString(upperdir), O_RDONLY | O_DIRECTORY), 'openat2', upperdir)
     try {
-      must(await syncFileSystem(fd), 'syncfs', upper)
+      must(await syncFileSystem(fd), 'syncfs', upperdir)
     } finally {
       closeSync(fd)
     }

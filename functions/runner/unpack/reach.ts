@@ -3,11 +3,9 @@ import type { Stats } from 'node:fs'
 import { constants } from 'node:fs'
 import { access, lstat, readFile } from 'node:fs/promises'
 import type { Mount } from '../../linux/mount-list.ts'
-import { lowerDirectories, optionValue } from '../../linux/mount-options.ts'
+import { isMadeHere, placesOf, soleBind, writtenDirectory } from '../../linux/plain-mounts.ts'
 
 const CAP_SYS_ADMIN = 21n
-/** What types are prefixed with that ask no more of a mount manager than layercast does itself. */
-const PREFIXED = /^(?:(?:format|mkdir)\/)*[a-z0-9]+$/u
 
 /** Whether the directory can be looked at from here. */
 export async function isVisible(directory: string): Promise<boolean> {
@@ -20,30 +18,14 @@ export async function isVisible(directory: string): Promise<boolean> {
  */
 export async function canWriteTo(mounts: readonly Mount[]): Promise<boolean> {
   for (const mount of mounts) if (!(await isInReach(mount))) return false
-  return isBindAlone(mounts) || (await mayMount())
+  return soleBind(mounts)?.plain === true || (await mayMount())
 }
 
-async function isInReach({ type, source, options }: Mount): Promise<boolean> {
-  if (!PREFIXED.test(type) || type.startsWith('fuse') || options.some(isManagers)) return false
-  const paths = [
-    source,
-    ...['upperdir', 'workdir'].map((name) => optionValue(options, name)),
-    ...lowerDirectories(options),
-  ]
-  for (const path of paths) {
-    // Templates stand for mounts that come before; other names are no paths, such as `overlay`.
-    if (path?.startsWith('/') === true && !path.includes('{{') && (await statOrNone(path)) === undefined) return false
-  }
-  const written = type === 'bind' && !options.includes('ro') ? source : optionValue(options, 'upperdir')
-  return written === undefined || written.includes('{{') || (await isWritable(written))
-}
-
-function isManagers(option: string): boolean {
-  return option.startsWith('X-containerd.')
-}
-
-function isBindAlone(mounts: readonly Mount[]): boolean {
-  return mounts.length === 1 && mounts[0]?.type === 'bind'
+async function isInReach(mount: Mount): Promise<boolean> {
+  if (!isMadeHere(mount)) return false
+  for (const path of placesOf(mount)) if ((await statOrNone(path)) === undefined) return false
+  const written = writtenDirectory(mount)
+  return written === undefined || (await isWritable(written))
 }
 
 async function isWritable(path: string): Promise<boolean> {

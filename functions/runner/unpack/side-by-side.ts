@@ -7,6 +7,7 @@ import { hasCode, LayercastError } from '../../errors.ts'
 import { asAborted, orAborted } from '../../kit/abort.ts'
 import { cleanUp } from '../../kit/cleanup.ts'
 import type { Applier } from '../../layer/apply/types.ts'
+import { asBareUpperdir, soleBind } from '../../linux/plain-mounts.ts'
 import { removeIfThere } from '../../node/or-none.ts'
 import type { Backend } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
@@ -17,7 +18,7 @@ import { madeOf, unpackLayer, type Made } from './layer.ts'
 import { isVisible } from './reach.ts'
 import { applyLayer, discard, prepareLayer, topHalf, type TopHalf } from './top.ts'
 import type { ApplierChoice, UnpackedLayer } from './types.ts'
-import { asUpper, boundTo, namesItsDirectories, now } from './upper.ts'
+import { namesItsDirectories, now } from './upper.ts'
 import { minorOf } from './version.ts'
 
 /** The snapshotters whose layers are upper directories of overlayfs until they are committed. */
@@ -118,12 +119,12 @@ async function topAlone(context: LayerContext, placed: Placed): Promise<TopHalf 
   const { key } = prepared
   try {
     tell(context, placed, 'prepared')
-    const upper = boundTo(prepared.mounts)
+    const upper = soleBind(prepared.mounts)?.source
     if (upper !== undefined && (await isVisible(upper))) {
       tell(context, placed, 'fetching')
       const supplied = await context.supply.ensure(placed)
       const begun = now()
-      const applied = await applyLayer(context, placed, asUpper(upper, prepared.mounts), supplied)
+      const applied = await applyLayer(context, placed, asBareUpperdir(upper, prepared.mounts), supplied)
       const { impliesDirectories = !(await namesItsDirectories(upper, begun)) } = applied
       if (!impliesDirectories) {
         const proven = applied.diffID === placed.layer.diffID

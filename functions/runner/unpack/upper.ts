@@ -1,28 +1,11 @@
-/** The directory that a layer is written to by itself, without the layers below: what parallel mode (`rebase`) is made of. */
+/** Whether a layer that was written by itself, without the layers below (`rebase`), names every directory that it has. */
 import type { Stats } from 'node:fs'
 import { lstat, readdir } from 'node:fs/promises'
-import type { Mount } from '../../linux/mount-list.ts'
 
 /** What a directory's time may be behind the clock by: the kernel's own is coarse, an archive's counts whole seconds. */
 const SLACK_MS = 1000
 /** By how much two clocks may differ over an apply before the times of files say nothing. */
 const DRIFT_MS = 500
-
-/** The directory that a single writable bind mount is of. */
-export function boundTo(mounts: readonly Mount[]): string | undefined {
-  const [mount, ...more] = mounts
-  if (mount === undefined || more.length > 0 || mount.target !== '' || mount.options.includes('ro')) return undefined
-  return mount.type === 'bind' && mount.source.startsWith('/') ? mount.source : undefined
-}
-
-/**
- * An overlay of an upper directory alone, with the options of the bind mount. Every applier takes that to mean that whiteouts
- * are to be kept as overlayfs keeps them, and not applied to what is there, which is nothing (containerd/FACTS.md section 2).
- */
-export function asUpper(upper: string, mounts: readonly Mount[]): Mount[] {
-  const options = mounts.flatMap((mount) => mount.options).filter((option) => option !== 'bind' && option !== 'rbind')
-  return [{ type: 'overlay', source: 'overlay', target: '', options: [...options, `upperdir=${upper}`] }]
-}
 
 /** When an apply began. */
 export interface Moment {

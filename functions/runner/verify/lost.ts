@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { hasCode, LayercastError } from '../../errors.ts'
 import type { Mount } from '../../linux/mount-list.ts'
+import { shownDirectories } from '../../linux/plain-mounts.ts'
 
 /** How far below the one that was to be shown, and where it should be, as far as that is known. */
 export interface Lost {
@@ -26,11 +27,7 @@ export function lostOf(error: unknown): Lost | undefined {
 
 /** The nearest of the directories that mounts show, by their order, that is not there; all are on this machine's disk. */
 export function lostIn(mounts: readonly Mount[]): Lost | undefined {
-  const [mount] = mounts
-  if (mounts.length !== 1 || mount === undefined) return undefined
-  const lower = mount.options.find((option) => option.startsWith('lowerdir='))?.slice('lowerdir='.length)
-  const paths = mount.type === 'overlay' ? (lower ?? '').split(/(?<!\\):/).map(unescaped) : [mount.source]
-  if (mount.type !== 'overlay' && mount.type !== 'bind') return undefined
+  const paths = shownDirectories(mounts)
   const below = paths.findIndex((path) => path.startsWith('/') && !existsSync(path))
   const path = paths[below]
   return path === undefined ? undefined : { below, path }
@@ -43,8 +40,4 @@ export function saysLost(error: unknown): boolean {
     (error.code === 'CONTAINERD_FAILED' || error.detail['grpc'] === 'NotFound') &&
     error.message.includes('no such file or directory')
   )
-}
-
-function unescaped(path: string): string {
-  return path.replaceAll(/\\(.)/g, '$1')
 }
