@@ -72,7 +72,7 @@ export const ROOMS: readonly Room[] = [
     imports: [...ground, ...runner('operation', 'sources', 'content', 'blobs')],
     host: 'node',
   },
-  { path: 'functions/runner/chain', imports: [...ground, ...runner('operation', 'images')], host: 'node' },
+  { path: 'functions/runner/chain', imports: [...ground, ...runner('operation')], host: 'node' },
   {
     path: 'functions/runner/unpack',
     imports: [...ground, ...runner('operation', 'content', 'blobs', 'images', 'chain')],

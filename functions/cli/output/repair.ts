@@ -1,6 +1,6 @@
 /** What a repair found and did, or would do, as a person reads it. */
 import type { PlanWarning, Planned } from '../../plan/document.ts'
-import type { RepairDryRun, RepairResult } from '../../runner/repair/repair.ts'
+import type { RepairDryRun, RepairResult } from '../../runner/repair/types.ts'
 import { stateText } from '../../runner/verify/state.ts'
 import { fields, table, type Column } from '../program/table.ts'
 import { count, shortDigest, shortLabel } from '../program/text.ts'

@@ -1,8 +1,8 @@
 import type { TreeDifference } from '../../layer/compare/compare.ts'
 /** What verify and repair found, as a person reads it. */
 import type { Planned } from '../../plan/document.ts'
+import type { TreeReport } from '../../runner/verify/compare-tree.ts'
 import { stateText } from '../../runner/verify/state.ts'
-import type { TreeReport } from '../../runner/verify/trees.ts'
 import type { VerifyReport } from '../../runner/verify/types.ts'
 import { fields, table, type Column } from '../program/table.ts'
 import { count, shortDigest, shortLabel, lazyText } from '../program/text.ts'

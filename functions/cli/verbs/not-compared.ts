@@ -1,5 +1,5 @@
 import { LayercastError } from '../../errors.ts'
-import type { TreeReport } from '../../runner/verify/trees.ts'
+import type { TreeReport } from '../../runner/verify/compare-tree.ts'
 import { count } from '../program/text.ts'
 
 /** What was looked at is right, and not all could be looked at: that is neither a yes nor a no. */

@@ -2,7 +2,7 @@
 import { LayercastError } from '../../errors.ts'
 import { blobFix } from '../../image/blob-fixes.ts'
 import type { Planned } from '../../plan/document.ts'
-import type { RepairDryRun, RepairResult } from '../../runner/repair/repair.ts'
+import type { RepairDryRun, RepairResult } from '../../runner/repair/types.ts'
 import { repairText, warningsOf } from '../output/repair.ts'
 import type { Context } from '../program/context.ts'
 import { createProgress } from '../program/progress.ts'
@@ -19,7 +19,7 @@ export async function repairPlan(
   planned: Planned,
   options: UnpackingOptions & { deep: boolean; contents: boolean; dryRun: boolean },
 ): Promise<void> {
-  const { dryRunRepair, inUse, repairChain } = await import('../../runner/repair/repair.ts')
+  const { dryRunRepair, repairChain } = await import('../../runner/repair/repair.ts')
   const repair = {
     backend: await context.backend(),
     planned,
@@ -33,6 +33,7 @@ export async function repairPlan(
   if (options.dryRun) {
     const found = await dryRunRepair(repair)
     await context.show({ ...found, warnings: planned.plan.warnings }, () => repairText(planned, found))
+    const { inUse } = await import('../../runner/repair/users.ts')
     if (found.users.length > 0) throw inUse(planned.plan, found.decision.remove.length, found.users)
     if (found.missing.length > 0) throw missingBlobs(found)
     return

@@ -1,8 +1,8 @@
 import { LayercastError } from '../../errors.ts'
 import type { Backend } from '../../node/ports.ts'
 import type { VerifiedImage } from '../../runner/verify/all.ts'
+import type { TreeReport } from '../../runner/verify/compare-tree.ts'
 import { stateText } from '../../runner/verify/state.ts'
-import type { TreeReport } from '../../runner/verify/trees.ts'
 import type { VerifyReport } from '../../runner/verify/types.ts'
 import { treeFields, verifyText } from '../output/verify.ts'
 import type { Context } from '../program/context.ts'
@@ -103,9 +103,9 @@ function namespaceFlag({ env }: Context, { namespace }: Backend): string {
 
 async function compare(
   context: Context,
-  options: Parameters<typeof import('../../runner/verify/trees.ts').compareTree>[0],
+  options: Parameters<typeof import('../../runner/verify/compare-tree.ts').compareTree>[0],
 ): Promise<TreeReport> {
-  const { compareTree } = await import('../../runner/verify/trees.ts')
+  const { compareTree } = await import('../../runner/verify/compare-tree.ts')
   return await compareTree({ ...options, signal: context.signal })
 }
 

@@ -1,6 +1,5 @@
 import { LABEL } from '../../image/label-names.ts'
 import type { SnapshotInfo } from '../../node/ports.ts'
-import type { Plan } from '../../plan/document.ts'
 
 const EXTRACT = 'extract-'
 
@@ -13,9 +12,4 @@ export function isLeftover(info: SnapshotInfo, chainIDs: ReadonlySet<string>): b
   if (chainIDs.has(info.labels[LABEL.snapshotRef] ?? '')) return true
   if (!info.name.startsWith(EXTRACT)) return false
   return chainIDs.has(info.name.slice(info.name.indexOf(' ') + 1))
-}
-
-/** The names of the plan's snapshots. */
-export function chainIDsOf(plan: Plan): Set<string> {
-  return new Set(plan.layers.map((layer) => layer.chainID))
 }

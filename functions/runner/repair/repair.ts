@@ -6,17 +6,14 @@ import type { Backend } from '../../node/ports.ts'
 import { underLease } from '../operation/lease.ts'
 import { dropLeftBehind, removeUnfinished } from '../operation/left-behind.ts'
 import { unpack } from '../unpack/unpack.ts'
-import { compareTree, lowestDamage } from '../verify/trees.ts'
+import { compareTree, lowestDamage } from '../verify/compare-tree.ts'
 import { verifyChain } from '../verify/verify.ts'
 import { bringBlobs, findBlobs, healBlobs, withWays } from './blobs.ts'
 import { decide, isNothing } from './decide.ts'
 import { withRepairLock } from './lock.ts'
-import { holdKept, removeUpper } from './rebuild.ts'
+import { leaseKept, removeLayers } from './remove-layers.ts'
 import type { RepairDryRun, RepairEvent, RepairLook, RepairOptions, RepairResult } from './types.ts'
 import { inUse, usersOf, type Users } from './users.ts'
-
-export type { RepairDryRun, RepairEvent, RepairOptions, RepairResult } from './types.ts'
-export { inUse } from './users.ts'
 
 const STALE_AFTER_MS = 60 * 60 * 1000
 /** How often the part that stays may go under the run before it is made again too, with no look at its blobs. */
@@ -75,7 +72,7 @@ export async function repairChain(options: RepairOptions): Promise<RepairResult>
           emit({ type: 'labels', update })
         }
       }
-      if (decision.remove.length > 0) await removeUpper({ leased, plan, decision, leftovers, signal, emit })
+      if (decision.remove.length > 0) await removeLayers({ leased, plan, decision, leftovers, signal, emit })
       // Its own lease takes over before this one ends.
       const unpacked = await unpack({
         backend,
@@ -123,10 +120,11 @@ async function lookAt(options: RepairOptions): Promise<Looked> {
 
 /** Holds what stays of the chain; where it went meanwhile, what is to be done is another, and decided again. */
 async function lookAndHold(options: RepairOptions, leased: Backend, first: Looked): Promise<Looked> {
-  const { plan } = options.planned
+  const { planned, signal = new AbortController().signal } = options
+  const { plan } = planned
   const snapshotter = leased.snapshotter(plan.snapshotter)
   let look = first
-  for (let tries = 1; tries < LOOKS && !(await holdKept(snapshotter, plan, look.decision)); tries++) {
+  for (let tries = 1; tries < LOOKS && !(await leaseKept(snapshotter, plan, look.decision, signal)); tries++) {
     look = await lookAt(options)
   }
   return look

@@ -6,7 +6,8 @@ import type { ContainerdBackend } from '../../node/containerd/backend.ts'
 import type { Backend, ContentInfo, SnapshotInfo } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
 import { gcLabel } from '../chain/gc-label.ts'
-import { chainIDsOf, isLeftover } from '../chain/leftovers.ts'
+import { isLeftover } from '../chain/leftovers.ts'
+import { chainIDsOf } from '../chain/snapshots.ts'
 
 export type SnapshotUser =
   | { what: 'container'; name: string; snapshot: string }
@@ -51,7 +52,7 @@ export async function usersOf({ backend, plan, removed, staleBefore }: UsersOpti
     }
   }
   users.push(...(await imagesOn(backend, plan, byName, removed)))
-  const chainIDs = chainIDsOf(plan)
+  const chainIDs = new Set<string>(chainIDsOf(plan))
   const covered = new Set(users.map(({ snapshot }) => snapshot))
   const leftovers: string[] = []
   for (const info of byName.values()) {

@@ -3,7 +3,7 @@ import type { Backend, SnapshotInfo } from '../../node/ports.ts'
 import type { Plan, PlanLayer } from '../../plan/document.ts'
 import { profileOf } from '../../plan/profiles.ts'
 import { compareLabels, isSame } from '../chain/labels.ts'
-import { othersLabels } from '../chain/shared.ts'
+import { labelsOfOtherImages } from '../images/other-labels.ts'
 import type { Emit } from './types.ts'
 
 /** As `warnOfDifferences`, at no call per layer unless the top already shows that someone else made the chain. */
@@ -32,7 +32,7 @@ export async function warnOfDifferences(
 ): Promise<void> {
   const suspects = plan.layers.filter((layer, index) => differs(plan, layer, infos[index]))
   if (suspects.length === 0) return
-  const others = await othersLabels(backend, plan)
+  const others = await labelsOfOtherImages(backend, plan)
   const { writes } = profileOf(plan)
   const differing = suspects.filter((layer) => {
     const found = infos[plan.layers.indexOf(layer)]?.labels ?? {}

@@ -5,6 +5,7 @@ import { createSupply, tellOrigin } from '../blobs/queue.ts'
 import { createWays, type Ways } from '../blobs/ways.ts'
 import { hasGcLabel } from '../chain/gc-label.ts'
 import type { Lazy } from '../chain/lazy.ts'
+import { leaseExisting } from '../chain/lease-existing.ts'
 import { chainIDsOf, countPresent } from '../chain/snapshots.ts'
 import { underLease } from '../operation/lease.ts'
 import { dropLeftBehind } from '../operation/left-behind.ts'
@@ -13,7 +14,6 @@ import type { LayerContext } from './context.ts'
 import { lookForDifferences, warnOfDifferences } from './differences.ts'
 import { warnOfWrongTrees } from './doubt.ts'
 import { checkChain, labelConfig } from './finish.ts'
-import { holdTop } from './hold-top.ts'
 import { IgnoredTally } from './ignored.ts'
 import { unpackLayers } from './layers.ts'
 import { lookWhatIsLazy, tellLazy } from './lazy.ts'
@@ -98,7 +98,8 @@ async function carryOut(options: UnpackOptions & { signal: AbortSignal }, ways: 
     }
     try {
       supply.ahead(look.toFetch.map(({ placed }) => placed))
-      const held = look.present < plan.layers.length || (await holdTop(context, plan))
+      const top = look.present < plan.layers.length ? undefined : plan.layers.at(-1)
+      const held = top === undefined || (await leaseExisting(snapshotter, top, signal))
       const present = held ? look.present : (await countPresent(snapshotter, chainIDsOf(plan))).present
       const parallel = !options.sequential && (await canGoSideBySide(context, plan, present, options.applier))
       const sideBySide = parallel ? concurrency : 1

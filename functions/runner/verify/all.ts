@@ -8,7 +8,7 @@ import type { Backend } from '../../node/ports.ts'
 import type { Plan, Planned } from '../../plan/document.ts'
 import { plan as planImage } from '../../plan/plan.ts'
 import { byPreference, documentsOf, resolve, type NodeImage } from '../images/resolve.ts'
-import { compareTree, whyNoTree, type TreeReport } from './trees.ts'
+import { compareTree, whyNoTree, type TreeReport } from './compare-tree.ts'
 import type { VerifyReport } from './types.ts'
 import { verifyChain } from './verify.ts'
 

@@ -5,8 +5,9 @@ import { profileOf } from '../../plan/profiles.ts'
 import { gcLabel } from '../chain/gc-label.ts'
 import { compareLabels, isSame, unplannedLabels } from '../chain/labels.ts'
 import { countLazy, warnNothingLazy } from '../chain/lazy.ts'
-import { chainIDsOf, isLeftover } from '../chain/leftovers.ts'
-import { othersLabels, type OthersLabels } from '../chain/shared.ts'
+import { isLeftover } from '../chain/leftovers.ts'
+import { chainIDsOf } from '../chain/snapshots.ts'
+import { labelsOfOtherImages, type OtherLabels } from '../images/other-labels.ts'
 import { stateOf } from './state.ts'
 import type { ConfigProblem, VerifiedLayer, VerifyProblem, VerifyReport } from './types.ts'
 
@@ -21,14 +22,14 @@ export async function verifyChain({ backend, plan }: { backend: Backend; plan: P
   const { writes } = profileOf(plan)
   const layers: VerifiedLayer[] = []
   const infos: (SnapshotInfo | undefined)[] = []
-  let others: OthersLabels | undefined
+  let others: OtherLabels | undefined
   for (const [index, layer] of plan.layers.entries()) {
     const info = await orMissing(snapshotter.stat(layer.chainID))
     infos.push(info)
     const problems = info === undefined ? [{ code: 'SNAPSHOT_MISSING' as const }] : compareSnapshot(layer, info, writes)
     const { digest } = layer.descriptor
     // Reading every other image takes a while, and only a label that differs asks for it.
-    if (info !== undefined && problems.some(isLabelProblem)) others ??= await othersLabels(backend, plan)
+    if (info !== undefined && problems.some(isLabelProblem)) others ??= await labelsOfOtherImages(backend, plan)
     const labelledFor = info && others && ownerOf(layer, info, others, writes)
     const unplanned = info === undefined ? [] : unplannedLabels(layer.labels, info.labels, writes)
     layers.push({
@@ -65,7 +66,7 @@ export function isLabelProblem({ code }: VerifyProblem): boolean {
 function ownerOf(
   layer: PlanLayer,
   info: SnapshotInfo,
-  others: OthersLabels,
+  others: OtherLabels,
   writes: readonly string[],
 ): string | undefined {
   if (isSame(compareLabels(layer.labels, info.labels, writes))) return undefined
@@ -73,7 +74,7 @@ function ownerOf(
 }
 
 async function findLeftovers(backend: Backend, plan: Plan): Promise<string[]> {
-  const chainIDs = chainIDsOf(plan)
+  const chainIDs = new Set<string>(chainIDsOf(plan))
   const found: string[] = []
   for await (const info of backend.snapshotter(plan.snapshotter).list()) {
     if (isLeftover(info, chainIDs)) found.push(info.name)

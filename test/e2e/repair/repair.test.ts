@@ -9,7 +9,7 @@ import type { ContainerdBackend } from '../../../functions/node/containerd/backe
 import type { Planned } from '../../../functions/plan/document.ts'
 import { repairChain } from '../../../functions/runner/repair/repair.ts'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
-import { compareTree } from '../../../functions/runner/verify/trees.ts'
+import { compareTree } from '../../../functions/runner/verify/compare-tree.ts'
 import { verifyChain } from '../../../functions/runner/verify/verify.ts'
 import { errorOf, layercast, type Ran } from '../../cli/run.ts'
 import type { RepairTask } from '../../runner/repair/support/child.ts'

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { openEmbedded } from '../../../functions/node/embedded/backend.ts'
 import type { Backend } from '../../../functions/node/ports.ts'
-import { withView } from '../../../functions/runner/verify/view.ts'
+import { withMountedSnapshot } from '../../../functions/runner/verify/mounted-snapshot.ts'
 import { makeBase } from './root.ts'
 
 const base = makeBase()
@@ -18,7 +18,7 @@ const layer = async (): Promise<void> => {
   await backend.snapshotter('overlayfs').commit('a', 'making', {})
 }
 const look = (during: () => Promise<void>): Promise<void> =>
-  withView(
+  withMountedSnapshot(
     { backend, snapshotter: 'overlayfs', name: 'a', signal: new AbortController().signal, emit: () => undefined },
     during,
   )

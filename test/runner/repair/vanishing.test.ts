@@ -6,7 +6,7 @@ import { dryRunRepair, repairChain } from '../../../functions/runner/repair/repa
 import { dryRun } from '../../../functions/runner/unpack/dry-run.ts'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
 import { verifyAll } from '../../../functions/runner/verify/all.ts'
-import { compareTree } from '../../../functions/runner/verify/trees.ts'
+import { compareTree } from '../../../functions/runner/verify/compare-tree.ts'
 import { verifyChain } from '../../../functions/runner/verify/verify.ts'
 import { all } from '../../support/all.ts'
 import { smallImage } from '../unpack/support/images.ts'

@@ -1,11 +1,10 @@
 import { hasCode } from '../../errors.ts'
 import { cleanUp } from '../../kit/cleanup.ts'
-import { removeIfThere, statOrNone } from '../../node/or-none.ts'
 import type { Backend, Snapshotter } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
 import { gcLabel } from '../chain/gc-label.ts'
+import { leaseExisting } from '../chain/lease-existing.ts'
 import { checkCollected, removeHeld } from '../chain/removal.ts'
-import { extractKey } from '../chain/snapshots.ts'
 import { REMOVAL, underLease } from '../operation/lease.ts'
 import type { Decision } from './decide.ts'
 import type { RepairEvent } from './types.ts'
@@ -28,7 +27,7 @@ export interface RemoveOptions {
  * Removes the upper part of a chain, from the top down, so that a kill at any instruction leaves what a run of unpack or
  * repair mends:
  *
- * 1. The part that stays is under the repair's lease (`holdKept`), because what keeps it is about to change. The part that
+ * 1. The part that stays is under the repair's lease (`leaseKept`), because what keeps it is about to change. The part that
  *    goes is under one of its own, so that the collector does not take it piece by piece (see `removeSnapshots`).
  * 2. The config's gc label is pointed at the part that stays, or taken away where nothing does, before anything is removed.
  *    A label that named a chain of which the top is gone would say that it is whole, and would hold nothing. So after a
@@ -40,7 +39,7 @@ export interface RemoveOptions {
  * A container that came since the check stands on the top, which cannot be removed then, nor collected: the label is set
  * back, and SNAPSHOT_IN_USE names it. What was removed until then is made again by the next run.
  */
-export async function removeUpper(options: RemoveOptions): Promise<void> {
+export async function removeLayers(options: RemoveOptions): Promise<void> {
   const { leased, plan, decision, leftovers, signal, emit } = options
   const snapshotter = leased.snapshotter(plan.snapshotter)
   const names = decision.remove.map(({ chainID }) => chainID)
@@ -93,23 +92,17 @@ async function explain(leased: Backend, plan: Plan, { remove }: Decision, error:
 }
 
 /**
- * Puts the part of the chain that stays under the lease: containerd answers AlreadyExists to a Prepare whose snapshot.ref it
- * knows, and adds that snapshot to the lease. False where the collector was faster, which happens where the part above
- * stands elsewhere, so that nothing referred to this one any more.
+ * Puts the part of the chain that stays under the repair's lease. False where the collector was faster, which happens where
+ * the part above stands elsewhere, so that nothing referred to this one any more.
  */
-export async function holdKept(snapshotter: Snapshotter, plan: Plan, decision: Decision): Promise<boolean> {
+export async function leaseKept(
+  snapshotter: Snapshotter,
+  plan: Plan,
+  decision: Decision,
+  signal: AbortSignal,
+): Promise<boolean> {
   const layer = decision.remove.length === 0 ? undefined : plan.layers[lowestOf(decision) - 1]
-  if (layer === undefined) return true
-  const key = extractKey(layer.chainID)
-  try {
-    await snapshotter.prepare(key, layer.parent, { ...layer.labels })
-  } catch (error) {
-    if (hasCode(error, 'ALREADY_EXISTS')) return (await statOrNone(snapshotter, layer.chainID)) !== undefined
-    if (hasCode(error, 'SNAPSHOT_NOT_FOUND')) return false
-    throw error
-  }
-  await removeIfThere(snapshotter, key)
-  return false
+  return layer === undefined || (await leaseExisting(snapshotter, layer, signal))
 }
 
 function lowestOf({ remove }: Decision): number {

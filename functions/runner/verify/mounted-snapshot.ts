@@ -8,9 +8,9 @@ import { removeIfThere } from '../../node/or-none.ts'
 import type { Backend, Snapshotter } from '../../node/ports.ts'
 import type { EmitOperation } from '../operation/events.ts'
 import { underLease } from '../operation/lease.ts'
-import { lostIn, lostSnapshot, saysLost } from './lost.ts'
+import { lostIn, lostSnapshot, saysLost } from './lost-directory.ts'
 
-export interface ViewOptions {
+export interface MountedSnapshotOptions {
   backend: Backend
   snapshotter: string
   /** The committed snapshot to look at. */
@@ -25,7 +25,10 @@ export interface ViewOptions {
  * whether it is the directory that is gone), SYSTEM_CALL_FAILED,
  * FAILED_PRECONDITION (mounts that nobody but containerd can make), those of `look`.
  */
-export async function withView<T>(options: ViewOptions, look: (directory: string) => Promise<T>): Promise<T> {
+export async function withMountedSnapshot<T>(
+  options: MountedSnapshotOptions,
+  look: (directory: string) => Promise<T>,
+): Promise<T> {
   const { backend, name, signal, emit } = options
   const snapshots = backend.snapshotter(options.snapshotter)
   const peeked = await snapshots.peek?.(name)

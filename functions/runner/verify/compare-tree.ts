@@ -16,8 +16,8 @@ import { profileOf } from '../../plan/profiles.ts'
 import { hasBlob } from '../blobs/queue.ts'
 import { isLazy } from '../chain/lazy.ts'
 import type { EmitOperation } from '../operation/events.ts'
-import { lostOf } from './lost.ts'
-import { withView } from './view.ts'
+import { lostOf } from './lost-directory.ts'
+import { withMountedSnapshot } from './mounted-snapshot.ts'
 
 export interface CompareOptions {
   backend: Backend
@@ -228,15 +228,18 @@ async function compareAt(
     }
   }
   const name = plan.layers[layers - 1]?.chainID ?? ''
-  await withView({ backend, snapshotter: plan.snapshotter, name, signal, emit: ignore }, async (directory) => {
-    for (const entry of walk(directory, { contents })) {
-      take(comparison.entry(entry))
-      // The walk is synchronous: signals and the daemon's answers have their turn in between.
-      if (entry.path !== '') entries++
-      if (entries % ENTRIES_AT_ONCE === 0) await breathe()
-      checkAborted(signal)
-    }
-    take(comparison.finish())
-  })
+  await withMountedSnapshot(
+    { backend, snapshotter: plan.snapshotter, name, signal, emit: ignore },
+    async (directory) => {
+      for (const entry of walk(directory, { contents })) {
+        take(comparison.entry(entry))
+        // The walk is synchronous: signals and the daemon's answers have their turn in between.
+        if (entry.path !== '') entries++
+        if (entries % ENTRIES_AT_ONCE === 0) await breathe()
+        checkAborted(signal)
+      }
+      take(comparison.finish())
+    },
+  )
   return { ok: total === 0, entries, differences, total, unsure: comparison.unsure }
 }

@@ -3,16 +3,16 @@ import { LayercastError } from '../../errors.ts'
 import type { Backend, Labels } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
 import { plan as planImage } from '../../plan/plan.ts'
-import { documentsOf, resolve } from '../images/resolve.ts'
+import { documentsOf, resolve } from './resolve.ts'
 
 /** The labels that other images of the node give to a snapshot, by chain ID. */
-export type OthersLabels = ReadonlyMap<string, readonly { image: string; labels: Labels }[]>
+export type OtherLabels = ReadonlyMap<string, readonly { image: string; labels: Labels }[]>
 
 /**
  * What the plans of the node's other images say of this plan's chain IDs, under the same snapshotter. An image that cannot
  * be planned here (of another platform, or not whole) gives none. CONTAINERD_UNREACHABLE.
  */
-export async function othersLabels(backend: Backend, plan: Plan): Promise<OthersLabels> {
+export async function labelsOfOtherImages(backend: Backend, plan: Plan): Promise<OtherLabels> {
   const others = new Map<string, { image: string; labels: Labels }[]>()
   const ours = new Set<string>(plan.layers.map((layer) => layer.chainID))
   for await (const { name } of backend.images.list()) {
