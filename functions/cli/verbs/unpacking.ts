@@ -4,7 +4,7 @@ import { blobFix } from '../../image/blob-fixes.ts'
 import type { Digest } from '../../image/digest.ts'
 import type { Planned } from '../../plan/document.ts'
 import { originText } from '../../runner/blobs/origin.ts'
-import type { BlobWays } from '../../runner/blobs/types.ts'
+import type { BlobProviderOptions } from '../../runner/blobs/types.ts'
 import type { DryRun } from '../../runner/unpack/dry-run.ts'
 import type { ApplierChoice, UnpackEvent, UnpackResult } from '../../runner/unpack/types.ts'
 import { dryRunText, unpackText } from '../output/unpack.ts'
@@ -22,7 +22,7 @@ export interface UnpackingOptions {
 }
 
 /** The ways to missing blobs, as the options say. */
-export function blobWays({ source, fromSnapshotter }: UnpackingOptions): BlobWays {
+export function blobWays({ source, fromSnapshotter }: UnpackingOptions): BlobProviderOptions {
   return {
     ...(source !== undefined && { sources: source }),
     ...(fromSnapshotter !== undefined && { fromSnapshotter }),

@@ -9,8 +9,8 @@ import { registrySources } from '../content/registry-labels.ts'
 import { storeWhole } from '../content/store-whole.ts'
 import { underLease } from '../operation/lease.ts'
 import type { ImageSource } from '../sources/open.ts'
+import { REGISTRY } from './from-source.ts'
 import { blobsNotFound } from './not-found.ts'
-import { REGISTRY } from './sources.ts'
 
 export interface HealerOptions {
   backend: Backend

@@ -4,13 +4,13 @@ import { UNCOMPRESSED_LABEL } from '../../image/label-names.ts'
 import { hasBytes } from '../../node/blob-fault.ts'
 import type { Backend, ContentInfo } from '../../node/ports.ts'
 import { isArchive, sniffed } from './blob.ts'
-import type { Candidate, Way } from './types.ts'
+import type { BlobOffer, BlobProvider } from './types.ts'
 
 /**
  * A way over blobs whose `containerd.io/uncompressed` label is the diff ID, and the one that is the uncompressed layer
  * itself, which comes first because its digest proves it. A label may lie: whoever applies the blob checks the diff ID.
  */
-export function standIns(backend: Backend): Way {
+export function standInProvider(backend: Backend): BlobProvider {
   let listed: Promise<Map<string, ContentInfo[]>> | undefined
   const list = async (): Promise<Map<string, ContentInfo[]>> => {
     listed ??= byUncompressed(backend)
@@ -26,12 +26,12 @@ export function standIns(backend: Backend): Way {
       const { descriptor, diffID } = layer
       if (!isArchive(descriptor)) return []
       const found = (await list()).get(diffID) ?? []
-      const candidates: Candidate[] = []
+      const offers: BlobOffer[] = []
       for (const info of found) {
         if (info.digest === descriptor.digest || !(await hasBytes(backend.content, info.digest))) continue
-        candidates.push(candidate(sniffed(info)))
+        offers.push(offer(sniffed(info)))
       }
-      return candidates
+      return offers
     },
   }
 }
@@ -46,11 +46,11 @@ async function byUncompressed(backend: Backend): Promise<Map<string, ContentInfo
   return found
 }
 
-function candidate(blob: Descriptor): Candidate {
+function offer(blob: Descriptor): BlobOffer {
   return {
     origin: { from: 'stand-in', digest: blob.digest },
     blob,
-    async bring(into) {
+    async fetch(into) {
       // A write of what is there puts it under the lease and reads nothing; of what has gone it fails.
       await into.content.write(blob, into.content.read(blob.digest))
       return blob

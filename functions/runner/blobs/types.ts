@@ -4,7 +4,7 @@ import type { PlanLayer } from '../../plan/document.ts'
 import type { BlobOrigin } from './origin.ts'
 
 /** The ways to a missing blob that a user allows besides what is on the node. */
-export interface BlobWays {
+export interface BlobProviderOptions {
   /**
    * Sources, asked in this order: `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:NAME]`,
    * `docker://NAME`, and `registry` for where the blobs' own labels say that they came from.
@@ -24,18 +24,18 @@ export interface Placed {
 }
 
 /** One way by which one layer may come. */
-export interface Candidate {
+export interface BlobOffer {
   origin: BlobOrigin
   /** What will be in the content store; unknown before a layer is made again. */
   blob: Descriptor | undefined
   /** Sees to it that the blob is in the content store and held by the lease of `into`; gives what to apply. */
-  bring(into: Backend, signal: AbortSignal): Promise<Descriptor>
+  fetch(into: Backend, signal: AbortSignal): Promise<Descriptor>
 }
 
 /** One way to all missing blobs. */
-export interface Way {
+export interface BlobProvider {
   /** What there is for this layer. Looked for once; a failure that may pass is thrown, and it is asked again. */
-  find(placed: Placed): Promise<Candidate[]>
+  find(placed: Placed): Promise<BlobOffer[]>
   close?(): Promise<void>
 }
 

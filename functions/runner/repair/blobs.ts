@@ -6,8 +6,8 @@ import { faultOf } from '../../node/blob-fault.ts'
 import { infoOrNone } from '../../node/or-none.ts'
 import type { Backend } from '../../node/ports.ts'
 import { blobsNotFound } from '../blobs/not-found.ts'
+import { createBlobProviders, type BlobProviders } from '../blobs/providers.ts'
 import type { Placed } from '../blobs/types.ts'
-import { createWays, type Ways } from '../blobs/ways.ts'
 import type { RepairLook, RepairOptions } from './types.ts'
 
 /**
@@ -42,13 +42,16 @@ export async function healBlobs({ backend, planned, blobs, signal }: RepairOptio
 }
 
 /** Runs `work` with the ways to missing blobs that the user allows, and closes them. */
-export async function withWays<T>(options: RepairOptions, work: (ways: Ways) => Promise<T>): Promise<T> {
+export async function withProviders<T>(
+  options: RepairOptions,
+  work: (providers: BlobProviders) => Promise<T>,
+): Promise<T> {
   const { backend, planned, blobs, provide, signal = new AbortController().signal } = options
-  const ways = createWays({ backend, plan: planned.plan, blobs, provide, signal })
+  const providers = createBlobProviders({ backend, plan: planned.plan, blobs, provide, signal })
   try {
-    return await work(ways)
+    return await work(providers)
   } finally {
-    await ways.close()
+    await providers.close()
   }
 }
 
@@ -59,44 +62,53 @@ export async function withWays<T>(options: RepairOptions, work: (ways: Ways) => 
 export async function findBlobs(
   { planned }: RepairOptions,
   { before, decision }: RepairLook,
-  ways: Ways,
-): Promise<{ toBring: Placed[]; missing: Digest[] }> {
+  providers: BlobProviders,
+): Promise<{ toFetch: Placed[]; missing: Digest[] }> {
   const { plan } = planned
   const missing = new Set<Digest>()
   if (before.config.problems.some(({ code }) => code === 'CONFIG_MISSING')) missing.add(plan.config.digest)
-  const toBring: Placed[] = []
+  const toFetch: Placed[] = []
   for (const index of decision.make) {
     const layer = plan.layers[index]
-    if (layer?.blob !== 'required' || (await ways.held(layer.descriptor))) continue
+    if (layer?.blob !== 'required' || (await providers.held(layer.descriptor))) continue
     const placed = { index, layer }
-    if (await ways.current(placed)) toBring.push(placed)
+    if (await providers.current(placed)) toFetch.push(placed)
     else missing.add(layer.descriptor.digest)
   }
-  return { toBring, missing: [...missing] }
+  return { toFetch, missing: [...missing] }
 }
 
 /** Brings what is missing into the content store, held by the lease. BLOB_NOT_FOUND, and what the last way fails with. */
-export async function bringBlobs(options: RepairOptions, look: RepairLook, ways: Ways, leased: Backend): Promise<void> {
+export async function fetchBlobs(
+  options: RepairOptions,
+  look: RepairLook,
+  providers: BlobProviders,
+  leased: Backend,
+): Promise<void> {
   const { signal = new AbortController().signal } = options
-  const { toBring, missing } = await findBlobs(options, look, ways)
+  const { toFetch, missing } = await findBlobs(options, look, providers)
   if (missing.length > 0)
-    throw blobsNotFound(missing, { problems: ways.problems(), causes: ways.causes(), fixes: ways.fixes() })
-  for (const placed of toBring) {
+    throw blobsNotFound(missing, {
+      problems: providers.problems(),
+      causes: providers.causes(),
+      fixes: providers.fixes(),
+    })
+  for (const placed of toFetch) {
     checkAborted(signal)
-    await bringOne(placed, ways, leased, signal)
+    await fetchOne(placed, providers, leased, signal)
   }
 }
 
-async function bringOne(placed: Placed, ways: Ways, leased: Backend, signal: AbortSignal): Promise<void> {
-  for (let way = await ways.current(placed); way !== undefined;) {
+async function fetchOne(placed: Placed, providers: BlobProviders, leased: Backend, signal: AbortSignal): Promise<void> {
+  for (let offer = await providers.current(placed); offer !== undefined;) {
     // What is made again out of another snapshotter is made when its turn comes: it has no digest to be known by.
-    if (way.blob === undefined) return
+    if (offer.blob === undefined) return
     try {
-      await way.bring(leased, signal)
+      await offer.fetch(leased, signal)
       return
     } catch (error) {
-      way = await ways.next(placed)
-      if (way === undefined) throw error
+      offer = await providers.next(placed)
+      if (offer === undefined) throw error
     }
   }
 }

@@ -8,7 +8,7 @@ import { dropLeftBehind, removeUnfinished } from '../operation/left-behind.ts'
 import { unpack } from '../unpack/unpack.ts'
 import { compareTree, lowestDamage } from '../verify/compare-tree.ts'
 import { verifyChain } from '../verify/verify.ts'
-import { bringBlobs, findBlobs, healBlobs, withWays } from './blobs.ts'
+import { fetchBlobs, findBlobs, healBlobs, withProviders } from './blobs.ts'
 import { decide, isNothing } from './decide.ts'
 import { withRepairLock } from './lock.ts'
 import { leaseKept, removeLayers } from './remove-layers.ts'
@@ -26,9 +26,9 @@ interface Looked extends RepairLook {
 /** What a repair would do, and who or what would have it refused. Changes nothing. Errors as `verifyChain`, `compareTree`. */
 export async function dryRunRepair(options: RepairOptions): Promise<RepairDryRun> {
   const look = await lookAt(options)
-  return await withWays(options, async (ways) => {
-    const { missing } = await findBlobs(options, look, ways)
-    return { ...look, missing, problems: ways.problems(), fixes: ways.fixes() }
+  return await withProviders(options, async (providers) => {
+    const { missing } = await findBlobs(options, look, providers)
+    return { ...look, missing, problems: providers.problems(), fixes: providers.fixes() }
   })
 }
 
@@ -65,7 +65,7 @@ export async function repairChain(options: RepairOptions): Promise<RepairResult>
       const { users, ...look } = await lookAndHold(options, leased, first)
       const { decision, leftovers } = look
       if (users.length > 0) throw inUse(plan, decision.remove.length, users)
-      await withWays(options, (ways) => bringBlobs(options, look, ways, leased))
+      await withProviders(options, (providers) => fetchBlobs(options, look, providers, leased))
       for (const update of decision.update) {
         checkAborted(signal)
         if (await updateLabels(leased, plan.snapshotter, update.chainID, update.labels, signal)) {

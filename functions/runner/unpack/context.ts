@@ -1,6 +1,6 @@
 import type { Applier } from '../../layer/apply/types.ts'
 import type { Backend, Snapshotter } from '../../node/ports.ts'
-import type { Supply } from '../blobs/queue.ts'
+import type { FetchQueue } from '../blobs/fetch-queue.ts'
 import type { Placed } from '../blobs/types.ts'
 import type { IgnoredTally } from './ignored.ts'
 import type { Emit, LayerState, LayerStep } from './types.ts'
@@ -11,7 +11,7 @@ export interface LayerContext {
   backend: Backend
   snapshotter: Snapshotter
   applier: Applier
-  supply: Supply
+  fetchQueue: FetchQueue
   /** What the layers hold and could not be written. */
   ignored: IgnoredTally
   signal: AbortSignal

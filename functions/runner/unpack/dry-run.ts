@@ -3,10 +3,10 @@ import { infoOrNone, statOrNone } from '../../node/or-none.ts'
 import type { Backend } from '../../node/ports.ts'
 import type { BlobNeed, Plan } from '../../plan/document.ts'
 import { profileOf } from '../../plan/profiles.ts'
+import { hasBlob } from '../blobs/fetch-queue.ts'
 import type { BlobOrigin } from '../blobs/origin.ts'
-import { hasBlob } from '../blobs/queue.ts'
-import type { BlobWays } from '../blobs/types.ts'
-import { createWays, type Ways } from '../blobs/ways.ts'
+import { createBlobProviders, type BlobProviders } from '../blobs/providers.ts'
+import type { BlobProviderOptions } from '../blobs/types.ts'
 import { hasGcLabel } from '../chain/gc-label.ts'
 import { compareLabels, isSame, type LabelDifference } from '../chain/labels.ts'
 
@@ -40,17 +40,17 @@ export interface DryRunOptions {
   backend: Backend
   plan: Plan
   /** As `unpack` takes them; sources are asked what they have. */
-  blobs?: BlobWays
+  blobs?: BlobProviderOptions
   signal?: AbortSignal
 }
 
 /** What an unpack of the plan would meet. Touches nothing. SNAPSHOTTER_NOT_FOUND, SOURCE_INVALID, CONTAINERD_*. */
 export async function dryRun(options: DryRunOptions): Promise<DryRun> {
   const { backend, plan, blobs, signal = new AbortController().signal } = options
-  const ways = createWays({ backend, plan, blobs, signal })
+  const providers = createBlobProviders({ backend, plan, blobs, signal })
   try {
     const layers: DryRunLayer[] = []
-    for (const index of plan.layers.keys()) layers.push(await lookAt(backend, plan, index, ways))
+    for (const index of plan.layers.keys()) layers.push(await lookAt(backend, plan, index, providers))
     const config = await infoOrNone(backend.content, plan.config.digest)
     const configThere = config !== undefined
     const gcThere = configThere && hasGcLabel(config, plan)
@@ -64,15 +64,15 @@ export async function dryRun(options: DryRunOptions): Promise<DryRun> {
       config: { digest: plan.config.digest, there: configThere, gcLabel: gcThere },
       ready: layers.every((layer) => layer.snapshot !== 'missing') && (gcThere || layers.length === 0),
       missing: [...missing],
-      problems: ways.problems(),
-      fixes: ways.fixes(),
+      problems: providers.problems(),
+      fixes: providers.fixes(),
     }
   } finally {
-    await ways.close()
+    await providers.close()
   }
 }
 
-async function lookAt(backend: Backend, plan: Plan, index: number, ways: Ways): Promise<DryRunLayer> {
+async function lookAt(backend: Backend, plan: Plan, index: number, providers: BlobProviders): Promise<DryRunLayer> {
   const layer = plan.layers[index]
   if (layer === undefined) throw new RangeError(`the plan has no layer ${index}`)
   const { digest } = layer.descriptor
@@ -80,11 +80,11 @@ async function lookAt(backend: Backend, plan: Plan, index: number, ways: Ways): 
   const difference = info && compareLabels(layer.labels, info.labels, profileOf(plan).writes)
   const same = difference && isSame(difference)
   const wanted = info === undefined && layer.blob === 'required'
-  const there = wanted ? await ways.held(layer.descriptor) : await hasBlob(backend, digest)
+  const there = wanted ? await providers.held(layer.descriptor) : await hasBlob(backend, digest)
   const origin = there
     ? ({ from: 'here' } as const)
     : wanted
-      ? (await ways.current({ index, layer }))?.origin
+      ? (await providers.current({ index, layer }))?.origin
       : undefined
   return {
     index,

@@ -5,7 +5,7 @@ import type { BlobOrigin } from '../blobs/origin.ts'
 import type { Placed } from '../blobs/types.ts'
 import { withChainLock } from './chain-lock.ts'
 import { tell, type LayerContext } from './context.ts'
-import type { TopHalf } from './top.ts'
+import type { TopHalf } from './top-half.ts'
 import type { LayerState, UnpackedLayer } from './types.ts'
 
 /** What became of a layer. */
@@ -20,7 +20,7 @@ export interface Made {
 /** What became of a layer whose bottom half came to this state. */
 export function madeOf(state: LayerState, top: TopHalf): Made {
   return state === 'applied' && top.state === 'applied'
-    ? { state, bytes: top.bytes, blob: top.supplied.origin }
+    ? { state, bytes: top.bytes, blob: top.fetched.origin }
     : { state, bytes: 0 }
 }
 

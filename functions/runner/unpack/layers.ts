@@ -2,11 +2,11 @@ import { hasCode } from '../../errors.ts'
 import type { Backend } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
 import { chainIDsOf, countPresent } from '../chain/snapshots.ts'
-import { bottomHalf } from './bottom.ts'
+import { bottomHalf } from './bottom-half.ts'
 import type { LayerContext } from './context.ts'
 import { madeOf, unpackLayer } from './layer.ts'
-import { unpackSideBySide } from './side-by-side.ts'
-import { topHalf } from './top.ts'
+import { unpackInParallel } from './parallel.ts'
+import { topHalf } from './top-half.ts'
 import type { UnpackedLayer } from './types.ts'
 
 /** How often the chain below may vanish under the run before that is the answer. */
@@ -31,7 +31,7 @@ export async function unpackLayers(
     if (layer === undefined) break
     try {
       if (sideBySide > 1) {
-        await unpackSideBySide(context, lockOwner, plan, { present: index, concurrency: sideBySide, done })
+        await unpackInParallel(context, lockOwner, plan, { present: index, concurrency: sideBySide, done })
         break
       }
       const placed = { index, layer }

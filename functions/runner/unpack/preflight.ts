@@ -5,8 +5,8 @@ import { infoOrNone } from '../../node/or-none.ts'
 import type { Backend, ContentInfo, SnapshotInfo } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
 import { blobsNotFound } from '../blobs/not-found.ts'
-import type { Candidate, Placed } from '../blobs/types.ts'
-import type { Ways } from '../blobs/ways.ts'
+import type { BlobProviders } from '../blobs/providers.ts'
+import type { BlobOffer, Placed } from '../blobs/types.ts'
 import { chainIDsOf, countPresent } from '../chain/snapshots.ts'
 
 interface Preflight {
@@ -16,7 +16,7 @@ interface Preflight {
   top: SnapshotInfo | undefined
   config: ContentInfo
   /** Layers whose blobs are required and not there, and the way by which each will come. */
-  toFetch: { placed: Placed; candidate: Candidate }[]
+  toFetch: { placed: Placed; offer: BlobOffer }[]
 }
 
 /**
@@ -24,21 +24,25 @@ interface Preflight {
  * BLOB_NOT_FOUND naming every blob that is missing and that no way leads to, the config's among them, because the gc label
  * is written on it.
  */
-export async function preflight(backend: Backend, plan: Plan, ways: Ways): Promise<Preflight> {
+export async function preflight(backend: Backend, plan: Plan, providers: BlobProviders): Promise<Preflight> {
   checkRequiredLabels(plan)
   const snapshotter = backend.snapshotter(plan.snapshotter)
   const { present, top } = await countPresent(snapshotter, chainIDsOf(plan))
   const config = await infoOrNone(backend.content, plan.config.digest)
-  const missing = await missingBlobs(ways, plan, present)
-  const found = await Promise.all(missing.map(async (placed) => ({ placed, candidate: await ways.current(placed) })))
+  const missing = await missingBlobs(providers, plan, present)
+  const found = await Promise.all(missing.map(async (placed) => ({ placed, offer: await providers.current(placed) })))
   const absent: Digest[] = config === undefined ? [plan.config.digest] : []
   const toFetch: Preflight['toFetch'] = []
-  for (const { placed, candidate } of found) {
-    if (candidate === undefined) absent.push(placed.layer.descriptor.digest)
-    else toFetch.push({ placed, candidate })
+  for (const { placed, offer } of found) {
+    if (offer === undefined) absent.push(placed.layer.descriptor.digest)
+    else toFetch.push({ placed, offer })
   }
   if (config === undefined || absent.length > 0)
-    throw blobsNotFound(absent, { problems: ways.problems(), causes: ways.causes(), fixes: ways.fixes() })
+    throw blobsNotFound(absent, {
+      problems: providers.problems(),
+      causes: providers.causes(),
+      fixes: providers.fixes(),
+    })
   return { present, top, config, toFetch }
 }
 
@@ -56,10 +60,10 @@ function checkRequiredLabels(plan: Plan): void {
 }
 
 /** The layers from `present` up that cannot be made without their blob, and whose blob is not there. */
-async function missingBlobs(ways: Ways, plan: Plan, present: number): Promise<Placed[]> {
+async function missingBlobs(providers: BlobProviders, plan: Plan, present: number): Promise<Placed[]> {
   const known = new Map<Digest, Promise<boolean>>()
   const there = (descriptor: Descriptor) => {
-    const asked = known.get(descriptor.digest) ?? ways.held(descriptor)
+    const asked = known.get(descriptor.digest) ?? providers.held(descriptor)
     known.set(descriptor.digest, asked)
     return asked
   }

@@ -2,9 +2,9 @@ import type { Digest } from '../../image/digest.ts'
 import type { Applier } from '../../layer/apply/types.ts'
 import type { Backend } from '../../node/ports.ts'
 import type { PlanWarning, Planned } from '../../plan/document.ts'
+import type { OriginEvent } from '../blobs/fetch-queue.ts'
 import type { BlobOrigin } from '../blobs/origin.ts'
-import type { OriginEvent } from '../blobs/queue.ts'
-import type { BlobWays, Provide } from '../blobs/types.ts'
+import type { BlobProviderOptions, Provide } from '../blobs/types.ts'
 import type { Lazy } from '../chain/lazy.ts'
 import type { OperationEvent } from '../operation/events.ts'
 
@@ -52,7 +52,7 @@ export interface UnpackOptions {
    * Where missing blobs may come from, besides other blobs of the same content on the node. A blob that is required and
    * that none of these ways leads to is an error before anything is touched.
    */
-  blobs?: BlobWays
+  blobs?: BlobProviderOptions
   /** One more way to a missing blob, tried after the sources of `blobs`. */
   provide?: Provide
   signal?: AbortSignal

@@ -1,8 +1,8 @@
 import { checkAborted } from '../../kit/abort.ts'
 import { retry } from '../../kit/retry.ts'
 import type { Plan, PlanWarning } from '../../plan/document.ts'
-import { createSupply, tellOrigin } from '../blobs/queue.ts'
-import { createWays, type Ways } from '../blobs/ways.ts'
+import { createFetchQueue, tellOrigin } from '../blobs/fetch-queue.ts'
+import { createBlobProviders, type BlobProviders } from '../blobs/providers.ts'
 import { hasGcLabel } from '../chain/gc-label.ts'
 import type { Lazy } from '../chain/lazy.ts'
 import { leaseExisting } from '../chain/lease-existing.ts'
@@ -12,14 +12,14 @@ import { dropLeftBehind } from '../operation/left-behind.ts'
 import { checkApplier, chooseApplier } from './applier.ts'
 import type { LayerContext } from './context.ts'
 import { lookForDifferences, warnOfDifferences } from './differences.ts'
-import { warnOfWrongTrees } from './doubt.ts'
 import { checkChain, labelConfig } from './finish.ts'
 import { IgnoredTally } from './ignored.ts'
 import { unpackLayers } from './layers.ts'
 import { lookWhatIsLazy, tellLazy } from './lazy.ts'
+import { canUnpackInParallel } from './parallel.ts'
 import { preflight } from './preflight.ts'
-import { canGoSideBySide } from './side-by-side.ts'
 import type { Emit, UnpackedLayer, UnpackEvent, UnpackOptions, UnpackResult } from './types.ts'
+import { warnOfWrongTrees } from './wrong-trees.ts'
 
 const LAYERS_IN_FLIGHT = 3
 
@@ -33,15 +33,18 @@ const LAYERS_IN_FLIGHT = 3
  */
 export async function unpack(options: UnpackOptions): Promise<UnpackResult> {
   const { backend, planned, blobs, provide, signal = new AbortController().signal } = options
-  const ways = createWays({ backend, plan: planned.plan, blobs, provide, signal })
+  const providers = createBlobProviders({ backend, plan: planned.plan, blobs, provide, signal })
   try {
-    return await carryOut({ ...options, signal }, ways)
+    return await carryOut({ ...options, signal }, providers)
   } finally {
-    await ways.close()
+    await providers.close()
   }
 }
 
-async function carryOut(options: UnpackOptions & { signal: AbortSignal }, ways: Ways): Promise<UnpackResult> {
+async function carryOut(
+  options: UnpackOptions & { signal: AbortSignal },
+  providers: BlobProviders,
+): Promise<UnpackResult> {
   const { backend, planned, signal } = options
   const { plan } = planned
   const started = performance.now()
@@ -69,10 +72,10 @@ async function carryOut(options: UnpackOptions & { signal: AbortSignal }, ways: 
   checkAborted(signal)
   if (plan.layers.length === 0) return result(true, new Map())
   checkApplier(backend, options.applier)
-  const look = await retry(() => preflight(backend, plan, ways), { what: 'look at the node', signal, emit })
+  const look = await retry(() => preflight(backend, plan, providers), { what: 'look at the node', signal, emit })
   emit({ type: 'started', layers: plan.layers.length, present: look.present })
-  for (const { placed, candidate } of look.toFetch) tellOrigin(placed, candidate.origin, emit)
-  for (const detail of ways.problems()) emit({ type: 'warning', code: 'ORIGIN_REFUSED', detail })
+  for (const { placed, offer } of look.toFetch) tellOrigin(placed, offer.origin, emit)
+  for (const detail of providers.problems()) emit({ type: 'warning', code: 'ORIGIN_REFUSED', detail })
   // A top that stands elsewhere (containerd before 2.2 passes over the parent of a Commit) is for the check at the end.
   const whole = look.present === plan.layers.length && look.top?.parent === plan.layers.at(-1)?.parent
   if (whole && hasGcLabel(look.config, plan)) {
@@ -84,24 +87,24 @@ async function carryOut(options: UnpackOptions & { signal: AbortSignal }, ways: 
 
   const done = await underLease(backend, { purpose: 'unpack', signal, emit, untidy: () => untidy }, async (leased) => {
     const concurrency = options.concurrency ?? LAYERS_IN_FLIGHT
-    const supply = createSupply({ backend: leased, ways, concurrency, signal, emit })
+    const fetchQueue = createFetchQueue({ backend: leased, providers, concurrency, signal, emit })
     const snapshotter = leased.snapshotter(plan.snapshotter)
     const { applier, daemons } = await chooseApplier(leased, options.applier)
     const context: LayerContext = {
       backend: leased,
       snapshotter,
       applier,
-      supply,
+      fetchQueue,
       ignored: new IgnoredTally(),
       signal,
       emit,
     }
     try {
-      supply.ahead(look.toFetch.map(({ placed }) => placed))
+      fetchQueue.ahead(look.toFetch.map(({ placed }) => placed))
       const top = look.present < plan.layers.length ? undefined : plan.layers.at(-1)
       const held = top === undefined || (await leaseExisting(snapshotter, top, signal))
       const present = held ? look.present : (await countPresent(snapshotter, chainIDsOf(plan))).present
-      const parallel = !options.sequential && (await canGoSideBySide(context, plan, present, options.applier))
+      const parallel = !options.sequential && (await canUnpackInParallel(context, plan, present, options.applier))
       const sideBySide = parallel ? concurrency : 1
       const made = await unpackLayers(context, backend, plan, { present, sideBySide })
       checkAborted(signal)
@@ -115,7 +118,7 @@ async function carryOut(options: UnpackOptions & { signal: AbortSignal }, ways: 
       lazy = tellLazy(plan, infos, emit)
       return made
     } finally {
-      await supply.close()
+      await fetchQueue.close()
     }
   })
   await dropLeftBehind(backend, emit)

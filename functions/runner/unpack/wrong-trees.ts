@@ -2,7 +2,7 @@
 import { LayercastError } from '../../errors.ts'
 import type { Reliance } from '../../layer/compare/reliance.ts'
 import type { Plan, PlanLayer } from '../../plan/document.ts'
-import { hasBlob } from '../blobs/queue.ts'
+import { hasBlob } from '../blobs/fetch-queue.ts'
 import type { Chosen, View } from './applier.ts'
 import type { LayerContext } from './context.ts'
 

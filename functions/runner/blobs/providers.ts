@@ -6,30 +6,30 @@ import { infoOrNone } from '../../node/or-none.ts'
 import type { Backend } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
 import { parseSpec } from '../sources/spec.ts'
-import { rebuilding } from './rebuild.ts'
-import { namedSource, REGISTRY } from './sources.ts'
-import { standIns } from './stand-in.ts'
-import type { BlobWays, Candidate, Complain, Placed, Provide, Way } from './types.ts'
+import { snapshotterProvider } from './from-snapshotter.ts'
+import { sourceProvider, REGISTRY } from './from-source.ts'
+import { standInProvider } from './stand-in.ts'
+import type { BlobProviderOptions, BlobOffer, Complain, Placed, Provide, BlobProvider } from './types.ts'
 
-export interface WaysOptions {
+export interface BlobProvidersOptions {
   backend: Backend
   plan: Plan
-  blobs?: BlobWays | undefined
+  blobs?: BlobProviderOptions | undefined
   provide?: Provide | undefined
   signal: AbortSignal
 }
 
 /** By which ways each missing layer may come, in their order, and which one it is now. */
-export interface Ways {
+export interface BlobProviders {
   /**
    * Whether the content store has the blob, and its last byte. Where the user named sources, its bytes are held against its
    * digest, once: one that is damaged counts as missing then, and is replaced by what a source has.
    */
   held(blob: Descriptor): Promise<boolean>
   /** The way for this layer; undefined where there is none, or none is left. */
-  current(placed: Placed): Promise<Candidate | undefined>
+  current(placed: Placed): Promise<BlobOffer | undefined>
   /** Gives the present way of this layer up for the next one; where there is none it stays, and the answer is undefined. */
-  next(placed: Placed): Promise<Candidate | undefined>
+  next(placed: Placed): Promise<BlobOffer | undefined>
   /** Why ways that the user named do not help, in words; each once. */
   problems(): string[]
   /** The errors among those reasons. */
@@ -44,19 +44,19 @@ export interface Ways {
  * started the run, another snapshotter. Nothing is opened before a layer is asked for, and no way before those above it
  * have failed. SOURCE_INVALID for what is no source; USAGE and TREE_NOT_ON_NODE for a snapshotter that cannot serve.
  */
-export function createWays(options: WaysOptions): Ways {
+export function createBlobProviders(options: BlobProvidersOptions): BlobProviders {
   const { backend, plan, blobs = {}, provide, signal } = options
   const problems = new Map<string, unknown>()
   const complain: Complain = (text, cause) => void problems.set(text, cause)
   const { sources = [], fromSnapshotter } = blobs
   for (const spec of sources) if (spec !== REGISTRY) parseSpec(spec)
-  const ways: readonly Way[] = [
-    standIns(backend),
-    ...sources.map((spec) => namedSource(spec, { backend, plan, signal, complain })),
+  const providers: readonly BlobProvider[] = [
+    standInProvider(backend),
+    ...sources.map((spec) => sourceProvider(spec, { backend, plan, signal, complain })),
     ...(provide === undefined ? [] : [provided(provide)]),
-    ...(fromSnapshotter === undefined ? [] : [rebuilding({ backend, plan, from: fromSnapshotter, complain })]),
+    ...(fromSnapshotter === undefined ? [] : [snapshotterProvider({ backend, plan, from: fromSnapshotter, complain })]),
   ]
-  const layers = new Map<string, LayerWays>()
+  const layers = new Map<string, LayerOffers>()
   const checks = new Map<Digest, Promise<boolean>>()
   const check = async (blob: Descriptor): Promise<boolean> => {
     const { content } = backend
@@ -70,9 +70,9 @@ export function createWays(options: WaysOptions): Ways {
     if (fault !== undefined) complain(`blob ${blob.digest} of the content store ${fault}`)
     return fault === undefined
   }
-  const of = (placed: Placed): LayerWays => {
+  const of = (placed: Placed): LayerOffers => {
     // Not by the blob: the same layer twice in one image is made again out of different snapshots.
-    const known = layers.get(placed.layer.chainID) ?? new LayerWays(placed, ways)
+    const known = layers.get(placed.layer.chainID) ?? new LayerOffers(placed, providers)
     layers.set(placed.layer.chainID, known)
     return known
   }
@@ -90,7 +90,7 @@ export function createWays(options: WaysOptions): Ways {
     causes: () => [...problems.values()].filter((cause) => cause !== undefined),
     fixes: () => [...new Set([...problems.values()].flatMap((cause) => fixOf(cause) ?? []))],
     async close() {
-      for (const way of ways) await way.close?.()
+      for (const way of providers) await way.close?.()
     },
   }
 }
@@ -99,22 +99,22 @@ function fixOf(cause: unknown): string | undefined {
   return cause instanceof LayercastError ? cause.fix : undefined
 }
 
-class LayerWays {
+class LayerOffers {
   readonly #placed: Placed
-  readonly #left: Way[]
-  readonly #found: Candidate[] = []
+  readonly #left: BlobProvider[]
+  readonly #found: BlobOffer[] = []
 
-  constructor(placed: Placed, ways: readonly Way[]) {
+  constructor(placed: Placed, providers: readonly BlobProvider[]) {
     this.#placed = placed
-    this.#left = [...ways]
+    this.#left = [...providers]
   }
 
-  async current(): Promise<Candidate | undefined> {
+  async current(): Promise<BlobOffer | undefined> {
     await this.#find(1)
     return this.#found[0]
   }
 
-  async next(): Promise<Candidate | undefined> {
+  async next(): Promise<BlobOffer | undefined> {
     await this.#find(2)
     if (this.#found.length < 2) return undefined
     this.#found.shift()
@@ -130,14 +130,14 @@ class LayerWays {
   }
 }
 
-function provided(provide: Provide): Way {
+function provided(provide: Provide): BlobProvider {
   return {
     async find({ layer: { descriptor } }) {
-      const bring: Candidate['bring'] = async (into, signal) => {
+      const fetch: BlobOffer['fetch'] = async (into, signal) => {
         await provide(descriptor, into, signal)
         return descriptor
       }
-      return [{ origin: { from: 'provided' }, blob: descriptor, bring }]
+      return [{ origin: { from: 'provided' }, blob: descriptor, fetch }]
     },
   }
 }

@@ -9,8 +9,8 @@ import type { OperationEvent } from '../operation/events.ts'
 import { blobsNotFound } from './not-found.ts'
 import type { BlobOrigin } from './origin.ts'
 import { originText } from './origin.ts'
-import type { Candidate, Placed } from './types.ts'
-import type { Ways } from './ways.ts'
+import type { BlobProviders } from './providers.ts'
+import type { BlobOffer, Placed } from './types.ts'
 
 /** Where the blob of a layer comes from that has none here: told once it is decided, and again when that did not do. */
 export interface OriginEvent {
@@ -23,10 +23,10 @@ export interface OriginEvent {
 
 type Emit = (event: OriginEvent | OperationEvent) => void
 
-export interface SupplyOptions {
+export interface FetchQueueOptions {
   /** Under the lease. */
   backend: Backend
-  ways: Ways
+  providers: BlobProviders
   /** How many blobs are fetched at once. */
   concurrency: number
   signal: AbortSignal
@@ -34,23 +34,23 @@ export interface SupplyOptions {
 }
 
 /** What a layer is written from. */
-export interface Supplied {
+export interface FetchedBlob {
   /** In the content store. */
   blob: Descriptor
   origin: BlobOrigin
 }
 
 /** Sees to it that a layer's content is there when its turn comes. */
-export interface Supply {
+export interface FetchQueue {
   /** Begins to fetch these, in this order, ahead of their turn. */
   ahead(layers: readonly Placed[]): void
   /**
    * Returns once the layer's blob, or another that does for it, is in the content store. BLOB_NOT_FOUND where it is not and
    * no way leads to it; else what the last way failed with.
    */
-  ensure(placed: Placed): Promise<Supplied>
-  /** Whether, what was supplied having turned out to be something else, there is another way; `ensure` then goes it. */
-  another(placed: Placed, supplied: Supplied, error: unknown): Promise<boolean>
+  ensure(placed: Placed): Promise<FetchedBlob>
+  /** Whether, what was fetched having turned out to be something else, there is another way; `ensure` then goes it. */
+  another(placed: Placed, fetched: FetchedBlob, error: unknown): Promise<boolean>
   /** Stops what is under way and waits for its end. */
   close(): Promise<void>
 }
@@ -66,10 +66,10 @@ const CONTENT_FAULTS: readonly Code[] = [
 ]
 
 /** A supply over the content store and, for what is missing there, the ways to it. Each blob is fetched once. */
-export function createSupply({ backend, ways, concurrency, signal, emit }: SupplyOptions): Supply {
+export function createFetchQueue({ backend, providers, concurrency, signal, emit }: FetchQueueOptions): FetchQueue {
   const stop = new AbortController()
   const either = AbortSignal.any([signal, stop.signal])
-  const started = new Map<Digest, Promise<Supplied>>()
+  const started = new Map<Digest, Promise<FetchedBlob>>()
   const fetching = new Map<Digest, Promise<Descriptor>>()
   /** Blobs that are there and turned out to be damaged. */
   const damaged = new Set<Digest>()
@@ -87,23 +87,23 @@ export function createSupply({ backend, ways, concurrency, signal, emit }: Suppl
     else running--
   }
 
-  async function fetchOne({ origin, bring }: Candidate, { layer }: Placed): Promise<Descriptor> {
+  async function fetchOne({ origin, fetch }: BlobOffer, { layer }: Placed): Promise<Descriptor> {
     await slot()
     try {
       const what = `fetch ${layer.descriptor.digest} from ${originText(origin)}`
-      return await retry(() => bring(backend, either), { what, signal: either, emit })
+      return await retry(() => fetch(backend, either), { what, signal: either, emit })
     } finally {
       free()
     }
   }
 
   /** Two layers of one blob have it fetched once; what is made again is of one place in the chain. */
-  async function fetchOnce(candidate: Candidate, placed: Placed): Promise<Descriptor> {
-    if (candidate.blob === undefined) return await fetchOne(candidate, placed)
-    const { digest } = candidate.blob
+  async function fetchOnce(offer: BlobOffer, placed: Placed): Promise<Descriptor> {
+    if (offer.blob === undefined) return await fetchOne(offer, placed)
+    const { digest } = offer.blob
     const under = fetching.get(digest)
     if (under) return await under
-    const fetched = fetchOne(candidate, placed)
+    const fetched = fetchOne(offer, placed)
     fetching.set(digest, fetched)
     try {
       return await fetched
@@ -113,17 +113,17 @@ export function createSupply({ backend, ways, concurrency, signal, emit }: Suppl
     }
   }
 
-  async function supply(placed: Placed): Promise<Supplied> {
-    let candidate = await ways.current(placed)
+  async function supply(placed: Placed): Promise<FetchedBlob> {
+    let offer = await providers.current(placed)
     for (;;) {
-      if (candidate === undefined) throw nothingLeft(placed)
+      if (offer === undefined) throw nothingLeft(placed)
       try {
-        return { blob: await fetchOnce(candidate, placed), origin: candidate.origin }
+        return { blob: await fetchOnce(offer, placed), origin: offer.origin }
       } catch (error) {
         if (either.aborted || !isItsOwn(error)) throw error
-        candidate = await ways.next(placed)
-        if (candidate === undefined) throw error
-        told(placed, candidate.origin, error)
+        offer = await providers.next(placed)
+        if (offer === undefined) throw error
+        told(placed, offer.origin, error)
       }
     }
   }
@@ -137,13 +137,13 @@ export function createSupply({ backend, ways, concurrency, signal, emit }: Suppl
     const why = layer.blob === 'required' ? {} : { why: 'the snapshotter did not take the layer, so it is needed' }
     return blobsNotFound([layer.descriptor.digest], {
       ...why,
-      problems: ways.problems(),
-      causes: ways.causes(),
-      fixes: ways.fixes(),
+      problems: providers.problems(),
+      causes: providers.causes(),
+      fixes: providers.fixes(),
     })
   }
 
-  function begin(placed: Placed): Promise<Supplied> {
+  function begin(placed: Placed): Promise<FetchedBlob> {
     const { chainID } = placed.layer
     const under = started.get(chainID)
     if (under) return under
@@ -162,7 +162,7 @@ export function createSupply({ backend, ways, concurrency, signal, emit }: Suppl
       const { descriptor, chainID } = placed.layer
       const under = started.get(chainID)
       if (under) return await under
-      if (!damaged.has(descriptor.digest) && (await ways.held(descriptor))) {
+      if (!damaged.has(descriptor.digest) && (await providers.held(descriptor))) {
         return { blob: descriptor, origin: { from: 'here' } }
       }
       return await begin(placed)
@@ -174,7 +174,7 @@ export function createSupply({ backend, ways, concurrency, signal, emit }: Suppl
       // The layer's own blob is what the image has, right or wrong, unless its bytes are others.
       if (isHere && (await faultOf(backend.content, blob, either)) === undefined) return false
       if (!isHere && blob.digest === descriptor.digest) return false
-      const next = await (isHere ? ways.current(placed) : ways.next(placed))
+      const next = await (isHere ? providers.current(placed) : providers.next(placed))
       if (next === undefined) return false
       if (isHere) damaged.add(descriptor.digest)
       started.delete(chainID)

@@ -12,11 +12,11 @@ import { removeIfThere } from '../../node/or-none.ts'
 import type { Backend } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
 import type { Placed } from '../blobs/types.ts'
-import { bottomHalf } from './bottom.ts'
+import { bottomHalf } from './bottom-half.ts'
 import { tell, type LayerContext } from './context.ts'
 import { madeOf, unpackLayer, type Made } from './layer.ts'
 import { isVisible } from './reach.ts'
-import { applyLayer, discard, prepareLayer, topHalf, type TopHalf } from './top.ts'
+import { applyLayer, discard, prepareLayer, topHalf, type TopHalf } from './top-half.ts'
 import type { ApplierChoice, UnpackedLayer } from './types.ts'
 import { namesItsDirectories, now } from './upper.ts'
 import { minorOf } from './version.ts'
@@ -28,7 +28,7 @@ const PROFILES: ReadonlySet<string> = new Set(['overlayfs', 'erofs'])
  * Whether layers can be made side by side: from containerd 2.2 on (older ones pass over a parent at Commit, in silence), by
  * a snapshotter that advertises `rebase` and keeps a layer as overlayfs does, with an applier that writes whiteouts so.
  */
-export async function canGoSideBySide(
+export async function canUnpackInParallel(
   context: LayerContext,
   plan: Plan,
   present: number,
@@ -46,7 +46,7 @@ export async function canGoSideBySide(
  * Makes the layers from `present` up, at most `concurrency` of them at a time, and puts each into `done`. When one fails,
  * those above it are stopped and leave nothing; those below it are finished. The lowest failure is thrown.
  */
-export async function unpackSideBySide(
+export async function unpackInParallel(
   context: LayerContext,
   lockOwner: Backend,
   plan: Plan,
@@ -122,13 +122,13 @@ async function topAlone(context: LayerContext, placed: Placed): Promise<TopHalf 
     const upper = soleBind(prepared.mounts)?.source
     if (upper !== undefined && (await isVisible(upper))) {
       tell(context, placed, 'fetching')
-      const supplied = await context.supply.ensure(placed)
+      const fetched = await context.fetchQueue.ensure(placed)
       const begun = now()
-      const applied = await applyLayer(context, placed, asBareUpperdir(upper, prepared.mounts), supplied)
+      const applied = await applyLayer(context, placed, asBareUpperdir(upper, prepared.mounts), fetched)
       const { impliesDirectories = !(await namesItsDirectories(upper, begun)) } = applied
       if (!impliesDirectories) {
         const proven = applied.diffID === placed.layer.diffID
-        return { state: 'applied', key, bytes: applied.size, supplied, proven }
+        return { state: 'applied', key, bytes: applied.size, fetched, proven }
       }
     }
   } catch (error) {

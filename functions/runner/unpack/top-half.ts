@@ -8,7 +8,7 @@ import { cleanUp } from '../../kit/cleanup.ts'
 import type { Applied } from '../../layer/apply/types.ts'
 import type { Mount } from '../../linux/mount-list.ts'
 import { removeIfThere, statOrNone } from '../../node/or-none.ts'
-import type { Supplied } from '../blobs/queue.ts'
+import type { FetchedBlob } from '../blobs/fetch-queue.ts'
 import type { Placed } from '../blobs/types.ts'
 import { extractKey } from '../chain/snapshots.ts'
 import { tell, type LayerContext } from './context.ts'
@@ -19,7 +19,7 @@ const KEYS = 3
 /** What the top half leaves to the bottom half: nothing (`taken`), or an active snapshot to commit. */
 export type TopHalf =
   | { state: 'taken' }
-  | { state: 'applied'; key: string; bytes: number; supplied: Supplied; proven: boolean }
+  | { state: 'applied'; key: string; bytes: number; fetched: FetchedBlob; proven: boolean }
   | { state: 'staged'; key: string }
 
 /**
@@ -34,19 +34,20 @@ export async function topHalf(context: LayerContext, placed: Placed): Promise<To
     const prepared = await prepareLayer(context, placed, placed.layer.parent)
     if (prepared === undefined) return { state: 'taken' }
     const { key, mounts } = prepared
-    let supplied: Supplied | undefined
+    let blob: FetchedBlob | undefined
     try {
       tell(context, placed, 'prepared')
       if (isReadOnly(mounts.at(-1))) return { state: 'staged', key }
       tell(context, placed, 'fetching')
-      supplied = await context.supply.ensure(placed)
-      const applied = await applyLayer(context, placed, mounts, supplied)
+      const fetched = await context.fetchQueue.ensure(placed)
+      blob = fetched
+      const applied = await applyLayer(context, placed, mounts, fetched)
       const proven = applied.diffID === placed.layer.diffID
-      return { state: 'applied', key, bytes: applied.size, supplied, proven }
+      return { state: 'applied', key, bytes: applied.size, fetched, proven }
     } catch (error) {
       const failure = await discard(context, key, asAborted(error, context.signal))
-      if (failure !== error || supplied === undefined) throw failure
-      if (!(await context.supply.another(placed, supplied, failure))) throw failure
+      if (failure !== error || blob === undefined) throw failure
+      if (!(await context.fetchQueue.another(placed, blob, failure))) throw failure
     }
   }
 }
@@ -90,7 +91,7 @@ export async function applyLayer(
   context: LayerContext,
   placed: Placed,
   mounts: readonly Mount[],
-  { blob, origin }: Supplied,
+  { blob, origin }: FetchedBlob,
 ): Promise<Applied> {
   const { applier, ignored, signal, emit } = context
   const { index, layer } = placed

@@ -10,12 +10,12 @@ import type { Backend, SnapshotInfo, Snapshotter } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
 import { inferProfile } from '../../plan/profiles.ts'
 import { isArchive } from './blob.ts'
-import type { Complain, Placed, Way } from './types.ts'
+import type { Complain, Placed, BlobProvider } from './types.ts'
 
 /** Uncompressed: its digest is its diff ID, and it goes with the lease anyway. */
 const REBUILT = 'application/vnd.oci.image.layer.v1.tar'
 
-export interface RebuildOptions {
+export interface SnapshotterProviderOptions {
   backend: Backend
   plan: Plan
   /** The snapshotter to make them out of. */
@@ -29,7 +29,7 @@ export interface RebuildOptions {
  * Offered where the chain up to the layer is there, committed, each on its parent; what is not is complained of. USAGE where
  * the backend is not containerd: the embedded one has no second snapshotter.
  */
-export function rebuilding(options: RebuildOptions): Way {
+export function snapshotterProvider(options: SnapshotterProviderOptions): BlobProvider {
   const { backend, plan, from, complain } = options
   checkPossible(options)
   let looked: Promise<{ right: number; why: string }> | undefined
@@ -45,13 +45,13 @@ export function rebuilding(options: RebuildOptions): Way {
         complain(`${from} has not what layer ${placed.layer.descriptor.digest} could be made of: ${why}`)
         return []
       }
-      const bring = (into: Backend, signal: AbortSignal) => rebuild(into, from, placed, signal)
-      return [{ origin: { from: 'snapshotter', name: from }, blob: undefined, bring }]
+      const fetch = (into: Backend, signal: AbortSignal) => rebuild(into, from, placed, signal)
+      return [{ origin: { from: 'snapshotter', name: from }, blob: undefined, fetch }]
     },
   }
 }
 
-function checkPossible({ backend, plan, from }: RebuildOptions): void {
+function checkPossible({ backend, plan, from }: SnapshotterProviderOptions): void {
   if (backend.kind !== 'containerd') {
     throw new LayercastError('USAGE', `the ${backend.kind} backend cannot make layers out of snapshots`, {
       fix: 'Leave --from-snapshotter away, and name a source of the blobs: --source oci:DIR.',

@@ -14,7 +14,7 @@ import { registrySources } from '../content/registry-labels.ts'
 import { storeWhole } from '../content/store-whole.ts'
 import type { ImageSource } from '../sources/open.ts'
 import { isArchive, sniffed } from './blob.ts'
-import type { Candidate, Complain, Placed, Way } from './types.ts'
+import type { BlobOffer, Complain, Placed, BlobProvider } from './types.ts'
 
 /** The word for the registry that the image's blobs say that they came from. */
 export const REGISTRY = 'registry'
@@ -30,21 +30,21 @@ export interface SourcesOptions {
  * A way over one source as the user spelt it. It is opened once a layer is looked for, and read when that layer's turn
  * comes. A source that cannot be opened or asked is complained of, and has nothing.
  */
-export function namedSource(spec: string, options: SourcesOptions): Way {
-  if (spec !== REGISTRY) return new SourceWay(spec, options)
-  let ways: Promise<SourceWay[]> | undefined
-  const open = async (): Promise<SourceWay[]> => {
+export function sourceProvider(spec: string, options: SourcesOptions): BlobProvider {
+  if (spec !== REGISTRY) return new SourceProvider(spec, options)
+  let providers: Promise<SourceProvider[]> | undefined
+  const open = async (): Promise<SourceProvider[]> => {
     const { reference, manifest, config, layers } = options.plan
     const blobs = [manifest, config, ...layers.map((layer) => layer.descriptor)].map(({ digest }) => digest)
     const specs = await registrySources(options.backend, { reference, target: manifest.digest, blobs })
     if (specs.length === 0) options.complain('no blob of the image says which registry it came from')
-    return specs.map((one) => new SourceWay(one, options))
+    return specs.map((one) => new SourceProvider(one, options))
   }
   return {
     async find(placed) {
-      ways ??= open()
-      const all = await ways.catch((error: unknown) => {
-        ways = undefined
+      providers ??= open()
+      const all = await providers.catch((error: unknown) => {
+        providers = undefined
         throw error
       })
       for (const way of all) {
@@ -54,12 +54,12 @@ export function namedSource(spec: string, options: SourcesOptions): Way {
       return []
     },
     async close() {
-      for (const way of (await ways) ?? []) await way.close()
+      for (const way of (await providers) ?? []) await way.close()
     },
   }
 }
 
-class SourceWay implements Way {
+class SourceProvider implements BlobProvider {
   readonly #spec: string
   readonly #options: SourcesOptions
   #source: Promise<ImageSource | undefined> | undefined
@@ -70,12 +70,12 @@ class SourceWay implements Way {
     this.#options = options
   }
 
-  async find({ layer: { descriptor, diffID } }: Placed): Promise<Candidate[]> {
+  async find({ layer: { descriptor, diffID } }: Placed): Promise<BlobOffer[]> {
     const source = await (this.#source ??= this.#open())
     if (source === undefined) return []
     const has = await this.#try(() => source.has(descriptor.digest))
     const from = { from: 'source', spec: this.#spec } as const
-    if (has === true) return [{ origin: from, blob: descriptor, bring: this.#bring(source, descriptor) }]
+    if (has === true) return [{ origin: from, blob: descriptor, fetch: this.#fetch(source, descriptor) }]
     if (!isArchive(descriptor)) return []
     // An archive of docker's has layers uncompressed; a registry or layout may have the image compressed otherwise.
     this.#others ??= this.#layersOf(source)
@@ -83,7 +83,7 @@ class SourceWay implements Way {
     if (other === undefined || other.digest === descriptor.digest) return []
     if ((await this.#try(() => source.has(other.digest))) !== true) return []
     const blob = sniffed(other)
-    return [{ origin: { ...from, digest: blob.digest }, blob, bring: this.#bring(source, blob) }]
+    return [{ origin: { ...from, digest: blob.digest }, blob, fetch: this.#fetch(source, blob) }]
   }
 
   async close(): Promise<void> {
@@ -105,7 +105,7 @@ class SourceWay implements Way {
     })
   }
 
-  #bring(source: ImageSource, blob: Descriptor): Candidate['bring'] {
+  #fetch(source: ImageSource, blob: Descriptor): BlobOffer['fetch'] {
     return async (into, signal) => {
       const data = async function* () {
         for await (const chunk of source.read(blob)) {

@@ -4,7 +4,7 @@ import { asAborted, checkAborted } from '../../kit/abort.ts'
 import { removeIfThere } from '../../node/or-none.ts'
 import type { Placed } from '../blobs/types.ts'
 import { tell, type LayerContext } from './context.ts'
-import { discard, type TopHalf } from './top.ts'
+import { discard, type TopHalf } from './top-half.ts'
 import type { LayerState } from './types.ts'
 
 /**
@@ -26,7 +26,7 @@ export async function bottomHalf(
   tell(context, placed, 'committed')
   if (!first) return 'taken'
   if (top.state !== 'applied') return top.state
-  const { blob, origin } = top.supplied
+  const { blob, origin } = top.fetched
   if (origin.from !== 'snapshotter') {
     await context.backend.content.label(blob.digest, { [UNCOMPRESSED_LABEL]: layer.diffID })
     tell(context, placed, 'labelled')
