@@ -1,7 +1,8 @@
+/** Builds the program. */
 import { build } from 'esbuild'
 import { root } from './places.ts'
 
-/** The CLI: one small entry, and a chunk per thing that a verb loads when it runs, so that `--help` loads none of them. */
+/** Builds the CLI: a small entry, and a chunk for each module that a verb loads when it runs, so that `--help` loads none. */
 export async function buildCLI(directory: string): Promise<void> {
   await build({
     absWorkingDir: root,

@@ -8,32 +8,39 @@ import { dirname, join, normalize, sep } from 'node:path'
 import { parseSync } from 'oxc-parser'
 import type { Room } from './rooms.ts'
 
-/** What a README may have, so that a room shows itself on one screen. */
+const TABLE = 'functions/build/rooms.ts'
+
+/** The most lines of a README: what one screen shows. */
 const SCREEN_LINES = 50
 
-/** Folders that hold no modules of ours: what is generated, what another compiler reads, data. */
-const NOT_ROOMS = new Set(['gen', 'proto', 'assembly', 'build', 'migrations', 'node_modules', 'fixtures'])
+/** Folders with no modules of the project's: generated code, AssemblyScript (another compiler's), SQL. */
+const NOT_ROOMS = ['gen', 'proto', 'assembly', 'migrations']
 
 export interface HouseOptions {
   /** The checkout. */
   root: string
-  /** Folders of it that are read. */
+  /** Folders of it that are read, with all below them. */
   tops: readonly string[]
   rooms: readonly Room[]
 }
 
-/** Everything that is wrong with the house, one sentence each; empty where nothing is. */
+/**
+ * Everything that is wrong with the house, one sentence each; empty where nothing is. Throws where a module cannot be parsed.
+ */
 export function inspectHouse(options: HouseOptions): string[] {
   const { root, tops, rooms } = options
   const files = tops.flatMap((top) => modulesBelow(root, top))
   const graph = new Map(files.map((file) => [file, importsOf(root, file)]))
   return [
-    ...files.flatMap((file) => misplaced(file, graph.get(file) ?? NOTHING, rooms)),
+    ...rooms
+      .filter(({ path }) => !files.some((file) => isWithin(file, path)))
+      .map(({ path }) => `${path} holds no module: take its row out of ${TABLE}`),
+    ...[...graph].flatMap(([file, imports]) => forbidden(file, imports, rooms)),
     ...circles(graph),
     ...files
       .map(dirname)
       .filter(isFirst)
-      .flatMap((folder) => unread(root, folder, tops)),
+      .flatMap((folder) => unexplained(root, folder)),
   ]
 }
 
@@ -46,15 +53,12 @@ function modulesBelow(root: string, folder: string): string[] {
     .toSorted((a, b) => (a.name < b.name ? -1 : 1))
     .flatMap((entry) => {
       const path = `${folder}/${entry.name}`
-      if (entry.isDirectory())
-        return NOT_ROOMS.has(entry.name) && folder !== 'functions' ? [] : modulesBelow(root, path)
+      if (entry.isDirectory()) return NOT_ROOMS.includes(entry.name) ? [] : modulesBelow(root, path)
       return entry.name.endsWith('.ts') && !entry.name.endsWith('.d.ts') ? [path] : []
     })
 }
 
-const NOTHING: Imports = { files: [], packages: [] }
-
-/** What a module asks for: files of the tree by their path, packages and host APIs by their names. */
+/** What a module imports, values and types alike: files of the tree by their path, packages and host APIs by their names. */
 interface Imports {
   files: string[]
   packages: string[]
@@ -78,7 +82,7 @@ function importsOf(root: string, file: string): Imports {
         .split(sep)
         .join('/'),
     ),
-    packages: specifiers.filter((specifier) => !specifier.startsWith('.') && !specifier.startsWith('#')),
+    packages: specifiers.filter((specifier) => !specifier.startsWith('.')),
   }
 }
 
@@ -93,18 +97,18 @@ function isWithin(file: string, path: string): boolean {
   return file === path || file.startsWith(`${path}/`)
 }
 
-function misplaced(file: string, { files, packages }: Imports, rooms: readonly Room[]): string[] {
+function forbidden(file: string, { files, packages }: Imports, rooms: readonly Room[]): string[] {
   const room = roomOf(file, rooms)
-  if (room === undefined) return [`${file} is in no room: add its folder to functions/build/rooms.ts`]
+  if (room === undefined) return [`${file} is in no room: add its folder to ${TABLE}`]
   const { path, imports, host, packages: known = [] } = room
   const allowed = [path, ...imports]
   return [
     ...files
       .filter((target) => !allowed.some((place) => isWithin(target, place)))
-      .map((target) => `${file} imports ${target}, which ${path} may not: see functions/build/rooms.ts`),
+      .map((target) => `${file} imports ${target}, which ${path} may not: see ${TABLE}`),
     ...packages
       .filter((name) => !isHost(name, host) && !known.some((its) => isWithin(name, its)))
-      .map((name) => `${file} imports ${name}, which ${path} may not: see functions/build/rooms.ts`),
+      .map((name) => `${file} imports ${name}, which ${path} may not: see ${TABLE}`),
   ]
 }
 
@@ -169,9 +173,9 @@ function findCircle(nodes: ReadonlyMap<string, ReadonlyMap<string, string>>): st
   return undefined
 }
 
-function unread(root: string, folder: string, tops: readonly string[]): string[] {
+function unexplained(root: string, folder: string): string[] {
   const readme = join(root, folder, 'README.md')
-  if (!existsSync(readme)) return tops.includes(folder) && folder !== 'core-wasm' ? [] : [`${folder} has no README.md`]
+  if (!existsSync(readme)) return [`${folder} has no README.md`]
   const lines = readFileSync(readme, 'utf8').trimEnd().split('\n').length
   return lines > SCREEN_LINES ? [`${folder}/README.md has ${lines} lines; a screen has ${SCREEN_LINES}`] : []
 }

@@ -1,3 +1,4 @@
+/** Builds the library. */
 import { join } from 'node:path'
 import { build, type BuildOptions } from 'esbuild'
 import { root } from './places.ts'
@@ -11,10 +12,10 @@ const shared: BuildOptions = {
   logLevel: 'warning',
 }
 
-/** The library, `import { plan } from 'layercast'`: one file for Node, one for Workers, which import the WASM as a module. */
+/** Builds what `import { plan } from 'layercast'` gives: one module for Node, and one for Workers, which imports the WASM as a module. */
 export async function buildLibrary(directory: string): Promise<void> {
   await Promise.all([
-    // Split, so that what only a large blob needs is not loaded with the rest.
+    // Split: what only a large blob needs is a chunk of its own, loaded then.
     build({
       ...shared,
       outdir: directory,
@@ -30,7 +31,7 @@ export async function buildLibrary(directory: string): Promise<void> {
       platform: 'neutral',
       conditions: ['workerd', 'worker', 'browser'],
       mainFields: ['module', 'main'],
-      // Left for the bundler of whoever uses the library, which knows how its host takes a WASM module.
+      // Left to the bundler of the library's user: it knows how its host takes a WASM module.
       external: ['#core.wasm'],
     }),
   ])

@@ -1,6 +1,6 @@
 /**
- * `npm run build`: everything that runs as JavaScript, put together in dist/. `--types` adds the declarations that a
- * published package carries; `npm ci` leaves them out, because nothing in a checkout reads them.
+ * `npm run build`: builds everything that runs as JavaScript into dist/. `--types` adds the declarations that a published
+ * package carries; `npm ci` leaves them out, because nothing in a checkout reads them.
  */
 import { existsSync } from 'node:fs'
 import { readdir, rename, rm } from 'node:fs/promises'
@@ -12,20 +12,20 @@ import { buildLibrary } from './library.ts'
 import { dist } from './places.ts'
 import { buildTypes } from './types.ts'
 
-// The first `npx layercast` in a checkout links it into npx's cache, which runs `prepare` again. What is built stays then:
-// a server that was started from it may still be running.
+// The first `npx layercast` in a checkout links it into npx's cache, which runs `prepare` again. The build is left as it is then:
+// a server that was started from it may be running.
 const calledByNpx = process.env['npm_command'] === 'exec' && existsSync(join(dist, 'cli', 'main.js'))
 try {
   if (!calledByNpx) await buildAll()
 } catch (error) {
-  // What is wrong with the code is said by now, or in the message; where in the bundler it was noticed helps nobody.
+  // No stack: esbuild has printed what is wrong with the code, or the message says it.
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
   process.exitCode = 1
 }
 
 async function buildAll(): Promise<void> {
   const started = performance.now()
-  // Made beside and moved into place when it is whole, so that a build that fails leaves the last good one.
+  // Built aside and moved into place when it is whole, so that a build that fails leaves the last good one.
   const made = join(dist, '.made')
   await rm(made, { recursive: true, force: true })
   await buildCore()

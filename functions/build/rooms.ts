@@ -35,7 +35,12 @@ const api = (...names: string[]): string[] => names.map((name) => `functions/api
 const cli = (...names: string[]): string[] => names.map((name) => `functions/cli/${name}`)
 
 export const ROOMS: readonly Room[] = [
-  { path: 'core-wasm', imports: [], host: 'node', packages: ['assemblyscript', 'esbuild', '@noble/hashes'] },
+  {
+    path: 'core-wasm',
+    imports: [],
+    host: 'node',
+    packages: ['assemblyscript', 'esbuild', '@noble/hashes', '#core-module', '#core.wasm'],
+  },
   { path: errors, imports: [] },
   { path: kit, imports: [errors], host: 'node' },
   { path: image, imports: [errors, 'core-wasm'] },

@@ -1,12 +1,13 @@
+/** Builds the library's declarations. */
 import { execFile } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { root } from './places.ts'
 
-/** The library's declarations, in a directory. Fails with the compiler's own words where the types do not hold. */
+/** Writes the library's declarations into a directory. Throws with the compiler's output where the types are wrong. */
 export async function buildTypes(directory: string): Promise<void> {
-  // A configuration is the only way to give the compiler this project's options and another set of files.
+  // The compiler takes this project's options with another set of files from a configuration file only.
   const place = await mkdtemp(join(root, 'node_modules', '.layercast-types-'))
   const config = join(place, 'tsconfig.json')
   await writeFile(

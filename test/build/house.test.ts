@@ -1,0 +1,179 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { inspectHouse } from '../../functions/build/house.ts'
+import type { Room } from '../../functions/build/rooms.ts'
+
+const ROOMS: readonly Room[] = [
+  { path: 'src/base', imports: [] },
+  { path: 'src/disk', imports: ['src/base'], host: 'node', packages: ['koffi', '@noble/hashes'] },
+  { path: 'src/edge', imports: ['src/base'], host: 'workers' },
+  { path: 'src/top', imports: ['src/base', 'src/disk', 'src/edge'], host: 'node' },
+  { path: 'src/top/low', imports: ['src/disk/file.ts'], host: 'node' },
+]
+
+/** A tree with nothing wrong: each room uses all that it may. */
+const CLEAN: Readonly<Record<string, string>> = {
+  'src/base/name.ts': 'export interface Name { first: string }\nexport const name = (): Name => ({ first: "a" })',
+  'src/base/README.md': '# Base',
+  'src/disk/file.ts': `
+    import { readFile } from 'node:fs/promises'
+    import { sep } from 'path'
+    import koffi from 'koffi'
+    import { sha256 } from '@noble/hashes/sha2.js'
+    import type { Name } from '../base/name.ts'
+    export const use = (name: Name) => [name, readFile, sep, koffi, sha256]`,
+  'src/disk/README.md': '# Disk',
+  'src/edge/worker.ts': `import { env } from 'cloudflare:workers'\nexport { name } from '../base/name.ts'\nexport default env`,
+  'src/edge/README.md': '# Edge',
+  'src/top/main.ts': `
+    import { name } from '../base/name.ts'
+    import { low } from './low/low.ts'
+    export const main = async () => [name, low, await import('../edge/worker.ts')]`,
+  'src/top/README.md': '# Top',
+  'src/top/low/low.ts': `export { use as low } from '../../disk/file.ts'`,
+  'src/top/low/README.md': '# Low',
+  // Not modules of the project's.
+  'src/disk/gen/made.ts': `import 'anything'`,
+  'src/disk/types.d.ts': `import 'anything'`,
+}
+
+let root = ''
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'layercast-house-'))
+})
+afterEach(() => rm(root, { recursive: true }))
+
+/** What is wrong with the clean tree once these files are added or changed; a file that is undefined is left out. */
+async function inspect(change: Record<string, string | undefined>): Promise<string[]> {
+  for (const [path, text] of Object.entries({ ...CLEAN, ...change })) {
+    if (text === undefined) continue
+    await mkdir(dirname(join(root, path)), { recursive: true })
+    await writeFile(join(root, path), text)
+  }
+  return inspectHouse({ root, tops: ['src'], rooms: ROOMS })
+}
+
+const may = (file: string, what: string, room: string): string =>
+  `${file} imports ${what}, which ${room} may not: see functions/build/rooms.ts`
+
+test('finds nothing in a clean house', async () => {
+  expect(await inspect({})).toEqual([])
+})
+
+test.each([
+  ['a value', `import { name } from '../base/name.ts'\nexport const x = name`],
+  ['a type', `import type { Name } from '../base/name.ts'\nexport type X = Name`],
+  ['a type beside values', `import { type Name } from '../base/name.ts'\nexport type X = Name`],
+  ['a module for its effect', `import '../base/name.ts'`],
+  ['a value as it runs', `export const x = async () => await import('../base/name.ts')`],
+  ['a value to pass on', `export { name } from '../base/name.ts'`],
+  ['a type to pass on', `export type { Name } from '../base/name.ts'`],
+  ['all to pass on', `export * from '../base/name.ts'`],
+  ['all types to pass on', `export type * from '../base/name.ts'`],
+  ['all under a name', `export * as base from '../base/name.ts'`],
+])('names a room that imports %s of one above it', async (_, text) => {
+  const moved = text.replaceAll('../base/name.ts', '../top/main.ts')
+  expect(await inspect({ 'src/base/other.ts': moved })).toContain(
+    may('src/base/other.ts', 'src/top/main.ts', 'src/base'),
+  )
+})
+
+test('names a room inside a room by its own row', async () => {
+  expect(await inspect({ 'src/top/low/up.ts': `import '../../base/name.ts'` })).toEqual([
+    may('src/top/low/up.ts', 'src/base/name.ts', 'src/top/low'),
+  ])
+})
+
+test('allows one file of a room without its neighbours', async () => {
+  expect(
+    await inspect({
+      'src/disk/file.ts.ts': 'export {}',
+      'src/disk/other.ts': 'export {}',
+      'src/top/low/next.ts': `import '../../disk/other.ts'\nimport '../../disk/file.ts.ts'`,
+    }),
+  ).toEqual([
+    may('src/top/low/next.ts', 'src/disk/other.ts', 'src/top/low'),
+    may('src/top/low/next.ts', 'src/disk/file.ts.ts', 'src/top/low'),
+  ])
+})
+
+test.each([
+  ['a package', 'src/top/x.ts', 'koffi'],
+  ['a package whose name begins like one that it may', 'src/disk/x.ts', 'koffi-more'],
+  ["a name of package.json's", 'src/disk/x.ts', '#core'],
+  ["Node's API", 'src/base/x.ts', 'node:fs'],
+  ["Node's API by its old name", 'src/base/x.ts', 'fs/promises'],
+  ["Node's API where it may use the Workers'", 'src/edge/x.ts', 'node:fs'],
+  ["the Workers' API", 'src/base/x.ts', 'cloudflare:workers'],
+  ["the Workers' API where it may use Node's", 'src/disk/x.ts', 'cloudflare:workers'],
+])('names a room that imports %s', async (_, file, name) => {
+  const expected = [may(file, name, dirname(file))]
+  expect(await inspect({ [file]: `import '${name}'` })).toEqual(expected)
+  expect(await inspect({ [file]: `import type { X } from '${name}'\nexport type Y = X` })).toEqual(expected)
+})
+
+test('names a circle of two files, though only their types make it', async () => {
+  expect(
+    await inspect({
+      'src/base/a.ts': `import type { B } from './b.ts'\nexport interface A { b: B }`,
+      'src/base/b.ts': `import type { A } from './a.ts'\nexport interface B { a: A }`,
+    }),
+  ).toEqual([
+    'a circle: src/base/a.ts -> src/base/b.ts -> src/base/a.ts ' +
+      '(src/base/a.ts imports src/base/b.ts; src/base/b.ts imports src/base/a.ts)',
+  ])
+})
+
+test('names a circle of two folders, though no files make one', async () => {
+  expect(
+    await inspect({
+      'src/base/in/a.ts': `import '../out/b.ts'`,
+      'src/base/in/c.ts': 'export {}',
+      'src/base/in/README.md': '# In',
+      'src/base/out/b.ts': 'export {}',
+      'src/base/out/d.ts': `import '../in/c.ts'`,
+      'src/base/out/README.md': '# Out',
+    }),
+  ).toEqual([
+    'a circle: src/base/in -> src/base/out -> src/base/in ' +
+      '(src/base/in/a.ts imports src/base/out/b.ts; src/base/out/d.ts imports src/base/in/c.ts)',
+  ])
+})
+
+test('names a circle of a folder and a file beside it', async () => {
+  expect(
+    await inspect({
+      'src/base/name.ts': `import './in/a.ts'`,
+      'src/base/in/a.ts': 'export {}',
+      'src/base/in/b.ts': `import '../name.ts'`,
+      'src/base/in/README.md': '# In',
+    }),
+  ).toContain(
+    'a circle: src/base/in -> src/base/name.ts -> src/base/in ' +
+      '(src/base/in/b.ts imports src/base/name.ts; src/base/name.ts imports src/base/in/a.ts)',
+  )
+})
+
+test('names a folder of modules with no README, and a README longer than a screen', async () => {
+  expect(
+    await inspect({ 'src/top/low/README.md': undefined, 'src/top/README.md': `# Top\n${'more\n'.repeat(49)}` }),
+  ).toEqual(['src/top/low has no README.md'])
+  expect(await inspect({ 'src/top/README.md': `# Top\n${'more\n'.repeat(50)}` })).toEqual([
+    'src/top/README.md has 51 lines; a screen has 50',
+  ])
+})
+
+test('names a file in no room, and a room with no file', async () => {
+  expect(await inspect({ 'src/new/x.ts': 'export {}', 'src/new/README.md': '# New' })).toEqual([
+    'src/new/x.ts is in no room: add its folder to functions/build/rooms.ts',
+  ])
+  expect(inspectHouse({ root, tops: ['src'], rooms: [...ROOMS, { path: 'src/gone', imports: [] }] })).toContain(
+    'src/gone holds no module: take its row out of functions/build/rooms.ts',
+  )
+})
+
+test('says which module cannot be parsed', async () => {
+  await expect(inspect({ 'src/base/x.ts': 'import {' })).rejects.toThrow('src/base/x.ts cannot be parsed')
+})
