@@ -5,7 +5,7 @@ import type { Time } from '../../linux/at.ts'
 import { fromByteString } from '../../linux/bytes.ts'
 import { cleanPath, unsafe } from './guard.ts'
 import { corrupt } from './tar-header.ts'
-import type { TarHeader } from './tar.ts'
+import type { TarHeader } from './tar-member.ts'
 
 /** What a written entry carries besides its content. */
 export interface Metadata {

@@ -1,6 +1,6 @@
 /** What a layer may be at most. A hostile layer can name anything; these bounds keep it from filling or blocking a node. */
 import { LayercastError } from '../../errors.ts'
-import type { TarHeader } from './tar.ts'
+import type { TarHeader } from './tar-member.ts'
 
 export interface Limits {
   /** Entries of the archive. */

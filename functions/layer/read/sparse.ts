@@ -2,14 +2,12 @@
 import { paxNumber } from './pax.ts'
 import type { PaxRecords } from './pax.ts'
 import { corrupt, readNumber } from './tar-header.ts'
+import { MAX_SPECIAL } from './tar-member.ts'
 
 export interface Fragment {
   offset: number
   length: number
 }
-
-/** No map may take more than this, as in Go. */
-export const MAX_SPECIAL = 1 << 20
 
 /** Which version of the PAX sparse format the records name: none for a file that is not sparse. */
 export function sparseVersion(records: PaxRecords): '0.1' | '1.0' | undefined {

@@ -3,32 +3,14 @@
  * visitor, as views of the chunks, so that nothing is copied. Accepted is what Go's archive/tar accepts, since that is
  * what containerd unpacks; global PAX headers are checked and otherwise ignored, as there.
  */
-import type { Time } from '../../linux/at.ts'
-import { parsePax, paxNumber, paxTime } from './pax.ts'
+import { paxNumber } from './pax.ts'
 import type { PaxRecords } from './pax.ts'
-import { checkMap, mapFromBlock, mapFromRecords, MAX_SPECIAL, SparseMapReader, sparseVersion } from './sparse.ts'
+import { checkMap, mapFromBlock, mapFromRecords, SparseMapReader, sparseVersion } from './sparse.ts'
 import type { Fragment } from './sparse.ts'
 import { BLOCK, corrupt, isZero, readHeader, readNumber } from './tar-header.ts'
 import type { RawHeader } from './tar-header.ts'
-
-/** One member of an archive, extended headers taken in. Names are byte strings. */
-export interface TarHeader {
-  /** The type flag: '0' file, '1' hard link, '2' symbolic link, '3' and '4' devices, '5' directory, '6' FIFO, ... */
-  type: string
-  name: string
-  link: string
-  mode: number
-  uid: number
-  gid: number
-  /** Of the file once written, holes included. */
-  size: number
-  mtime: Time
-  atime: Time | undefined
-  major: number
-  minor: number
-  /** Name and value, as byte strings. */
-  xattrs: readonly (readonly [string, string])[]
-}
+import { Extensions, hasData, isExtension, MAX_SPECIAL, paddingOf } from './tar-member.ts'
+import type { TarHeader } from './tar-member.ts'
 
 export interface TarVisitor {
   entry(header: TarHeader): void
@@ -37,11 +19,6 @@ export interface TarVisitor {
   /** The present entry has no more data. */
   end(): void
 }
-
-const XATTR = 'SCHILY.xattr.'
-const HEADER_ONLY = new Set(['1', '2', '3', '4', '5', '6'])
-const NO_RECORDS: PaxRecords = new Map()
-const padding = (size: number): number => (BLOCK - (size % BLOCK)) % BLOCK
 
 type State = 'header' | 'special' | 'sparse-extension' | 'sparse-map' | 'data' | 'skip' | 'done'
 
@@ -54,9 +31,7 @@ export class TarReader {
   #wanted = BLOCK
   // The header blocks that change the next entry.
   #raw: RawHeader | undefined
-  #pax: PaxRecords = NO_RECORDS
-  #longName = ''
-  #longLink = ''
+  readonly #extensions = new Extensions()
   #sawZero = false
   // The present entry: the bytes in the archive still to come, where they go, and the padding after them.
   #header: TarHeader | undefined
@@ -148,7 +123,7 @@ export class TarReader {
     const raw = readHeader(block)
     this.#raw = raw
     if (raw.size < 0) throw corrupt('an entry has a negative size')
-    if ('xgLK'.includes(raw.type)) {
+    if (isExtension(raw.type)) {
       if (raw.size > MAX_SPECIAL) throw corrupt(`an extended header has ${raw.size} bytes, more than ${MAX_SPECIAL}`)
       this.#want('special', raw.size)
       return
@@ -157,35 +132,20 @@ export class TarReader {
   }
 
   #onSpecial(bytes: Buffer): void {
-    const raw = this.#raw as RawHeader
-    const nul = bytes.indexOf(0)
-    if (raw.type === 'L') this.#longName = bytes.toString('latin1', 0, nul === -1 ? bytes.length : nul)
-    else if (raw.type === 'K') this.#longLink = bytes.toString('latin1', 0, nul === -1 ? bytes.length : nul)
-    else this.#pax = parsePax(bytes)
-    // Go hands a global header out as an entry of its own, and with it forgets what came before.
-    if (raw.type === 'g') this.#forget()
-    this.#next(padding(raw.size))
-  }
-
-  #forget(): void {
-    this.#pax = NO_RECORDS
-    this.#longName = ''
-    this.#longLink = ''
+    const { type, size } = this.#raw as RawHeader
+    this.#extensions.add(type, bytes)
+    this.#next(paddingOf(size))
   }
 
   #onEntry(raw: RawHeader, block: Buffer): void {
-    const header = merge(raw, this.#pax)
-    if (this.#longName !== '') header.name = this.#longName
-    if (this.#longLink !== '') header.link = this.#longLink
-    if (header.type === '\0') header.type = header.name.endsWith('/') ? '5' : '0'
-    const records = this.#pax
-    this.#forget()
+    const { pax } = this.#extensions
+    const header = this.#extensions.apply(raw)
     this.#header = header
-    this.#stored = HEADER_ONLY.has(header.type) ? 0 : header.size
+    this.#stored = hasData(header.type) ? header.size : 0
     if (this.#stored < 0) throw corrupt('an entry has a negative size')
-    this.#padding = padding(this.#stored)
+    this.#padding = paddingOf(this.#stored)
     if (header.type === 'S') this.#startOldSparse(raw, block)
-    else this.#startSparseOrPlain(records)
+    else this.#startSparseOrPlain(pax)
   }
 
   #startSparseOrPlain(records: PaxRecords): void {
@@ -195,7 +155,7 @@ export class TarReader {
       this.#begin(undefined)
       return
     }
-    if (HEADER_ONLY.has(header.type)) throw corrupt('an entry that is no file has a sparse map')
+    if (!hasData(header.type)) throw corrupt('an entry that is no file has a sparse map')
     header.name = records.get('GNU.sparse.name') || header.name
     const size = records.get('GNU.sparse.size') || records.get('GNU.sparse.realsize') || ''
     if (size !== '') header.size = paxNumber(size, 'sparse size')
@@ -242,7 +202,7 @@ export class TarReader {
       checkMap(map, header.size, this.#stored)
       this.#map = map.filter((fragment) => fragment.length > 0)
     }
-    if (HEADER_ONLY.has(header.type)) header.size = 0
+    if (!hasData(header.type)) header.size = 0
     this.#fragment = 0
     this.#inFragment = 0
     this.#visitor.entry(header)
@@ -276,41 +236,4 @@ export class TarReader {
     if (this.#padding === 0) this.#want('header', BLOCK)
     return taken
   }
-}
-
-function merge(raw: RawHeader, records: PaxRecords): TarHeader {
-  const header: TarHeader = {
-    type: raw.type,
-    name: raw.name,
-    link: raw.link,
-    mode: raw.mode,
-    uid: raw.uid,
-    gid: raw.gid,
-    size: raw.size,
-    mtime: raw.mtime,
-    atime: raw.atime,
-    major: raw.major,
-    minor: raw.minor,
-    xattrs: [],
-  }
-  if (records.size === 0) return header
-  const xattrs: [string, string][] = []
-  for (const [key, value] of records) {
-    if (key.startsWith(XATTR)) xattrs.push([key.slice(XATTR.length), value])
-    else if (value !== '') mergeRecord(header, key, value)
-  }
-  header.xattrs = xattrs
-  return header
-}
-
-// An empty value leaves what the block says.
-function mergeRecord(header: TarHeader, key: string, value: string): void {
-  if (key === 'path') header.name = value
-  else if (key === 'linkpath') header.link = value
-  else if (key === 'uid') header.uid = paxNumber(value, 'uid')
-  else if (key === 'gid') header.gid = paxNumber(value, 'gid')
-  else if (key === 'size') header.size = paxNumber(value, 'size')
-  else if (key === 'mtime') header.mtime = paxTime(value)
-  else if (key === 'atime') header.atime = paxTime(value)
-  else if (key === 'ctime') paxTime(value)
 }

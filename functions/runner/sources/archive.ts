@@ -4,8 +4,7 @@ import type { Files } from './files.ts'
 import { inflateToTemporary } from './inflate.ts'
 import { readPart } from './pread.ts'
 import { invalid, unreadable } from './problems.ts'
-import { TarError } from './tar-header.ts'
-import { TarIndex, type Member, type Order } from './tar-index.ts'
+import { TarError, TarIndex, type Member, type Order } from './tar-index.ts'
 
 /**
  * The files of a tar archive, read where they lie. A compressed archive is inflated into a temporary file first, since

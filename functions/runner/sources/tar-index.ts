@@ -1,16 +1,26 @@
+/** What a tar archive of an image holds, by name. Headers are read as those of layers are (layer/read). */
 import type { FileHandle } from 'node:fs/promises'
+import { hasCode } from '../../errors.ts'
+import { parsePax } from '../../layer/read/pax.ts'
+import { BLOCK, isZero, readHeader } from '../../layer/read/tar-header.ts'
+import { Extensions, hasData, isExtension, MAX_SPECIAL, paddingOf } from '../../layer/read/tar-member.ts'
+import type { TarHeader } from '../../layer/read/tar-member.ts'
+import { fromByteString } from '../../linux/bytes.ts'
 import { readExactly } from './pread.ts'
-import { BLOCK, parseDecimal, parseHeader, parseLongName, parsePax, TarError, type TarHeader } from './tar-header.ts'
 
 // Far more than any image archive has, and little enough to hold.
 const MAX_MEMBERS = 200_000
-const MAX_EXTENSION_BYTES = 1 << 20
 const MAX_LINKS = 16
 
 export interface Member {
   /** Where its bytes begin in the archive. */
   offset: number
   size: number
+}
+
+/** What was wrong with an archive; whoever reads it says which one. */
+export class TarError extends Error {
+  override readonly name = 'TarError'
 }
 
 /** What counts where a name is both a file and a symbolic link: containerd's importer has it both ways, by the kind of archive. */
@@ -43,7 +53,7 @@ export class TarIndex {
     let members = 0
     for await (const { header, offset } of headers(file, size)) {
       if (++members > MAX_MEMBERS) throw new TarError(`has more than ${MAX_MEMBERS} members`)
-      const name = normalize(header.name)
+      const name = normalize(fromByteString(header.name))
       if (name === undefined) continue
       const entry = entryOf(name, header, offset)
       if (entry !== undefined) entries.set(name, { ...entries.get(name), ...entry })
@@ -69,73 +79,73 @@ export class TarIndex {
   }
 }
 
-async function* headers(file: FileHandle, size: number): AsyncGenerator<{ header: TarHeader; offset: number }> {
-  let pax = new Map<string, string>()
-  let longName: string | undefined
-  let longLink: string | undefined
+interface Placed {
+  header: TarHeader
+  offset: number
+}
+
+async function* headers(file: FileHandle, size: number): AsyncGenerator<Placed> {
+  const extensions = new Extensions()
   for (let at = 0; at < size;) {
-    const block = await readExactly(file, at, BLOCK)
+    const block = await readBlock(file, at, BLOCK)
     if (block.length < BLOCK) throw new TarError('ends in the middle of a header')
-    const plain = parseHeader(block)
-    if (plain === undefined) return
+    if (isZero(block)) return
+    const raw = parsed(() => readHeader(block))
     const offset = at + BLOCK
-    const extension = 'xgLK'.includes(plain.flag)
-    const header = extension ? plain : extended(plain, pax, longName, longLink)
-    const bytes = hasContent(header.flag) ? header.size : 0
-    at = offset + Math.ceil(bytes / BLOCK) * BLOCK
-    if (offset + bytes > size) throw new TarError(`ends in the middle of ${header.name}`)
-    if (!extension) {
-      yield { header, offset }
-      pax = new Map()
-      longName = longLink = undefined
-      continue
-    }
-    if (bytes > MAX_EXTENSION_BYTES) throw new TarError(`has an extended header of ${bytes} bytes`)
-    const data = await readExactly(file, offset, bytes)
-    if (plain.flag === 'x') pax = parsePax(data)
-    else if (plain.flag === 'L') longName = parseLongName(data)
-    else if (plain.flag === 'K') longLink = parseLongName(data)
-    // Global records ('g') carry no names or sizes in any archive of images.
-    else if (['path', 'size', 'linkpath'].some((key) => parsePax(data).has(key))) {
-      throw new TarError('gives all its members one name or size')
-    }
+    const isSparse = [...extensions.pax.keys()].some((key) => key.startsWith('GNU.sparse.'))
+    const header = isExtension(raw.type) ? { ...raw, xattrs: [] } : parsed(() => extensions.apply(raw))
+    if (isSparse) header.type = 'S'
+    const bytes = hasData(header.type) ? header.size : 0
+    if (bytes < 0 || !Number.isSafeInteger(bytes)) throw new TarError(`has a member of the size ${bytes}`)
+    at = offset + bytes + paddingOf(bytes)
+    if (offset + bytes > size) throw new TarError(`ends in the middle of ${fromByteString(header.name)}`)
+    if (isExtension(raw.type)) await extend(extensions, raw.type, file, offset, bytes)
+    else yield { header, offset }
   }
 }
 
-function extended(
-  plain: TarHeader,
-  pax: ReadonlyMap<string, string>,
-  longName: string | undefined,
-  longLink: string | undefined,
-): TarHeader {
-  const size = pax.get('size')
-  const sparse = plain.flag === 'S' || [...pax.keys()].some((key) => key.startsWith('GNU.sparse.'))
-  return {
-    name: pax.get('path') ?? longName ?? plain.name,
-    link: pax.get('linkpath') ?? longLink ?? plain.link,
-    size: size === undefined ? plain.size : parseDecimal(size),
-    flag: sparse ? 'S' : plain.flag,
+async function extend(
+  extensions: Extensions,
+  type: string,
+  file: FileHandle,
+  offset: number,
+  bytes: number,
+): Promise<void> {
+  if (bytes > MAX_SPECIAL) throw new TarError(`has an extended header of ${bytes} bytes`)
+  const body = await readBlock(file, offset, bytes)
+  // Global records carry no names or sizes in any archive of images.
+  if (type === 'g' && ['path', 'size', 'linkpath'].some((key) => parsed(() => parsePax(body)).has(key))) {
+    throw new TarError('gives all its members one name or size')
   }
+  parsed(() => extensions.add(type, body))
 }
 
-/** Whether bytes follow the header; links and devices carry a size at times, and nothing behind it. */
-function hasContent(flag: string): boolean {
-  return !'123456'.includes(flag)
+async function readBlock(file: FileHandle, offset: number, length: number): Promise<Buffer> {
+  const bytes = await readExactly(file, offset, length)
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+/** What is wrong with a header is wrong with the archive. Throws TarError. */
+function parsed<T>(parse: () => T): T {
+  try {
+    return parse()
+  } catch (error) {
+    throw hasCode(error, 'LAYER_CORRUPT') ? new TarError(`is damaged: ${error.message}`, { cause: error }) : error
+  }
 }
 
 /** Undefined for what is neither a file nor a link; that takes nothing away from what was there under its name. */
 function entryOf(name: string, header: TarHeader, offset: number): Entry | undefined {
-  switch (header.flag) {
+  const link = fromByteString(header.link)
+  switch (header.type) {
     case '0':
     case '7':
       return { file: { offset, size: header.size } }
     case '1':
-      return { hardLink: header.link }
+      return { hardLink: link }
     case '2':
       // From the directory that the link is in, wherever the archive is unpacked.
-      return header.link.startsWith('/')
-        ? undefined
-        : { symlink: `${name.slice(0, name.lastIndexOf('/') + 1)}${header.link}` }
+      return link.startsWith('/') ? undefined : { symlink: `${name.slice(0, name.lastIndexOf('/') + 1)}${link}` }
     case 'S':
       throw new TarError(`has ${name} as a sparse file`)
     default:

@@ -1,8 +1,8 @@
 /** What an archive holds as the reader sees it, in the form of peers/gotar.go. */
 import { createHash } from 'node:crypto'
 import { LayercastError } from '../../../functions/errors.ts'
+import type { TarHeader } from '../../../functions/layer/read/tar-member.ts'
 import { TarReader } from '../../../functions/layer/read/tar.ts'
-import type { TarHeader } from '../../../functions/layer/read/tar.ts'
 
 export interface Member {
   type: string

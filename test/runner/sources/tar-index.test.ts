@@ -4,8 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
-import { TarError } from '../../../functions/runner/sources/tar-header.ts'
-import { TarIndex } from '../../../functions/runner/sources/tar-index.ts'
+import { TarError, TarIndex } from '../../../functions/runner/sources/tar-index.ts'
 import {
   device,
   dir,
@@ -128,16 +127,16 @@ describe('the index of an archive', () => {
       ],
       'checksum',
     ],
-    ['text in it', [raw(new Uint8Array(512).fill(0x41))], 'damaged number'],
+    ['text in it', [raw(new Uint8Array(512).fill(0x41))], 'checksum'],
     ['a sparse file', [sparse('s', 1000, [{ offset: 0, data: Buffer.from('x') }])], 'sparse'],
     ['a sparse file in PAX', [file('s', 'x', { pax: { 'GNU.sparse.major': '1' } })], 'sparse'],
     ['a size that is no number', [file('a', 'x', { pax: { size: '1e3' } })], 'size'],
     ['a size beyond all numbers', [file('a', 'x', { pax: { size: '99999999999999999' } })], 'size'],
     ['a size beyond the end', [file('a', 'x', { pax: { size: '1000000' } })], 'ends in the middle of a'],
     ['an extended header beyond measure', [other('x', 'x', { data: 'x'.repeat(2 << 20) })], 'extended header'],
-    ['a PAX record with a wrong length', [other('x', 'x', { data: '99 path=a\n' })], 'PAX'],
-    ['a PAX record without an end', [other('x', 'x', { data: '10 path=abc' })], 'PAX'],
-    ['a PAX record of length nought', [other('x', 'x', { data: '0 path=a\n' })], 'PAX'],
+    ['a PAX record with a wrong length', [other('x', 'x', { data: '99 path=a\n' })], 'extended header'],
+    ['a PAX record without an end', [other('x', 'x', { data: '10 path=abc' })], 'extended header'],
+    ['a PAX record of length nought', [other('x', 'x', { data: '0 path=a\n' })], 'extended header'],
     ['one name for all its members', [other('g', 'g', { data: '10 path=a\n' }), file('b')], 'one name'],
     ['half a header at the end', new Uint8Array(300).fill(0x41), 'middle of a header'],
   ]
