@@ -136,13 +136,18 @@ export const ROOMS: readonly Room[] = [
 
   {
     path: 'functions/cli/program',
-    imports: ['functions/contract', node, ...ground, 'package.json'],
+    imports: [node, ...ground, 'package.json'],
     host: 'node',
     packages: ['commander'],
   },
   {
     path: 'functions/cli/output',
     imports: [...cli('program'), 'functions/runner', 'functions/agent', ...ground],
+    host: 'node',
+  },
+  {
+    path: 'functions/cli/verbs/shared',
+    imports: [...cli('program', 'output'), 'functions/runner', 'functions/contract', containerd, ...ground],
     host: 'node',
   },
   {

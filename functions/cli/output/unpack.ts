@@ -1,12 +1,19 @@
 /** What an unpack did, or would do, as a person reads it. */
+
+import type { Digest } from '../../image/digest.ts'
 import type { Planned } from '../../plan/document.ts'
-import { originText } from '../../runner/blobs/origin.ts'
-import type { BlobOrigin } from '../../runner/blobs/origin.ts'
+import { originText, type BlobOrigin } from '../../runner/blobs/origin.ts'
 import type { DryRun, DryRunLayer } from '../../runner/unpack/dry-run.ts'
 import type { LayerState, UnpackResult } from '../../runner/unpack/types.ts'
 import { fields, table, type Column } from '../program/table.ts'
 import { count, duration, shortDigest, lazyText } from '../program/text.ts'
 import { labelKeys, LAYER_COLUMNS, warningText } from './plan.ts'
+
+/** What a dry run found. */
+export interface DryRunReport extends DryRun {
+  /** Blobs that an unpack would import first. */
+  toImport: readonly Digest[]
+}
 
 const STATES: Readonly<Record<LayerState, string>> = {
   exists: 'was there',
@@ -38,7 +45,7 @@ export function unpackText({ plan }: Planned, result: UnpackResult): string {
 }
 
 /** Each layer with what is there of it and what would be done. */
-export function dryRunText({ plan }: Planned, found: DryRun & { toImport: readonly string[] }): string {
+export function dryRunText({ plan }: Planned, found: DryRunReport): string {
   const rows = plan.layers.map((layer, index) => ({ ...layer, found: found.layers[index] }))
   const layers = table(rows, [
     ...(LAYER_COLUMNS as readonly Column<(typeof rows)[number]>[]),
@@ -56,7 +63,7 @@ export function dryRunText({ plan }: Planned, found: DryRun & { toImport: readon
   return `${plan.layers.length > 0 ? `${layers}\n` : ''}${end}${warningText(plan.warnings)}`
 }
 
-function blobText({ blob, digest }: DryRunLayer, { toImport }: { toImport: readonly string[] }): string {
+function blobText({ blob, digest }: DryRunLayer, { toImport }: DryRunReport): string {
   if (blob.there) return 'there'
   if (toImport.includes(digest)) return 'to import'
   if (blob.origin !== undefined) return originOf(blob.origin)

@@ -1,5 +1,7 @@
-import type { TreeDifference } from '../../layer/compare/compare.ts'
 /** What verify and repair found, as a person reads it. */
+
+import { LayercastError } from '../../errors.ts'
+import type { TreeDifference } from '../../layer/compare/compare.ts'
 import type { Planned } from '../../plan/document.ts'
 import type { TreeReport } from '../../runner/verify/compare-tree.ts'
 import { stateText } from '../../runner/verify/state.ts'
@@ -74,6 +76,18 @@ export function treeFields(tree: TreeReport): [string, string][] {
     lines.push(['not sure', texts.join('; ')])
   }
   return lines
+}
+
+/** BLOB_NOT_FOUND: what was compared is as planned, and some layers could not be compared, so the answer is neither yes nor no. */
+export function treesNotCompared(trees: readonly Pick<TreeReport, 'notCompared'>[]): LayercastError {
+  const layers = trees.flatMap((tree) => tree.notCompared)
+  const missing = layers.filter(({ why }) => why === 'blob missing').map(({ digest }) => digest)
+  const digests = [...new Set(missing)]
+  return new LayercastError(
+    'BLOB_NOT_FOUND',
+    `the tree of ${count(layers.length, 'layer')} could not be compared: ${layers[0]?.why ?? ''} (${digests.join(', ') || layers[0]?.digest})`,
+    { fix: 'Bring the blobs back: pull the image again, or import it.', detail: { digests } },
+  )
 }
 
 function treeText({ differences, total }: TreeReport): string {

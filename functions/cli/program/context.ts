@@ -1,13 +1,18 @@
 import { existsSync } from 'node:fs'
 import { LayercastError } from '../../errors.ts'
 import { quote } from '../../image/quote.ts'
-import type { BackendOptions } from '../../node/open.ts'
 import type { Backend } from '../../node/ports.ts'
 import { isIdentifier } from '../../plan/profiles.ts'
 import type { Streams } from './console.ts'
 import { write } from './console.ts'
 import type { GlobalValues } from './globals.ts'
 import { printable } from './text.ts'
+
+/** The backend and the namespace that a verb takes where the user names none. */
+export interface UnnamedPlace {
+  backend?: Backend['kind'] | undefined
+  namespace?: string | undefined
+}
 
 /** What a verb has at hand while it runs. */
 export interface Context {
@@ -27,10 +32,12 @@ export interface Context {
   /** A line for the person who asked for `--verbose`. */
   detail(line: string): void
   /**
-   * The node's parts, connected at the first call and closed when the verb ends.
-   * @param unnamed what the verb takes where the user names no backend or namespace; of the first call only
+   * The node's backend, opened at the first call and closed when the verb ends. Errors as `openBackend`; USAGE for a namespace
+   * that is none, or that the backend does not have.
+   *
+   * @param unnamed used at the first call only
    */
-  backend(unnamed?: Pick<BackendOptions, 'backend' | 'namespace'>): Promise<Backend>
+  backend(unnamed?: UnnamedPlace): Promise<Backend>
   /** Runs when the verb ends, however it ends; the last one first. */
   defer(cleanup: () => Promise<void>): void
 }
@@ -79,17 +86,14 @@ export function createContext(options: {
   }
 }
 
-async function openBackendOf(
-  context: Context,
-  unnamed: Pick<BackendOptions, 'backend' | 'namespace'>,
-): Promise<Backend> {
+async function openBackendOf(context: Context, unnamed: UnnamedPlace): Promise<Backend> {
   const { root, address } = context.globals
   const kind = context.globals.backend ?? unnamed.backend
   const namespace = context.globals.namespace ?? (context.env['CONTAINERD_NAMESPACE'] || unnamed.namespace)
   checkNamespace(namespace)
   const { openBackend, unfit } = await import('../../node/open.ts')
   const backend = await openBackend({
-    ...(kind === undefined ? {} : { backend: kind as Backend['kind'] }),
+    ...(kind === undefined ? {} : { backend: kind }),
     ...(root === undefined ? {} : { root }),
     ...(address === undefined ? {} : { address }),
     ...(namespace === undefined ? {} : { namespace }),

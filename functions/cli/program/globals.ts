@@ -1,7 +1,9 @@
-import type { OptionSpec, OptionValues } from './verb.ts'
+/** The options that every verb takes. */
+import type { OptionSpec, OptionValues } from './spec.ts'
 
-// The two variables are read where the backend is opened: an explicit --root must not clash with an address from there.
-/** The options that every verb takes, before or after its name. */
+// CONTAINERD_ADDRESS and CONTAINERD_NAMESPACE are not `env` here: they are read where the backend is opened, so that --root does
+// not clash with an address from the environment.
+/** They may stand before the verb's name, after it, and between its words. */
 export const GLOBALS = {
   output: {
     short: 'o',

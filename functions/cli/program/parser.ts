@@ -2,7 +2,8 @@ import { Argument, Command, CommanderError, Option } from 'commander'
 import { LayercastError } from '../../errors.ts'
 import { GLOBALS, type GlobalValues } from './globals.ts'
 import { examplesOf, leaves, ProgramHelp, wordsOf } from './help.ts'
-import type { OptionSpec, Verb } from './verb.ts'
+import type { OptionSpec } from './spec.ts'
+import type { Verb } from './verb.ts'
 
 /** What a command line comes to: a verb to run, or text to print instead (help, version). */
 export type Parsed =

@@ -1,5 +1,4 @@
 import { LayercastError } from '../../errors.ts'
-import { VERBS } from '../verbs.ts'
 import type { Streams } from './console.ts'
 import { write } from './console.ts'
 import { createContext } from './context.ts'
@@ -7,6 +6,7 @@ import { asLayercastError, renderError } from './failure.ts'
 import { parse } from './parser.ts'
 import { onSignals } from './signals.ts'
 import { seconds } from './values.ts'
+import type { Verb } from './verb.ts'
 import { version } from './version.ts'
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1
@@ -22,7 +22,7 @@ export interface Host {
 }
 
 /** Runs one command line to its end and gives the exit status (README, "Exit statuses"). Never rejects. */
-export async function run(argv: readonly string[], host: Host): Promise<number> {
+export async function run(argv: readonly string[], verbs: readonly Verb[], host: Host): Promise<number> {
   const { streams } = host
   const interrupted = onSignals(host.process)
   const output = onOutputLost(streams)
@@ -31,7 +31,7 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
   let deadline: Deadline | undefined
   let lastResort: NodeJS.Timeout | undefined
   try {
-    const parsed = parse(argv, { verbs: VERBS, version, env: host.env, columns: columnsOf(streams) })
+    const parsed = parse(argv, { verbs, version, env: host.env, columns: columnsOf(streams) })
     if ('print' in parsed) {
       await write(streams.stdout, parsed.print)
       return 0

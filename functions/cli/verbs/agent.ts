@@ -1,13 +1,14 @@
+/** `layercast agent` */
+
 import type { AgentEvent, AgentOptions, PlanOutcome, RoundResult } from '../../agent/agent.ts'
 import { CODES, LayercastError, type Code } from '../../errors.ts'
-import type { ApplierChoice } from '../../runner/unpack/types.ts'
 import type { Context } from '../program/context.ts'
-import { readToken } from '../program/server.ts'
 import { table } from '../program/table.ts'
 import { count, duration, lazyText, shortDigest } from '../program/text.ts'
 import { keyValues, seconds } from '../program/values.ts'
 import { verb } from '../program/verb.ts'
-import { APPLIER, SERVER } from './options.ts'
+import { readToken } from './shared/api-client.ts'
+import { APPLIER, SERVER } from './shared/options.ts'
 
 export const agentVerb = verb({
   path: ['agent'],
@@ -53,9 +54,8 @@ export const agentVerb = verb({
       ...(options.name !== undefined && { name: options.name }),
       ...(options.state !== undefined && { stateDirectory: options.state }),
       ...(options.interval !== undefined && { intervalMs: seconds('--interval', options.interval) * 1000 }),
-      // The parser has checked it against the option's choices.
-      ...(options.applier !== undefined && { applier: options.applier as ApplierChoice }),
-      // Last: what was mistyped is told before what cannot be reached.
+      ...(options.applier !== undefined && { applier: options.applier }),
+      // Last, so that a mistyped option is told before a node that cannot be reached.
       backend: await openNodeBackend({
         open: (backend) => context.backend(backend === undefined ? {} : { backend }),
         named: [context.globals.backend, context.globals.root, context.globals.address].some((it) => it !== undefined),

@@ -1,7 +1,9 @@
+/** `layercast apply` */
+
 import { readInput } from '../program/files.ts'
 import { verb } from '../program/verb.ts'
-import { APPLIER, DRY_RUN, FROM_SNAPSHOTTER, SEQUENTIAL, SOURCE } from './options.ts'
-import { dryRunPlan, unpackPlan } from './unpacking.ts'
+import { APPLIER, DRY_RUN, FROM_SNAPSHOTTER, SEQUENTIAL, SOURCE } from './shared/options.ts'
+import { dryRunPlan, unpackPlan } from './shared/unpack-operation.ts'
 
 export const applyVerb = verb({
   path: ['apply'],

@@ -1,10 +1,12 @@
+/** `layercast content check` */
+
 import { LayercastError } from '../../errors.ts'
 import type { CheckedBlob } from '../../runner/content/check.ts'
 import { createProgress } from '../program/progress.ts'
 import { table } from '../program/table.ts'
 import { count } from '../program/text.ts'
 import { verb } from '../program/verb.ts'
-import { DIGESTS, imagesText, listContent, namedDigests } from './content.ts'
+import { DIGESTS, imagesText, listContent, namedDigests } from './shared/content.ts'
 
 export const contentCheckVerb = verb({
   path: ['content', 'check'],

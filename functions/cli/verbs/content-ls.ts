@@ -1,8 +1,10 @@
+/** `layercast content ls` */
+
 import type { ContentInfo } from '../../node/ports.ts'
 import { table } from '../program/table.ts'
 import { age, labelText } from '../program/text.ts'
 import { verb } from '../program/verb.ts'
-import { listContent } from './content.ts'
+import { listContent } from './shared/content.ts'
 
 export const contentLsVerb = verb({
   path: ['content', 'ls'],

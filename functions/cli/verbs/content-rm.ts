@@ -1,8 +1,10 @@
+/** `layercast content rm` */
+
 import { LayercastError } from '../../errors.ts'
 import { fields } from '../program/table.ts'
 import { verb } from '../program/verb.ts'
-import { DIGESTS, imagesText, listContent, namedDigests } from './content.ts'
-import { DRY_RUN } from './options.ts'
+import { DIGESTS, imagesText, listContent, namedDigests } from './shared/content.ts'
+import { DRY_RUN } from './shared/options.ts'
 
 export const contentRmVerb = verb({
   path: ['content', 'rm'],

@@ -1,9 +1,11 @@
+/** `layercast doctor` */
+
 import { LayercastError } from '../../errors.ts'
 import type { Finding, LabelledUnpack, NodeFacts } from '../../runner/doctor/examine.ts'
 import { count, printable } from '../program/text.ts'
 import { verb } from '../program/verb.ts'
-import { containerdOf } from './handlers.ts'
-import { CONTAINERD_CONFIG } from './options.ts'
+import { CONTAINERD_CONFIG } from './shared/options.ts'
+import { containerdOf } from './shared/runtime-handlers.ts'
 
 export const doctorVerb = verb({
   path: ['doctor'],

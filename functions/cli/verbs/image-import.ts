@@ -1,8 +1,10 @@
+/** `layercast image import` */
+
 import { LayercastError } from '../../errors.ts'
 import { fields } from '../program/table.ts'
 import { verb } from '../program/verb.ts'
-import { importImage } from './importing.ts'
-import { PLATFORM, REFERENCE } from './options.ts'
+import { importImage } from './shared/image.ts'
+import { PLATFORM, REFERENCE } from './shared/options.ts'
 
 export const imageImportVerb = verb({
   path: ['image', 'import'],

@@ -1,3 +1,5 @@
+/** `layercast image ls` */
+
 import { isIndex } from '../../image/media-type.ts'
 import type { ImageRecord } from '../../node/ports.ts'
 import { table } from '../program/table.ts'

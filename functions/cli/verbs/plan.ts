@@ -1,8 +1,13 @@
+/** `layercast plan` */
+
 import { planText } from '../output/plan.ts'
 import { write } from '../program/console.ts'
-import { clientOf } from '../program/server.ts'
+import type { Context } from '../program/context.ts'
+import { readInput } from '../program/files.ts'
+import { usage } from '../program/usage.ts'
 import { verb } from '../program/verb.ts'
-import { oneSnapshotter } from './handlers.ts'
+import { clientOf } from './shared/api-client.ts'
+import { lookUp } from './shared/image.ts'
 import {
   CONTAINERD_CONFIG,
   IMAGE,
@@ -14,8 +19,9 @@ import {
   SERVER,
   SNAPSHOTTER_OR_HANDLER,
   TOKEN,
-} from './options.ts'
-import { planHere, planInput, planRequest } from './planning.ts'
+} from './shared/options.ts'
+import { planHere, plannerInput, planShape, type PlanFlags, type PlannerInput } from './shared/plan-input.ts'
+import { oneSnapshotter } from './shared/runtime-handlers.ts'
 
 export const planVerb = verb({
   path: ['plan'],
@@ -49,18 +55,53 @@ export const planVerb = verb({
     { command: 'plan oci:./image -s erofs --server http://127.0.0.1:8787', summary: 'made by a server' },
   ],
   async run(context, { args, options }) {
-    const input = await planInput(
+    const input = await documentsFrom(
       context,
       { image: args.IMAGE, manifest: options.manifest, config: options.config },
       { ...options, snapshotter: await oneSnapshotter(context, options) },
     )
     const { server } = options
     const planned =
-      server === undefined
-        ? await planHere(input)
-        : await (await clientOf(context, { ...options, server })).plan(planRequest(input))
+      server === undefined ? await planHere(input) : await (await clientOf(context, { ...options, server })).plan(input)
     if (!context.json) return context.show(undefined, () => planText(planned))
     await write(context.streams.stdout, planned.bytes)
     if (context.streams.stdout.isTTY) await write(context.streams.stdout, '\n')
   },
 })
+
+/** The image's documents, from an image that is named or from files, with what else its plan depends on. */
+async function documentsFrom(
+  context: Context,
+  from: { image: string | undefined; manifest: string | undefined; config: string | undefined },
+  options: PlanFlags,
+): Promise<PlannerInput> {
+  if (from.image !== undefined) {
+    if (from.manifest !== undefined || from.config !== undefined) {
+      throw usage('IMAGE is given, and --manifest or --config too', 'Give the one or the other.')
+    }
+    return plannerInput(await lookUp(context, from.image, options), options)
+  }
+  if (from.manifest === undefined || from.config === undefined) throw fileMissing(from)
+  if (from.manifest === '-' && from.config === '-') {
+    throw usage('--manifest and --config are both stdin', 'Give one of them as a file.')
+  }
+  if (options.reference === undefined) {
+    throw usage(
+      '--reference is not given',
+      "Give --reference NAME, the image's name: the labels carry it, and files do not.",
+    )
+  }
+  const manifest = await readInput(context, from.manifest)
+  const config = await readInput(context, from.config)
+  return { reference: options.reference, manifest, config, ...planShape(options) }
+}
+
+function fileMissing({ manifest, config }: { manifest: string | undefined; config: string | undefined }) {
+  const [given, other] = manifest === undefined ? ['--config', '--manifest'] : ['--manifest', '--config']
+  return usage(
+    (manifest ?? config) === undefined
+      ? 'neither IMAGE nor --manifest and --config are given'
+      : `${given} is given, and ${other} is not`,
+    'Name an image, or give both files and --reference.',
+  )
+}

@@ -1,6 +1,8 @@
+/** `layercast repair` */
+
 import { LayercastError } from '../../errors.ts'
 import { verb } from '../program/verb.ts'
-import { oneSnapshotter } from './handlers.ts'
+import { lookUp } from './shared/image.ts'
 import {
   APPLIER,
   CONTAINERD_CONFIG,
@@ -14,9 +16,10 @@ import {
   REFERENCE,
   SNAPSHOTTER_OR_HANDLER,
   SOURCE,
-} from './options.ts'
-import { inputOf, lookUp, planHere } from './planning.ts'
-import { repairPlan } from './repairing.ts'
+} from './shared/options.ts'
+import { planHere, plannerInput } from './shared/plan-input.ts'
+import { repairPlan } from './shared/repair-operation.ts'
+import { oneSnapshotter } from './shared/runtime-handlers.ts'
 
 export const repairVerb = verb({
   path: ['repair'],
@@ -52,7 +55,7 @@ export const repairVerb = verb({
     }
     const snapshotter = await oneSnapshotter(context, options)
     const image = await lookUp(context, args.IMAGE, { ...options, snapshotter, onNode: true })
-    const planned = await planHere(inputOf(image, { ...options, snapshotter }))
+    const planned = await planHere(plannerInput(image, { ...options, snapshotter }))
     await repairPlan(context, planned, options)
   },
 })

@@ -1,9 +1,11 @@
+/** `layercast root rebuild` */
+
 import { LayercastError } from '../../errors.ts'
 import type { Rebuilt } from '../../node/embedded/rebuild/rebuild.ts'
 import { fields } from '../program/table.ts'
 import { count } from '../program/text.ts'
 import { verb } from '../program/verb.ts'
-import { DRY_RUN } from './options.ts'
+import { DRY_RUN } from './shared/options.ts'
 
 export const rootRebuildVerb = verb({
   path: ['root', 'rebuild'],

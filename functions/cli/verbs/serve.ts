@@ -1,3 +1,5 @@
+/** `layercast serve` */
+
 import { once } from 'node:events'
 import { keepingSignals } from '../program/signals.ts'
 import { fields } from '../program/table.ts'

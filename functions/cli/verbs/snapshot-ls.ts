@@ -1,7 +1,15 @@
+/** `layercast snapshot ls` */
+
 import { table } from '../program/table.ts'
 import { age, bytes } from '../program/text.ts'
 import { verb } from '../program/verb.ts'
-import { chosenSnapshotters, findSnapshots, kindText, OPTIONAL_SNAPSHOTTER, type Found } from './snapshots.ts'
+import {
+  chosenSnapshotters,
+  findSnapshots,
+  kindText,
+  OPTIONAL_SNAPSHOTTER,
+  type FoundSnapshot,
+} from './shared/snapshots.ts'
 
 export const snapshotLsVerb = verb({
   path: ['snapshot', 'ls'],
@@ -29,7 +37,7 @@ export const snapshotLsVerb = verb({
           ? [
               {
                 title: 'SIZE',
-                value: ({ usage }: Found) => (usage ? bytes(usage.size) : ''),
+                value: ({ usage }: FoundSnapshot) => (usage ? bytes(usage.size) : ''),
                 align: 'right' as const,
               },
             ]

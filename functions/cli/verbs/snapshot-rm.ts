@@ -1,10 +1,12 @@
+/** `layercast snapshot rm` */
+
 import { LayercastError } from '../../errors.ts'
 import type { SnapshotInfo } from '../../node/ports.ts'
 import type { PlanWarning } from '../../plan/document.ts'
 import type { UnpackEvent } from '../../runner/unpack/types.ts'
 import { fields } from '../program/table.ts'
 import { verb } from '../program/verb.ts'
-import { DRY_RUN, SNAPSHOTTER } from './options.ts'
+import { DRY_RUN, SNAPSHOTTER } from './shared/options.ts'
 
 export const snapshotRmVerb = verb({
   path: ['snapshot', 'rm'],

@@ -1,9 +1,17 @@
+/** `layercast snapshot tree` */
+
 import { age, bytes, printable } from '../program/text.ts'
 import { verb } from '../program/verb.ts'
-import { chosenSnapshotters, findSnapshots, kindText, OPTIONAL_SNAPSHOTTER, type Found } from './snapshots.ts'
+import {
+  chosenSnapshotters,
+  findSnapshots,
+  kindText,
+  OPTIONAL_SNAPSHOTTER,
+  type FoundSnapshot,
+} from './shared/snapshots.ts'
 
-interface Node extends Found {
-  children: Node[]
+interface TreeNode extends FoundSnapshot {
+  children: TreeNode[]
 }
 
 export const snapshotTreeVerb = verb({
@@ -33,15 +41,15 @@ export const snapshotTreeVerb = verb({
   },
 })
 
-/** Snapshots under their parents. One whose parent is not there stands as a root, so that none is hidden. */
-function grow(found: readonly Found[]): Node[] {
-  const nodes = new Map(found.map((snapshot): [string, Node] => [snapshot.name, { ...snapshot, children: [] }]))
-  const roots: Node[] = []
+/** Snapshots below their parents. A snapshot whose parent is not there is a root, so that none is hidden. */
+function grow(found: readonly FoundSnapshot[]): TreeNode[] {
+  const nodes = new Map(found.map((snapshot): [string, TreeNode] => [snapshot.name, { ...snapshot, children: [] }]))
+  const roots: TreeNode[] = []
   for (const node of nodes.values()) (nodes.get(node.parent)?.children ?? roots).push(node)
   return roots
 }
 
-function draw(nodes: readonly Node[], indent: string, options: { labels: boolean }): string {
+function draw(nodes: readonly TreeNode[], indent: string, options: { labels: boolean }): string {
   return nodes
     .map((node, index) => {
       const last = index === nodes.length - 1

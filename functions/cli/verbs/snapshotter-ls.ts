@@ -1,3 +1,5 @@
+/** `layercast snapshotter ls` */
+
 import { table } from '../program/table.ts'
 import { shortLabel } from '../program/text.ts'
 import { verb } from '../program/verb.ts'

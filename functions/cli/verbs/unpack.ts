@@ -1,8 +1,13 @@
-import { LayercastError } from '../../errors.ts'
+/** `layercast unpack` */
+
+import { hasCode, LayercastError } from '../../errors.ts'
+import type { PlanWarning, Planned } from '../../plan/document.ts'
+import type { NodeImage } from '../../runner/images/resolve.ts'
+import type { HandlerTarget, SandboxImage } from '../../runner/runtime-handlers/targets.ts'
+import { handlersReport, handlersReportText, worstOf, type HandlerEntry } from '../output/runtime-handlers.ts'
 import type { Context } from '../program/context.ts'
 import { verb } from '../program/verb.ts'
-import { chooseSnapshotter, oneSnapshotter } from './handlers.ts'
-import { importImage } from './importing.ts'
+import { importImage, lookUp } from './shared/image.ts'
 import {
   ALL_HANDLERS,
   APPLIER,
@@ -18,11 +23,11 @@ import {
   SEQUENTIAL,
   SNAPSHOTTER_OR_HANDLER,
   SOURCE,
-} from './options.ts'
-import { inputOf, lookUp, planHere, type PlanningOptions } from './planning.ts'
-import { repairPlan } from './repairing.ts'
-import { unpackForHandlers } from './unpacking-handlers.ts'
-import { dryRunPlan, runDryRun, unpackPlan, type UnpackingOptions } from './unpacking.ts'
+} from './shared/options.ts'
+import { planHere, plannerInput, type PlanFlags } from './shared/plan-input.ts'
+import { repairPlan } from './shared/repair-operation.ts'
+import { chooseSnapshotter, containerdOf, oneSnapshotter } from './shared/runtime-handlers.ts'
+import { dryRunPlan, refusalOf, runDryRun, runUnpack, unpackPlan, type UnpackFlags } from './shared/unpack-operation.ts'
 
 export const unpackVerb = verb({
   path: ['unpack'],
@@ -76,12 +81,12 @@ export const unpackVerb = verb({
 async function unpackOne(
   context: Context,
   image: string,
-  options: PlanningOptions & UnpackingOptions & { dryRun: boolean },
+  options: PlanFlags & UnpackFlags & { dryRun: boolean },
 ): Promise<void> {
   const { isSpec } = await import('../../runner/images/resolve.ts')
   const fromSource = isSpec(image)
   // The plan comes first and alone, so that an image that cannot be planned changes nothing on the node.
-  const planned = await planHere(inputOf(await lookUp(context, image, { ...options, onNode: true }), options))
+  const planned = await planHere(plannerInput(await lookUp(context, image, { ...options, onNode: true }), options))
   if (options.dryRun) return dryRunPlan(context, planned, { ...options, fromSource })
   if (fromSource) {
     // Before the first blob comes in: a snapshotter that is not there is a reason to bring none.
@@ -95,8 +100,8 @@ async function unpackOne(
 async function unpackRepairing(
   context: Context,
   image: string,
-  options: Omit<PlanningOptions, 'snapshotter'> &
-    UnpackingOptions & {
+  options: Omit<PlanFlags, 'snapshotter'> &
+    UnpackFlags & {
       snapshotter?: string | undefined
       runtimeHandler: readonly string[]
       allHandlers: boolean
@@ -112,8 +117,127 @@ async function unpackRepairing(
   const snapshotter = await oneSnapshotter(context, { ...options, runtimeHandler: options.runtimeHandler[0] })
   const { isSpec } = await import('../../runner/images/resolve.ts')
   const planned = await planHere(
-    inputOf(await lookUp(context, image, { ...options, snapshotter, onNode: true }), { ...options, snapshotter }),
+    plannerInput(await lookUp(context, image, { ...options, snapshotter, onNode: true }), { ...options, snapshotter }),
   )
   if (isSpec(image) && !options.dryRun) await importImage(context, image, { ...options, snapshotter })
   await repairPlan(context, planned, { ...options, deep: false, contents: false })
+}
+
+interface HandlerFlags extends Omit<PlanFlags, 'snapshotter'>, UnpackFlags {
+  dryRun: boolean
+  containerdConfig?: string | undefined
+}
+
+/**
+ * Makes an image ready for handlers, and prints one entry for each snapshotter and image. Everything is planned before
+ * anything is changed; then one snapshotter's failure does not keep the others from being made ready.
+ * @throws LayercastError as `resolveHandlers` and the planner; after the report the worst of what failed
+ */
+async function unpackForHandlers(
+  context: Context,
+  image: string,
+  handlers: readonly string[] | 'all',
+  options: HandlerFlags,
+): Promise<void> {
+  const { CRI_NAMESPACE, findSandboxImage, resolveHandlers } = await import('../../runner/runtime-handlers/targets.ts')
+  const { isSpec } = await import('../../runner/images/resolve.ts')
+  const backend = await containerdOf(context, CRI_NAMESPACE)
+  const { targets, running } = await resolveHandlers(backend, {
+    handlers,
+    ...(options.containerdConfig !== undefined && { configPath: options.containerdConfig }),
+  })
+  if (options.profile !== undefined && targets.length > 1) {
+    throw new LayercastError('USAGE', `--profile is given, and the handlers go to ${targets.length} snapshotters`, {
+      fix: 'Leave it away, or name handlers of one snapshotter.',
+    })
+  }
+  const where = { signal: context.signal, ...(options.platform !== undefined && { platform: options.platform }) }
+  const sandbox = handlers === 'all' ? await findSandboxImage(backend, running.config, where) : undefined
+  const fromSource = isSpec(image)
+  const lookedUp = (snapshotter: string) => lookUp(context, image, { ...options, snapshotter, onNode: true })
+  const entries = await planAll(targets, { lookedUp, sandbox, fromSource }, options)
+
+  if (fromSource && !options.dryRun) {
+    const manifests = new Set<string>()
+    for (const { target, role, planned, error } of entries) {
+      // Snapshotters take the same manifest, but for one that prefers its own.
+      if (role !== 'image' || planned === undefined || error !== undefined) continue
+      if (manifests.has(planned.plan.manifest.digest)) continue
+      manifests.add(planned.plan.manifest.digest)
+      await importImage(context, image, { ...options, snapshotter: target.snapshotter })
+    }
+  }
+  for (const entry of entries) await carryOut(context, entry, options)
+  await context.show(handlersReport(entries), () => handlersReportText(entries))
+  const worst = worstOf(entries)
+  if (worst !== undefined) throw worst
+}
+
+async function planAll(
+  targets: readonly HandlerTarget[],
+  images: {
+    lookedUp: (snapshotter: string) => Promise<NodeImage>
+    sandbox: SandboxImage | undefined
+    fromSource: boolean
+  },
+  options: HandlerFlags,
+): Promise<HandlerEntry[]> {
+  const { lookedUp, sandbox, fromSource } = images
+  const entries: HandlerEntry[] = []
+  for (const target of targets) {
+    const { snapshotter, error } = target
+    const found = await lookedUp(snapshotter)
+    const reference = options.reference ?? found.reference
+    const pause = sandbox?.image?.reference === reference ? undefined : sandbox?.image
+    const missing = sandbox !== undefined && sandbox.image === undefined ? [sandboxMissing(sandbox, target)] : []
+    const plan = async (of: NodeImage, shape: Omit<PlanFlags, 'snapshotter'>): Promise<Planned | undefined> =>
+      error === undefined ? await planHere(plannerInput(of, { ...shape, snapshotter })) : undefined
+    const base = { target, ...(error !== undefined && { error }) }
+    entries.push({
+      ...base,
+      role: 'image',
+      reference,
+      fromSource,
+      planned: await plan(found, options),
+      warnings: [...target.warnings, ...missing],
+    })
+    if (pause === undefined) continue
+    // What the user says of the image's name is not said of the pause image.
+    const { reference: _, ...shape } = options
+    entries.push({
+      ...base,
+      role: 'sandbox',
+      reference: pause.reference,
+      fromSource: false,
+      planned: await plan(pause, shape),
+      warnings: [],
+    })
+  }
+  return entries
+}
+
+async function carryOut(context: Context, entry: HandlerEntry, options: HandlerFlags): Promise<void> {
+  const { planned, fromSource } = entry
+  if (planned === undefined) return
+  try {
+    if (options.dryRun) {
+      entry.dryRun = await runDryRun(context, planned, { ...options, fromSource })
+      const refusal = refusalOf(entry.dryRun)
+      if (refusal !== undefined) entry.error = refusal
+    } else {
+      entry.result = await runUnpack(context, planned, options)
+    }
+  } catch (error) {
+    // Whoever stops it means all of it, and a daemon that is gone is gone for the next snapshotter too.
+    if (!(error instanceof LayercastError) || hasCode(error, 'ABORTED', 'CONTAINERD_UNREACHABLE')) throw error
+    entry.error = error
+  }
+}
+
+function sandboxMissing({ name, why }: SandboxImage, { snapshotter, handlers }: HandlerTarget): PlanWarning {
+  const image = name === undefined ? "containerd's built-in pause image" : `the pause image ${name}`
+  return {
+    code: 'SANDBOX_IMAGE_MISSING',
+    detail: `${image} was not made ready under ${snapshotter}, and pods of ${handlers.join(', ')} need it: ${why}. Pull or import it, and run this again.`,
+  }
 }

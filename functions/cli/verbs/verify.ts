@@ -1,19 +1,30 @@
+/** `layercast verify` */
+
 import { LayercastError } from '../../errors.ts'
 import type { Backend } from '../../node/ports.ts'
 import type { VerifiedImage } from '../../runner/verify/all.ts'
-import type { TreeReport } from '../../runner/verify/compare-tree.ts'
+import type { CompareOptions, TreeReport } from '../../runner/verify/compare-tree.ts'
 import { stateText } from '../../runner/verify/state.ts'
 import type { VerifyReport } from '../../runner/verify/types.ts'
-import { treeFields, verifyText } from '../output/verify.ts'
+import { treeFields, treesNotCompared, verifyText } from '../output/verify.ts'
 import type { Context } from '../program/context.ts'
 import { errorData } from '../program/failure.ts'
 import { table } from '../program/table.ts'
 import { count, lazyText, shellWord } from '../program/text.ts'
+import { usage } from '../program/usage.ts'
 import { verb } from '../program/verb.ts'
-import { oneSnapshotter } from './handlers.ts'
-import { notCompared } from './not-compared.ts'
-import { CONTAINERD_CONFIG, IMAGE, LABELS, ONE_RUNTIME_HANDLER, PLATFORM, PROFILE, REFERENCE } from './options.ts'
-import { inputOf, lookUp, planHere, type PlanningOptions } from './planning.ts'
+import { lookUp } from './shared/image.ts'
+import {
+  CONTAINERD_CONFIG,
+  IMAGE,
+  LABELS,
+  ONE_RUNTIME_HANDLER,
+  PLATFORM,
+  PROFILE,
+  REFERENCE,
+} from './shared/options.ts'
+import { planHere, plannerInput, type PlanFlags } from './shared/plan-input.ts'
+import { oneSnapshotter } from './shared/runtime-handlers.ts'
 
 export const verifyVerb = verb({
   path: ['verify'],
@@ -68,10 +79,10 @@ export const verifyVerb = verb({
 async function verifyOne(
   context: Context,
   image: string,
-  options: PlanningOptions & { deep: boolean; contents: boolean },
+  options: PlanFlags & { deep: boolean; contents: boolean },
 ): Promise<void> {
   const { verifyChain } = await import('../../runner/verify/verify.ts')
-  const planned = await planHere(inputOf(await lookUp(context, image, { ...options, onNode: true }), options))
+  const planned = await planHere(plannerInput(await lookUp(context, image, { ...options, onNode: true }), options))
   const backend = await context.backend()
   const { plan } = planned
   const tree = options.deep ? await compare(context, { backend, plan, contents: options.contents }) : undefined
@@ -82,7 +93,7 @@ async function verifyOne(
     verifyText(planned, report, tree),
   )
   if (report.ok && (tree?.ok ?? true)) {
-    if (tree !== undefined && tree.notCompared.length > 0) throw notCompared([tree])
+    if (tree !== undefined && tree.notCompared.length > 0) throw treesNotCompared([tree])
     return
   }
   throw new LayercastError('VERIFICATION_FAILED', `${what(report, tree)} not as planned under ${report.snapshotter}`, {
@@ -101,10 +112,7 @@ function namespaceFlag({ env }: Context, { namespace }: Backend): string {
   return namespace === undefined || namespace === (env['CONTAINERD_NAMESPACE'] || 'default') ? '' : ` -n ${namespace}`
 }
 
-async function compare(
-  context: Context,
-  options: Parameters<typeof import('../../runner/verify/compare-tree.ts').compareTree>[0],
-): Promise<TreeReport> {
+async function compare(context: Context, options: CompareOptions): Promise<TreeReport> {
   const { compareTree } = await import('../../runner/verify/compare-tree.ts')
   return await compareTree({ ...options, signal: context.signal })
 }
@@ -123,7 +131,7 @@ function what(report: VerifyReport, tree: TreeReport | undefined): string {
   return `${parts.join(' and ')} ${parts.length === 1 && wrong <= 1 ? 'is' : 'are'}`
 }
 
-type AllOptions = Pick<PlanningOptions, 'platform' | 'profile' | 'labels'> & {
+type AllOptions = Pick<PlanFlags, 'platform' | 'profile' | 'labels'> & {
   snapshotter: string | undefined
   deep: boolean
   contents: boolean
@@ -142,8 +150,7 @@ async function verifyEvery(context: Context, options: AllOptions): Promise<void>
     ...(snapshotter !== undefined && { snapshotter }),
     ...(platform !== undefined && { platform }),
     ...(profile !== undefined && { profile }),
-    // The parser has checked it against the option's choices.
-    ...(labels !== undefined && { labels: labels as 'cri' | 'off' }),
+    ...(labels !== undefined && { labels }),
   })) {
     found.push(image)
   }
@@ -151,7 +158,7 @@ async function verifyEvery(context: Context, options: AllOptions): Promise<void>
   const failed = found.filter(isWrong)
   if (failed.length === 0) {
     const partly = found.flatMap(({ tree }) => (tree !== undefined && tree.notCompared.length > 0 ? [tree] : []))
-    if (partly.length > 0) throw notCompared(partly)
+    if (partly.length > 0) throw treesNotCompared(partly)
     return
   }
   const names = [...new Set(failed.map(({ names: [name] }) => name))]
@@ -210,8 +217,4 @@ function oneLine({ report, tree, noTree, error, otherPlatform }: VerifiedImage):
   const lazy = report.lazy === undefined ? [] : [`lazy: ${lazyText(report.lazy)}`]
   const files = tree ? treeFields(tree).map(([name, text]) => `${name} ${text}`) : noTree ? [noTree] : []
   return [chain, ...lazy, ...files].join('; ')
-}
-
-function usage(message: string, fix: string): LayercastError {
-  return new LayercastError('USAGE', message, { fix })
 }

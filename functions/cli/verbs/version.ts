@@ -1,3 +1,5 @@
+/** `layercast version` */
+
 import { LayercastError } from '../../errors.ts'
 import type { Context } from '../program/context.ts'
 import { asLayercastError } from '../program/failure.ts'

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { keyValues, port, seconds, wholeNumber } from '../../functions/cli/program/values.ts'
-import { LayercastError } from '../../functions/errors.ts'
+import { keyValues, port, seconds, wholeNumber } from '../../../functions/cli/program/values.ts'
+import { LayercastError } from '../../../functions/errors.ts'
 
 describe('values of options', () => {
   test.each([

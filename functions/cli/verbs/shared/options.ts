@@ -1,5 +1,6 @@
-/** Options that several verbs share, so that they are called and mean the same everywhere. */
-import type { OptionSpec } from '../program/verb.ts'
+/** Options and arguments that several verbs take, so that they have one name and one meaning. */
+
+import type { ArgumentSpec, OptionSpec } from '../../program/spec.ts'
 
 export const SNAPSHOTTER = {
   short: 's',
@@ -9,7 +10,7 @@ export const SNAPSHOTTER = {
   summary: 'the snapshotter to make it ready under',
 } as const satisfies OptionSpec
 
-/** The same where runtime handlers may be named instead. */
+/** For a verb that takes runtime handlers too. */
 export const SNAPSHOTTER_OR_HANDLER = {
   short: 's',
   value: 'NAME',
@@ -24,7 +25,7 @@ export const RUNTIME_HANDLER = {
     "the snapshotter of this runtime handler, by containerd's configuration; in namespace k8s.io unless one is named",
 } as const satisfies OptionSpec
 
-/** The same for a verb that takes one snapshotter only. */
+/** For a verb that takes one snapshotter only. */
 export const ONE_RUNTIME_HANDLER = {
   value: RUNTIME_HANDLER.value,
   summary: RUNTIME_HANDLER.summary,
@@ -101,7 +102,7 @@ export const TOKEN = {
 export const IMAGE = {
   name: 'IMAGE',
   summary: 'a name, ID or digest on the node, or oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE, docker://NAME',
-} as const
+} as const satisfies ArgumentSpec
 
 export const CONTAINERD_CONFIG = {
   value: 'FILE',

@@ -1,9 +1,10 @@
-import { LayercastError } from '../../errors.ts'
-/** What the `content` verbs have in common. */
-import { parseDigest, type Digest } from '../../image/digest.ts'
-import type { Backend, ContentInfo } from '../../node/ports.ts'
-import type { Context } from '../program/context.ts'
-import type { ArgumentSpec } from '../program/verb.ts'
+/** The blobs that the `content` verbs list, check and remove. */
+
+import { LayercastError } from '../../../errors.ts'
+import { parseDigest, type Digest } from '../../../image/digest.ts'
+import type { Backend, ContentInfo } from '../../../node/ports.ts'
+import type { Context } from '../../program/context.ts'
+import type { ArgumentSpec } from '../../program/spec.ts'
 
 export const DIGESTS = {
   name: 'DIGEST',
@@ -11,7 +12,7 @@ export const DIGESTS = {
   many: true,
 } as const satisfies ArgumentSpec
 
-/** Every blob that the content store lists, by its digest. */
+/** Every blob of the content store, sorted by digest. ABORTED. */
 export async function listContent(context: Context, backend: Backend): Promise<ContentInfo[]> {
   const infos: ContentInfo[] = []
   for await (const info of backend.content.list()) {
@@ -21,7 +22,11 @@ export async function listContent(context: Context, backend: Backend): Promise<C
   return infos.sort((one, other) => (one.digest < other.digest ? -1 : 1))
 }
 
-/** The digests that were named, each once. DIGEST_INVALID, and BLOB_NOT_FOUND for one that the store does not list. */
+/**
+ * The digests that the user named, each once.
+ *
+ * @throws LayercastError DIGEST_INVALID; BLOB_NOT_FOUND for digests that the store does not list
+ */
 export function namedDigests(names: readonly string[], infos: readonly ContentInfo[]): Digest[] {
   const listed = new Set<string>(infos.map(({ digest }) => digest))
   const digests = [...new Set(names.map((name) => parseDigest(name)))]
@@ -33,7 +38,7 @@ export function namedDigests(names: readonly string[], infos: readonly ContentIn
   })
 }
 
-/** `a`, or `a and 2 more`. */
+/** Names of images for a column of a table: `a`, or `a and 2 more`. */
 export function imagesText(images: readonly string[]): string {
   const [first = '', ...others] = images
   return others.length === 0 ? first : `${first} and ${others.length} more`

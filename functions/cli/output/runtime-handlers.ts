@@ -5,9 +5,8 @@ import type { HandlerTarget } from '../../runner/runtime-handlers/targets.ts'
 import type { UnpackResult } from '../../runner/unpack/types.ts'
 import { errorData } from '../program/failure.ts'
 import { count, printable } from '../program/text.ts'
-import type { DryRunReport } from '../verbs/unpacking.ts'
 import { warningText } from './plan.ts'
-import { dryRunText, unpackText } from './unpack.ts'
+import { dryRunText, unpackText, type DryRunReport } from './unpack.ts'
 
 /** One image under one snapshotter. */
 export interface HandlerEntry {

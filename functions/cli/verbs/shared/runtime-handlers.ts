@@ -1,19 +1,22 @@
-/** Runtime handlers in place of a snapshotter: what the verbs share that take either. */
-import { LayercastError } from '../../errors.ts'
-import type { ContainerdBackend } from '../../node/containerd/backend.ts'
-import type { Context } from '../program/context.ts'
+/** The snapshotter by which a verb goes: named itself, or by runtime handlers that use it. */
 
-/** The options by which a user says under which snapshotters. */
-export interface SnapshotterOptions {
+import { LayercastError } from '../../../errors.ts'
+import type { ContainerdBackend } from '../../../node/containerd/backend.ts'
+import type { Context } from '../../program/context.ts'
+import { usage } from '../../program/usage.ts'
+
+interface SnapshotterOptions {
   snapshotter?: string | undefined
   runtimeHandler: readonly string[]
-  /** Undefined for a verb that takes one snapshotter only. */
+  /** Absent for a verb that takes one snapshotter only. */
   allHandlers?: boolean
   containerdConfig?: string | undefined
 }
 
 /**
- * One snapshotter, or the handlers whose snapshotters are wanted; an option beats the environment's snapshotter.
+ * One snapshotter, or the runtime handlers whose snapshotters are wanted. Handlers that are given take precedence over the
+ * snapshotter in CONTAINERD_SNAPSHOTTER.
+ *
  * @throws LayercastError USAGE unless exactly one of the three is given
  */
 export function chooseSnapshotter(
@@ -43,7 +46,9 @@ export function chooseSnapshotter(
 }
 
 /**
- * The containerd that runtime handlers belong to, in CRI's namespace unless the user names another.
+ * The containerd whose runtime handlers are meant.
+ *
+ * @param namespace the namespace unless the user names one
  * @throws LayercastError USAGE where the user names the embedded backend; CONTAINERD_UNREACHABLE
  */
 export async function containerdOf(context: Context, namespace?: string): Promise<ContainerdBackend> {
@@ -54,14 +59,15 @@ export async function containerdOf(context: Context, namespace?: string): Promis
       "Leave it away, and name containerd's socket with --address where it is not in its usual place.",
     )
   }
-  const backend = await context.backend({ backend: 'containerd', ...(namespace !== undefined && { namespace }) })
-  // The kind is what was asked for just now.
+  const backend = await context.backend({ backend: 'containerd', namespace })
+  // This is the kind that was just asked for.
   return backend as ContainerdBackend
 }
 
 /**
- * The one snapshotter that a verb is to go by, named or by a runtime handler; what the configuration has to do with it is
- * told on stderr. It need not be ready.
+ * The one snapshotter by which a verb goes. It need not be ready. Warnings about a runtime handler's configuration go to
+ * stderr.
+ *
  * @throws LayercastError USAGE; as `resolveHandlers`
  */
 export async function oneSnapshotter(
@@ -78,7 +84,7 @@ export async function oneSnapshotter(
     runtimeHandler: runtimeHandler === undefined ? [] : [runtimeHandler],
   })
   if ('snapshotter' in chosen) return chosen.snapshotter
-  const { CRI_NAMESPACE, resolveHandlers } = await import('../../runner/runtime-handlers/targets.ts')
+  const { CRI_NAMESPACE, resolveHandlers } = await import('../../../runner/runtime-handlers/targets.ts')
   const { targets } = await resolveHandlers(await containerdOf(context, CRI_NAMESPACE), {
     handlers: chosen.handlers,
     ...(containerdConfig !== undefined && { configPath: containerdConfig }),
@@ -87,8 +93,4 @@ export async function oneSnapshotter(
   if (target === undefined) throw new LayercastError('INTERNAL', 'a handler was found, and no snapshotter')
   for (const { code, detail } of target.warnings) context.note(`layercast: ${detail} (${code})`)
   return target.snapshotter
-}
-
-function usage(message: string, fix: string): LayercastError {
-  return new LayercastError('USAGE', message, { fix })
 }

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { describe, expect, test } from 'vitest'
-import { keepingSignals, onSignals } from '../../functions/cli/program/signals.ts'
-import { LayercastError } from '../../functions/errors.ts'
+import { keepingSignals, onSignals } from '../../../functions/cli/program/signals.ts'
+import { LayercastError } from '../../../functions/errors.ts'
 
 class FakeProcess extends EventEmitter {
   exits: number[] = []

@@ -1,8 +1,7 @@
-import { describe, expect, test, vi } from 'vitest'
-import { parse } from '../../functions/cli/program/parser.ts'
-import { verb, VERB_GROUPS, type Verb } from '../../functions/cli/program/verb.ts'
-import { VERBS } from '../../functions/cli/verbs.ts'
-import { LayercastError } from '../../functions/errors.ts'
+import { describe, expect, test } from 'vitest'
+import { parse } from '../../../functions/cli/program/parser.ts'
+import { verb } from '../../../functions/cli/program/verb.ts'
+import { LayercastError } from '../../../functions/errors.ts'
 
 const thing = verb({
   path: ['thing', 'do'],
@@ -23,25 +22,30 @@ const thing = verb({
   run: async () => undefined,
 })
 
-function read(argv: string[], env: Record<string, string> = {}, verbs: readonly Verb[] = [thing]) {
-  const parsed = parse(argv, { verbs, version: '1.2.3', env, columns: 100 })
+const other = verb({
+  path: ['other'],
+  group: 'Look at a node',
+  summary: 'do another thing',
+  arguments: [],
+  options: {},
+  examples: [{ command: 'other', summary: 'one' }],
+  run: async () => undefined,
+})
+
+function read(argv: string[], env: Record<string, string> = {}) {
+  const parsed = parse(argv, { verbs: [thing, other], version: '1.2.3', env, columns: 100 })
   if ('print' in parsed) throw new Error(`printed: ${parsed.print}`)
   return parsed
 }
 
-function refused(argv: string[], env: Record<string, string> = {}, verbs: readonly Verb[] = [thing]): LayercastError {
+function refused(argv: string[], env: Record<string, string> = {}): LayercastError {
   try {
-    parse(argv, { verbs, version: '1.2.3', env, columns: 100 })
+    parse(argv, { verbs: [thing, other], version: '1.2.3', env, columns: 100 })
   } catch (error) {
     if (error instanceof LayercastError) return error
     throw error
   }
   throw new Error('it was taken')
-}
-
-function printed(argv: string[]): string {
-  const parsed = parse(argv, { verbs: VERBS, version: '1.2.3', env: {}, columns: 100 })
-  return 'print' in parsed ? parsed.print : ''
 }
 
 describe('a command line', () => {
@@ -102,7 +106,7 @@ describe('a command line that is not right is USAGE, and says', () => {
     ['that a value is missing', ['thing', 'do', 'x', '-s'], "option '-s, --snapshotter <NAME>' argument missing"],
     ['that a required option is missing', ['thing', 'do', 'x'], '--snapshotter is not given'],
     ['that a value is none of the choices', ['thing', 'do', 'x', '-s', 'n', '--kind', 'c'], "--kind cannot be 'c'"],
-    ['that a verb is missing', [], "'layercast' needs a verb: thing do"],
+    ['that a verb is missing', [], "'layercast' needs a verb: thing do, other"],
     ['that the second word of a verb is missing', ['thing'], "'layercast thing' needs a verb: thing do"],
   ])('%s', (_, argv, message) => {
     const error = refused(argv)
@@ -117,61 +121,12 @@ describe('a command line that is not right is USAGE, and says', () => {
   })
 
   test('that there are more arguments than the verb takes', () => {
-    expect(refused(['version', 'x'], {}, VERBS).message).toContain('too many arguments')
-  })
-})
-
-describe('help', () => {
-  test('lists every verb under its group', () => {
-    const text = printed(['--help'])
-    for (const { path, summary } of VERBS)
-      expect(text).toMatch(new RegExp(`^  ${path.join(' ')}\\b.* ${summary.slice(0, 40)}`, 'mu'))
-    for (const group of VERB_GROUPS) expect(text).toContain(`${group}:`)
-  })
-
-  test('may be asked for with help too, of all, of a group and of a verb', () => {
-    expect(printed(['help'])).toBe(printed(['--help']))
-    expect(printed(['help', 'image'])).toContain('Usage: layercast image VERB')
-    expect(printed(['help', 'image', 'ls'])).toBe(printed(['image', 'ls', '--help']))
-  })
-
-  test.each(VERBS.map((each) => [each.path.join(' '), each] as const))('of %s shows its examples', (_, each) => {
-    const text = printed([...each.path, '--help'])
-    expect(each.examples.length).toBeGreaterThan(0)
-    for (const { command, summary } of each.examples) {
-      expect(text).toContain(`  layercast ${command}`)
-      expect(text).toContain(`# ${summary}`)
-    }
-    expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThanOrEqual(130)
-  })
-
-  test.each(VERBS.flatMap((each) => each.examples.map(({ command }) => [command, each] as const)))(
-    'has an example that parses: %s',
-    (command, each) => {
-      const words = [...command.split(/ [|<]/u)[0]!.matchAll(/'([^']*)'|(\S+)/gu)].map(
-        ([, quoted, plain]) => quoted ?? plain ?? '',
-      )
-      const env = { CONTAINERD_SNAPSHOTTER: '', LAYERCAST_SERVER: 'http://127.0.0.1:1' }
-      expect(read(words, env, VERBS).verb).toBe(each)
-    },
-  )
-
-  test('is not loaded with what the verbs need', async () => {
-    // A verb's module may load the runner, gRPC or zod only when it runs: the start of the program is what --help costs.
-    vi.resetModules()
-    const loaded: string[] = []
-    for (const name of ['zod', 'koffi', '@connectrpc/connect-node', 'workerd']) {
-      vi.doMock(name, () => {
-        loaded.push(name)
-        return {}
-      })
-    }
-    await import('../../functions/cli/verbs.ts')
-    expect(loaded).toEqual([])
-    vi.doUnmock('zod')
+    expect(refused(['other', 'x']).message).toContain('too many arguments')
   })
 })
 
 test('the version is printed alone', () => {
-  expect(parse(['--version'], { verbs: VERBS, version: '1.2.3', env: {}, columns: 100 })).toEqual({ print: '1.2.3\n' })
+  expect(parse(['--version'], { verbs: [thing, other], version: '1.2.3', env: {}, columns: 100 })).toEqual({
+    print: '1.2.3\n',
+  })
 })
