@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { LAUNCHER } from './run.ts'
+import { LAUNCHER } from '../support/layercast.ts'
 
 const run = promisify(execFile)
 

@@ -7,7 +7,7 @@ import { plan } from '../../functions/library.ts'
 import packageJSON from '../../package.json' with { type: 'json' }
 import { dir, file } from '../support/images/entries.ts'
 import { buildImage, digestOf } from '../support/images/image.ts'
-import { errorOf, layercast, start } from './run.ts'
+import { errorOf, layercast, start } from '../support/layercast.ts'
 
 const REFERENCE = 'docker.io/library/thing:1'
 const image = buildImage({ layers: [[dir('etc')], [file('etc/motd', 'hello')]] })

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import { errorOf, layercast } from './run.ts'
+import { errorOf, layercast } from '../support/layercast.ts'
 
 const base = mkdtempSync(join(tmpdir(), 'layercast-places-'))
 const root = join(base, 'root')

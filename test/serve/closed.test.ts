@@ -7,7 +7,7 @@ import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { serve } from '../../functions/serve/serve.ts'
 import type { Served, ServeOptions } from '../../functions/serve/serve.ts'
-import { start as startProgram } from '../cli/run.ts'
+import { start as startProgram } from '../support/layercast.ts'
 import { listeningSockets, processTree } from '../support/sockets.ts'
 
 /** What a server is to others on its machine, and to a browser there. */

@@ -6,9 +6,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { layercast } from '../../cli/run.ts'
 import { smallImage } from '../../runner/unpack/support/images.ts'
 import { writeDockerArchive } from '../../support/images/write.ts'
+import { layercast } from '../../support/layercast.ts'
 
 const run = promisify(execFile)
 const checkout = fileURLToPath(new URL('../../..', import.meta.url))

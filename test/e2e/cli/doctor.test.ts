@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Finding } from '../../../functions/runner/doctor/examine.ts'
-import { errorOf, layercast, type Ran } from '../../cli/run.ts'
 import { describeContainerd } from '../../support/containerd/describe.ts'
 import { startContainerd, type StartOptions, type TestContainerd } from '../../support/containerd/start.ts'
 import { isAtLeast, NEWEST, programs } from '../../support/containerd/versions.ts'
+import { errorOf, layercast, type Ran } from '../../support/layercast.ts'
 
 const HOUR = 3_600_000
 

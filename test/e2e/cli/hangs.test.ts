@@ -5,12 +5,12 @@ import { createServer, type Http2Server, type ServerHttp2Session } from 'node:ht
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { errorOf, layercast, LAUNCHER } from '../../cli/run.ts'
 import { describeContainerd } from '../../support/containerd/describe.ts'
 import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
 import { file } from '../../support/images/entries.ts'
 import { buildImage } from '../../support/images/image.ts'
 import { writeOciLayout } from '../../support/images/write.ts'
+import { errorOf, layercast, LAUNCHER } from '../../support/layercast.ts'
 
 /** Longer than the clean-up may take, and than the machine needs to start a program beside others. */
 const PROMPT_MS = 30_000

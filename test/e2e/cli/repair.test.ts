@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { errorOf } from '../../cli/run.ts'
 import { CriNode } from '../../runner/runtime-handlers/support/node.ts'
 import { smallImage } from '../../runner/unpack/support/images.ts'
 import { describeContainerd } from '../../support/containerd/describe.ts'
+import { errorOf } from '../../support/layercast.ts'
 
 const NAME = 'example.com/mended:1'
 const REF = 'containerd.io/snapshot/cri.image-ref'

@@ -7,10 +7,10 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { mountAll, type Unmount } from '../../../functions/linux/mount.ts'
-import { errorOf, layercast, LAUNCHER } from '../../cli/run.ts'
 import { file } from '../../support/images/entries.ts'
 import { buildImage } from '../../support/images/image.ts'
 import { writeOciLayout } from '../../support/images/write.ts'
+import { errorOf, layercast, LAUNCHER } from '../../support/layercast.ts'
 
 const run = promisify(execFile)
 

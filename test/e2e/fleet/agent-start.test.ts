@@ -8,10 +8,10 @@ import { createClient } from '../../../functions/contract/client.ts'
 import { openEmbedded } from '../../../functions/node/embedded/backend.ts'
 import type { Backend } from '../../../functions/node/ports.ts'
 import { serve, type Served } from '../../../functions/serve/serve.ts'
-import { start } from '../../cli/run.ts'
 import { failure } from '../../runner/unpack/support/failure.ts'
 import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
 import { programs } from '../../support/containerd/versions.ts'
+import { start } from '../../support/layercast.ts'
 
 const old = await programs('1.6')
 const isRoot = process.getuid?.() === 0

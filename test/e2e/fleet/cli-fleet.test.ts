@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { plan } from '../../../functions/library.ts'
-import { errorOf, layercast, start, type Ran } from '../../cli/run.ts'
 import { smallImage } from '../../runner/unpack/support/images.ts'
 import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
 import { programs } from '../../support/containerd/versions.ts'
 import { digestOf } from '../../support/images/image.ts'
 import { writeOciArchive, writeOciLayout } from '../../support/images/write.ts'
+import { errorOf, layercast, start, type Ran } from '../../support/layercast.ts'
 
 const NAME = 'example.com/fleet:1'
 const found = await programs('1.6')

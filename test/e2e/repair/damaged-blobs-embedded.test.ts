@@ -4,12 +4,12 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openEmbedded } from '../../../functions/node/embedded/backend.ts'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
-import { layercast } from '../../cli/run.ts'
 import { failure } from '../../runner/unpack/support/failure.ts'
 import { smallImage } from '../../runner/unpack/support/images.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { store } from '../../runner/unpack/support/stores.ts'
 import { digestOf } from '../../support/images/image.ts'
+import { layercast } from '../../support/layercast.ts'
 import { damagedBlobs } from './suites/damaged-blobs.ts'
 
 describe.skipIf(process.getuid?.() !== 0)('damaged blobs with no containerd (as root)', () => {

@@ -4,13 +4,13 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ContainerdBackend } from '../../../functions/node/containerd/backend.ts'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
-import { layercast, errorOf, type Ran } from '../../cli/run.ts'
 import { smallImage } from '../../runner/unpack/support/images.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { leftovers } from '../../runner/unpack/support/stores.ts'
 import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
 import { NEWEST, programs } from '../../support/containerd/versions.ts'
 import { writeOciArchive } from '../../support/images/write.ts'
+import { layercast, errorOf, type Ran } from '../../support/layercast.ts'
 
 const found = await programs(NEWEST)
 const mkfs = await access('/usr/bin/mkfs.erofs').then(

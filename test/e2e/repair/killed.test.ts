@@ -8,7 +8,6 @@ import type { ContainerdBackend } from '../../../functions/node/containerd/backe
 import type { Planned } from '../../../functions/plan/document.ts'
 import { removeSnapshots } from '../../../functions/runner/chain/removal.ts'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
-import { errorOf, layercast, type Ran } from '../../cli/run.ts'
 import { collect } from '../../runner/repair/support/damage.ts'
 import { die } from '../../runner/repair/support/die.ts'
 import { smallImage } from '../../runner/unpack/support/images.ts'
@@ -20,6 +19,7 @@ import { startContainerd, type TestContainerd } from '../../support/containerd/s
 import { isAtLeast } from '../../support/containerd/versions.ts'
 import type { BuiltImage } from '../../support/images/image.ts'
 import { writeOciArchive } from '../../support/images/write.ts'
+import { errorOf, layercast, type Ran } from '../../support/layercast.ts'
 
 await describeContainerd('what killed runs leave behind', (version) => {
   let containerd: TestContainerd

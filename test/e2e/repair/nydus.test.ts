@@ -8,7 +8,6 @@ import { repairChain } from '../../../functions/runner/repair/repair.ts'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
 import { stateText } from '../../../functions/runner/verify/state.ts'
 import { verifyChain } from '../../../functions/runner/verify/verify.ts'
-import { errorOf, layercast, type Ran } from '../../cli/run.ts'
 import { collect, damageLabel, labelDamages, madeAt } from '../../runner/repair/support/damage.ts'
 import { smallImage } from '../../runner/unpack/support/images.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
@@ -17,6 +16,7 @@ import { startContainerd, type TestContainerd } from '../../support/containerd/s
 import { NEWEST, nydusProgram, programs } from '../../support/containerd/versions.ts'
 import type { BuiltImage } from '../../support/images/image.ts'
 import { writeOciArchive } from '../../support/images/write.ts'
+import { errorOf, layercast, type Ran } from '../../support/layercast.ts'
 
 const missing = [await programs(NEWEST), await nydusProgram()].flatMap((found) =>
   'missing' in found ? [found.missing] : [],

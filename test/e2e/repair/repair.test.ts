@@ -11,7 +11,6 @@ import { repairChain } from '../../../functions/runner/repair/repair.ts'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
 import { compareTree } from '../../../functions/runner/verify/compare-tree.ts'
 import { verifyChain } from '../../../functions/runner/verify/verify.ts'
-import { errorOf, layercast, type Ran } from '../../cli/run.ts'
 import type { RepairTask } from '../../runner/repair/support/child.ts'
 import { collect, damageLabel, labelDamages, madeAt, misplace } from '../../runner/repair/support/damage.ts'
 import { smallImage } from '../../runner/unpack/support/images.ts'
@@ -21,6 +20,7 @@ import { describeContainerd } from '../../support/containerd/describe.ts'
 import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
 import type { BuiltImage } from '../../support/images/image.ts'
 import { writeOciArchive } from '../../support/images/write.ts'
+import { errorOf, layercast, type Ran } from '../../support/layercast.ts'
 
 const CHILD = join(import.meta.dirname, '../../runner/repair/support/child.ts')
 

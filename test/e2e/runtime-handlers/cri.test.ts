@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { ContainerdBackend } from '../../../functions/node/containerd/backend.ts'
 import type { SnapshotInfo } from '../../../functions/node/ports.ts'
-import { errorOf, layercast, type Ran } from '../../cli/run.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { all } from '../../support/all.ts'
 import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
@@ -13,6 +12,7 @@ import { Cri, type Pod } from '../../support/cri/client.ts'
 import type { BuiltImage } from '../../support/images/image.ts'
 import { busybox, LAYERED_DIRECTORIES, LAYERED_FILES, layeredImage, pauseImage } from '../../support/images/running.ts'
 import { writeOciArchive } from '../../support/images/write.ts'
+import { errorOf, layercast, type Ran } from '../../support/layercast.ts'
 
 const [found, nydus] = [await programs(NEWEST), await nydusProgram()]
 const mkfs = await access('/usr/bin/mkfs.erofs').then(

@@ -1,10 +1,10 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { errorOf } from '../../cli/run.ts'
 import { codes, CriNode, summary, type Entry } from '../../runner/runtime-handlers/support/node.ts'
 import { smallImage } from '../../runner/unpack/support/images.ts'
 import { NEWEST, nydusProgram, programs } from '../../support/containerd/versions.ts'
+import { errorOf } from '../../support/layercast.ts'
 
 const NAME = 'example.com/app:1'
 const PAUSE = 'example.com/pause:1'

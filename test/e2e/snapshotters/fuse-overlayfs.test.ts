@@ -1,12 +1,12 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { layercast, type Ran } from '../../cli/run.ts'
 import { smallImage } from '../../runner/unpack/support/images.ts'
 import { store } from '../../runner/unpack/support/stores.ts'
 import { remoteProgram } from '../../support/containerd/remote.ts'
 import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
 import { matrix, programs } from '../../support/containerd/versions.ts'
+import { layercast, type Ran } from '../../support/layercast.ts'
 
 const SNAPSHOTTER = 'fuse-overlayfs'
 const hasFuse = spawnSync('fuse-overlayfs', ['--version']).status === 0 && existsSync('/dev/fuse')

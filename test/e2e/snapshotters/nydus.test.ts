@@ -9,7 +9,6 @@ import type { SnapshotInfo } from '../../../functions/node/ports.ts'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
 import { verifyChain } from '../../../functions/runner/verify/verify.ts'
 import { serve } from '../../../functions/serve/serve.ts'
-import { errorOf, layercast, type Ran } from '../../cli/run.ts'
 import { smallImage } from '../../runner/unpack/support/images.ts'
 import { intercept } from '../../runner/unpack/support/intercept.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
@@ -19,6 +18,7 @@ import { startContainerd, type TestContainerd } from '../../support/containerd/s
 import { NEWEST, nydusProgram, programs } from '../../support/containerd/versions.ts'
 import type { BuiltImage } from '../../support/images/image.ts'
 import { writeOciArchive } from '../../support/images/write.ts'
+import { errorOf, layercast, type Ran } from '../../support/layercast.ts'
 
 const [newest, nydus] = [await programs(NEWEST), await nydusProgram()]
 const missing = [newest, nydus].flatMap((found) => ('missing' in found ? [found.missing] : []))

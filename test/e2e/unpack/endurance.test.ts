@@ -10,7 +10,6 @@ import type { Planned } from '../../../functions/plan/document.ts'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
 import { compareTree } from '../../../functions/runner/verify/compare-tree.ts'
 import { verifyChain } from '../../../functions/runner/verify/verify.ts'
-import { start } from '../../cli/run.ts'
 import { runChild } from '../../runner/unpack/support/children.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { leftovers } from '../../runner/unpack/support/stores.ts'
@@ -22,6 +21,7 @@ import { file } from '../../support/images/entries.ts'
 import { buildImage, type BuiltImage } from '../../support/images/image.ts'
 import { layeredImage } from '../../support/images/running.ts'
 import { writeOciArchive } from '../../support/images/write.ts'
+import { start } from '../../support/layercast.ts'
 
 const nydus = !('missing' in (await nydusProgram()))
 

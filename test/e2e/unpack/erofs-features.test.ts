@@ -5,7 +5,6 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { ContainerdBackend } from '../../../functions/node/containerd/backend.ts'
-import { errorOf, layercast, type Ran } from '../../cli/run.ts'
 import { describeContainerd } from '../../support/containerd/describe.ts'
 import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
 import { file } from '../../support/images/entries.ts'
@@ -17,6 +16,7 @@ import {
   withDocuments,
   type BuiltImage,
 } from '../../support/images/image.ts'
+import { errorOf, layercast, type Ran } from '../../support/layercast.ts'
 
 const run = promisify(execFile)
 const mkfs = await access('/usr/bin/mkfs.erofs').then(

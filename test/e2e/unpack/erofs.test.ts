@@ -5,7 +5,6 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
 import { compareTree } from '../../../functions/runner/verify/compare-tree.ts'
 import { verifyChain } from '../../../functions/runner/verify/verify.ts'
-import { LAUNCHER, layercast, type Ran } from '../../cli/run.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { leftovers, removeChain, store } from '../../runner/unpack/support/stores.ts'
 import { treeOf } from '../../runner/unpack/support/tree.ts'
@@ -15,6 +14,7 @@ import { dir, file, hardlink, symlink, type TarEntry } from '../../support/image
 import { buildImage, type BuiltImage } from '../../support/images/image.ts'
 import { busybox, LAYERED_FILES, layeredImage } from '../../support/images/running.ts'
 import { writeOciArchive } from '../../support/images/write.ts'
+import { LAUNCHER, layercast, type Ran } from '../../support/layercast.ts'
 
 const mkfs = await access('/usr/bin/mkfs.erofs').then(
   () => true,

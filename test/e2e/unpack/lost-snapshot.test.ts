@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { ContainerdBackend } from '../../../functions/node/containerd/backend.ts'
-import { errorOf, layercast, type Ran } from '../../cli/run.ts'
 import { smallImage } from '../../runner/unpack/support/images.ts'
 import { describeContainerd } from '../../support/containerd/describe.ts'
 import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
 import { writeOciArchive } from '../../support/images/write.ts'
+import { errorOf, layercast, type Ran } from '../../support/layercast.ts'
 
 await describeContainerd("a snapshot that is in containerd's books and whose directory is gone", (version) => {
   let containerd: TestContainerd

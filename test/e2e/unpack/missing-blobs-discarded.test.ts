@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ContainerdBackend } from '../../../functions/node/containerd/backend.ts'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
-import { errorOf, layercast, type Ran } from '../../cli/run.ts'
 import { blobs, collect } from '../../runner/blobs/missing.ts'
 import { ACCOUNT, push, registryProgram, startRegistry, type Peer } from '../../runner/sources/registry-peer.ts'
 import { smallImage } from '../../runner/unpack/support/images.ts'
@@ -16,6 +15,7 @@ import { startContainerd, type TestContainerd } from '../../support/containerd/s
 import { Cri } from '../../support/cri/client.ts'
 import type { BuiltImage } from '../../support/images/image.ts'
 import { writeOciLayout } from '../../support/images/write.ts'
+import { errorOf, layercast, type Ran } from '../../support/layercast.ts'
 
 const why = registryProgram === undefined ? ' (skipped: docker-registry is not installed)' : ''
 

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { layercast } from '../../cli/run.ts'
 import { store } from '../../runner/unpack/support/stores.ts'
 import { all } from '../../support/all.ts'
 import { describeContainerd } from '../../support/containerd/describe.ts'
 import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
 import { dir, file, hardlink, whiteout, type TarEntry } from '../../support/images/entries.ts'
 import { buildImage, MEDIA_TYPES, withDocuments } from '../../support/images/image.ts'
+import { layercast } from '../../support/layercast.ts'
 
 const S = 'containerd.io/snapshot/'
 const mapping = { [`${S}uidmapping`]: '0:100000:65536', [`${S}gidmapping`]: '0:100000:65536', [`${S}note`]: 'kept' }

@@ -7,7 +7,6 @@ import type { ContainerdBackend } from '../../../functions/node/containerd/backe
 import { repairChain } from '../../../functions/runner/repair/repair.ts'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
 import { compareTree } from '../../../functions/runner/verify/compare-tree.ts'
-import { errorOf, LAUNCHER, layercast, type Ran } from '../../cli/run.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { leftovers, removeChain, store } from '../../runner/unpack/support/stores.ts'
 import { describeContainerd } from '../../support/containerd/describe.ts'
@@ -15,6 +14,7 @@ import { startContainerd, type TestContainerd } from '../../support/containerd/s
 import { dir, file, hardlink, symlink, whiteout, type TarEntry } from '../../support/images/entries.ts'
 import { buildImage, type BuiltImage } from '../../support/images/image.ts'
 import { writeOciArchive } from '../../support/images/write.ts'
+import { errorOf, LAUNCHER, layercast, type Ran } from '../../support/layercast.ts'
 
 const mkfs = await access('/usr/bin/mkfs.erofs').then(
   () => true,

@@ -3,10 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { LAUNCHER, layercast, type Ran } from '../../cli/run.ts'
 import { device, dir, file, hardlink } from '../../support/images/entries.ts'
 import { buildImage } from '../../support/images/image.ts'
 import { writeOciLayout } from '../../support/images/write.ts'
+import { LAUNCHER, layercast, type Ran } from '../../support/layercast.ts'
 
 // Root of a namespace of its own, without the right to set file capabilities.
 const INSIDE = ['-Urm', 'setpriv', '--bounding-set=-setfcap', '--inh-caps=-setfcap']

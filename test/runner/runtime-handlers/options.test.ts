@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { errorOf, layercast } from '../../cli/run.ts'
+import { errorOf, layercast } from '../../support/layercast.ts'
 
 const NAME = 'example.com/app:1'
 

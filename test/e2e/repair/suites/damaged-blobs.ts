@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { Digest } from '../../../../functions/image/digest.ts'
-import { errorOf, type Ran } from '../../../cli/run.ts'
 import { smallImage } from '../../../runner/unpack/support/images.ts'
 import type { BuiltImage } from '../../../support/images/image.ts'
 import { writeOciLayout } from '../../../support/images/write.ts'
+import { errorOf, type Ran } from '../../../support/layercast.ts'
 
 export interface DamagedBlobsOptions {
   /** Runs the program against the node. */

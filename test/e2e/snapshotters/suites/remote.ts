@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { ContainerdBackend } from '../../../../functions/node/containerd/backend.ts'
-import { layercast, type Ran } from '../../../cli/run.ts'
 import { pushTree, registryProgram, startRegistry, type Peer } from '../../../runner/sources/registry-peer.ts'
 import { all } from '../../../support/all.ts'
 import { remoteProgram, type Pushable, type RemoteSnapshotter } from '../../../support/containerd/remote.ts'
@@ -12,6 +11,7 @@ import { startContainerd, type TestContainerd } from '../../../support/container
 import { isAtLeast, matrix, programs, type ContainerdVersion } from '../../../support/containerd/versions.ts'
 import { dir, file, hardlink, opaque, symlink, whiteout } from '../../../support/images/entries.ts'
 import { buildImage, digestOf, type BuiltImage } from '../../../support/images/image.ts'
+import { layercast, type Ran } from '../../../support/layercast.ts'
 
 const S = 'containerd.io/snapshot/'
 const LAYERS = 3

@@ -2,11 +2,11 @@ import { deepEqual } from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { layercast, type Ran } from '../../../cli/run.ts'
 import { all } from '../../../support/all.ts'
 import { startContainerd, type TestContainerd } from '../../../support/containerd/start.ts'
 import type { BuiltImage } from '../../../support/images/image.ts'
 import { writeOciArchive } from '../../../support/images/write.ts'
+import { layercast, type Ran } from '../../../support/layercast.ts'
 
 /** One entry of what an unpack for runtime handlers prints as JSON. */
 export interface Entry {
