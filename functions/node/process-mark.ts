@@ -1,12 +1,13 @@
-import { readFile, readlink } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
+import { namespaceOf, orGone, processStat } from '../linux/process.ts'
 
 /** A lease's label that says which process made it. */
 export const OWNER_LABEL = 'layercast.owner'
 
 /** This process as no other of this boot is spelt: boot, pid namespace, pid, start time. Undefined without a /proc. */
 export async function ownerMark(): Promise<string | undefined> {
-  const place = await placeMark()
-  const start = await startTime(process.pid)
+  const place = placeMark()
+  const start = startTime(process.pid)
   return place === undefined || start === undefined ? undefined : `${place}/${process.pid}/${start}`
 }
 
@@ -17,9 +18,9 @@ export async function ownerMark(): Promise<string | undefined> {
 export async function isLeftBehind(mark: string): Promise<boolean> {
   const [boot, namespace, pid, start, ...rest] = mark.split('/')
   if (rest.length > 0 || start === undefined || !/^[1-9][0-9]{0,9}$/.test(pid ?? '')) return false
-  if (`${boot}/${namespace}` !== (await placeMark())) return false
+  if (`${boot}/${namespace}` !== placeMark()) return false
   if (!hasProcess(Number(pid))) return true
-  const startNow = await startTime(Number(pid))
+  const startNow = startTime(Number(pid))
   return startNow !== undefined && startNow !== start
 }
 
@@ -33,31 +34,16 @@ function hasProcess(pid: number): boolean {
   }
 }
 
-async function placeMark(): Promise<string | undefined> {
-  try {
-    const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8')
-    const namespace = await readlink('/proc/self/ns/pid')
-    return `${boot.trim()}/${namespace.replace(/[^0-9]/g, '')}`
-  } catch (error) {
-    if (isMissing(error)) return undefined
-    throw error
-  }
+/** The boot and the pid namespace that process numbers here belong to. */
+function placeMark(): string | undefined {
+  return orGone(() => {
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8')
+    return `${boot.trim()}/${namespaceOf('pid')}`
+  })
 }
 
-/** Field 22 of /proc/PID/stat (proc(5)), in clock ticks since boot; undefined where it cannot be read. */
-async function startTime(pid: number): Promise<string | undefined> {
-  try {
-    const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
-    // The command in field 2 may hold spaces and parentheses: count from the last one.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    // A zombie runs no more, and so never is the one that made a lease.
-    return fields[0] === 'Z' ? `zombie ${fields[19]}` : fields[19]
-  } catch (error) {
-    if (isMissing(error)) return undefined
-    throw error
-  }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && ['ENOENT', 'ESRCH', 'EACCES', 'EINVAL'].includes(`${error.code}`)
+function startTime(pid: number): string | undefined {
+  const stat = orGone(() => processStat(pid))
+  // A zombie runs no more, and so never is the one that made a lease.
+  return stat?.state === 'Z' ? `zombie ${stat.startTime}` : stat?.startTime
 }

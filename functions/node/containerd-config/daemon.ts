@@ -1,5 +1,7 @@
-import { readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { namespaceOf, orGone, processStat } from '../../linux/process.ts'
+import type { ProcessStat } from '../../linux/process.ts'
 import type { ContainerdBackend } from '../containerd/backend.ts'
 import { DEFAULT_CONFIG_PATH } from './files.ts'
 
@@ -20,24 +22,22 @@ export async function findDaemon(
   backend: Pick<ContainerdBackend, 'address' | 'daemonProcess'>,
 ): Promise<RunningDaemon | undefined> {
   const said = await backend.daemonProcess()
-  if (said !== undefined && said.pidNamespace !== statSync('/proc/self/ns/pid').ino) return undefined
+  if (said !== undefined && said.pidNamespace !== namespaceOf('pid')) return undefined
   const pid = said?.pid ?? listenerOf(backend.address)
   return pid === undefined ? undefined : orGone(() => describe(pid))
 }
 
-function describe(pid: number): RunningDaemon {
+function describe(pid: number): RunningDaemon | undefined {
+  const stat = processStat(pid)
+  if (stat === undefined) return undefined
   const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(1, -1)
-  return { pid, startedAt: startOf(pid), configPath: configPathOf(pid, configOption(words)) }
+  return { pid, startedAt: startOf(stat), configPath: configPathOf(pid, configOption(words)) }
 }
 
 function configPathOf(pid: number, path: string | undefined): string | undefined {
   if (path !== undefined) return resolve(readlinkSync(`/proc/${pid}/cwd`), path)
   // From a container beside the daemon, that a file is not there says nothing: it must be named, or be there.
-  return mountNamespace(pid) === mountNamespace('self') ? undefined : DEFAULT_CONFIG_PATH
-}
-
-function mountNamespace(of: number | 'self'): string {
-  return readlinkSync(`/proc/${of}/ns/mnt`)
+  return namespaceOf('mnt', pid) === namespaceOf('mnt') ? undefined : DEFAULT_CONFIG_PATH
 }
 
 /**
@@ -57,13 +57,9 @@ export function configOption(words: readonly string[]): string | undefined {
 }
 
 const TICKS_PER_SECOND = 100
-const START_FIELD = 22
 
-function startOf(pid: number): Date {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  // The second field is the name in brackets, with anything in it.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  const sinceBoot = Number(fields[START_FIELD - 3]) / TICKS_PER_SECOND
+function startOf({ startTime }: ProcessStat): Date {
+  const sinceBoot = Number(startTime) / TICKS_PER_SECOND
   const uptime = Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0])
   return new Date(Date.now() - (uptime - sinceBoot) * 1000)
 }
@@ -91,17 +87,6 @@ function holds(pid: number, sockets: readonly string[]): boolean {
   const directory = `/proc/${pid}/fd`
   const open = orGone(() => readdirSync(directory)) ?? []
   return open.some((fd) => sockets.includes(orGone(() => readlinkSync(`${directory}/${fd}`)) ?? ''))
-}
-
-/** Whoever ends while this looks, or is not ours to look at, is not the one. */
-function orGone<T>(look: () => T): T | undefined {
-  try {
-    return look()
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT' || code === 'ESRCH' || code === 'EACCES' || code === 'EPERM') return undefined
-    throw error
-  }
 }
 
 function real(path: string): string {

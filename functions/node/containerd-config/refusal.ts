@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { readlinkSync } from 'node:fs'
 import { basename } from 'node:path'
+import { namespaceOf, orGone } from '../../linux/process.ts'
 import type { RunningConfig } from './running.ts'
 
 const ANSWER_MS = 10_000
@@ -26,15 +27,12 @@ export async function refusalOf({ process, config }: RunningConfig): Promise<str
 }
 
 function isContainerdHere(pid: number, program: string): boolean {
-  try {
-    const same = readlinkSync(`/proc/${pid}/ns/mnt`) === readlinkSync('/proc/self/ns/mnt')
-    // The kernel says " (deleted)" of a program that an upgrade has replaced; it runs all the same.
-    return same && basename(readlinkSync(program).replace(/ \(deleted\)$/u, '')) === 'containerd'
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT' || code === 'ESRCH' || code === 'EACCES' || code === 'EPERM') return false
-    throw error
-  }
+  // From another mount namespace the program and its files are not those that it sees.
+  const name = orGone(() =>
+    namespaceOf('mnt', pid) === namespaceOf('mnt') ? basename(readlinkSync(program)) : undefined,
+  )
+  // The kernel says " (deleted)" of a program that an upgrade has replaced; it runs all the same.
+  return name?.replace(/ \(deleted\)$/u, '') === 'containerd'
 }
 
 /** The sentence in which the program gives up. A panic has its reason first, and any other failure last. */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { readFileSync, statSync } from 'node:fs'
+import { namespaceOf, processStat } from '../../linux/process.ts'
 
 /**
  * Names for files that belong to one running process, so that another can tell what a dead one left. A process number
@@ -9,24 +9,10 @@ import { readFileSync, statSync } from 'node:fs'
 // What is older than this, and of a process that cannot be looked for, belongs to nobody.
 const DAY_MS = 24 * 60 * 60 * 1000
 
-function startOf(pid: number | 'self'): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    // The command name before it may hold spaces and parentheses. Start time is field 22, the 20th after the name.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT' || code === 'ESRCH') return undefined
-    throw error
-  }
-}
-
-const pidNamespace = (): number => statSync('/proc/self/ns/pid').ino
-
 /** A new name, unlike any other, that tells whose it is. */
 export function ownedName(): string {
   const random = randomBytes(9).toString('base64url')
-  return [process.pid, startOf('self'), pidNamespace(), random].join('.')
+  return [process.pid, processStat('self')?.startTime, namespaceOf('pid'), random].join('.')
 }
 
 /** Whether a name is of the form that `ownedName` gives, with or without what SQLite puts behind it. */
@@ -38,6 +24,6 @@ export function isOwnedName(name: string): boolean {
 export function isOrphan(name: string, modifiedAt: number): boolean {
   const [pid, start, namespace] = name.split('.')
   // A process of another PID namespace cannot be looked for from here. Of one that can, no age tells: clocks are set.
-  if (Number(namespace) !== pidNamespace()) return Date.now() - modifiedAt > DAY_MS
-  return startOf(Number(pid)) !== start
+  if (Number(namespace) !== namespaceOf('pid')) return Date.now() - modifiedAt > DAY_MS
+  return processStat(Number(pid))?.startTime !== start
 }
