@@ -1,7 +1,7 @@
 import { release } from 'node:os'
 import type { Facts } from '../contract/nodes.ts'
 import type { Backend } from '../node/ports.ts'
-import { hostPlatform } from '../runner/images/resolve.ts'
+import { hostPlatform } from '../runner/images/host-platform.ts'
 
 const MOST_SNAPSHOTTERS = 64
 

@@ -12,7 +12,11 @@ import { createClient } from '../contract/client.ts'
 import { LayercastError } from '../errors.ts'
 import { openEmbedded } from '../node/embedded/backend.ts'
 import { plan } from '../plan/plan.ts'
-import { inspect, isSpec, resolve } from '../runner/images/resolve.ts'
+import { importImage } from '../runner/images/import.ts'
+import { inspecting, type SourceImage } from '../runner/images/inspect.ts'
+import type { NamedImage } from '../runner/images/named-image.ts'
+import { openSource } from '../runner/sources/open.ts'
+import { isSpec } from '../runner/sources/spec.ts'
 import { unpack } from '../runner/unpack/unpack.ts'
 import { verifyChain } from '../runner/verify/verify.ts'
 import { serve } from '../serve/serve.ts'
@@ -42,14 +46,22 @@ async function demo(image: string | undefined): Promise<void> {
   const spec = image ?? `oci:${join(place, 'image')}`
   const made = image === undefined ? await compose() : []
   // Read before the node of the last time goes; the image that the demo composed may be the one named.
-  const found = await inspect(spec)
-  await rm(join(place, 'node'), { recursive: true, force: true })
-  say([['image', `${found.reference}  (${image === undefined ? shown(spec) : spec})`]])
+  const source = await openSource(spec)
+  try {
+    await makeReady(await inspecting(source)(), { made, name: image === undefined ? shown(spec) : spec })
+  } finally {
+    await source.close()
+  }
+}
 
-  const planned = await planOnWorker(found)
+async function makeReady(from: SourceImage, { made, name }: { made: string[]; name: string }): Promise<void> {
+  await rm(join(place, 'node'), { recursive: true, force: true })
+  say([['image', `${from.image.reference}  (${name})`]])
+
+  const planned = await planOnWorker(from.image)
   const backend = await openEmbedded({ root: join(place, 'node') })
   try {
-    await resolve(backend, spec)
+    await importImage({ backend, from, signal: new AbortController().signal })
     const result = await unpack({ backend, planned })
     process.stdout.write(`\n${layerTable(planned.plan, result, made)}\n`)
     const size = planned.plan.layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0)
@@ -93,7 +105,7 @@ async function compose(): Promise<string[]> {
 }
 
 /** Plans where a fleet's plans are made, and checks that the planner here would have given the same bytes. */
-async function planOnWorker(image: Awaited<ReturnType<typeof inspect>>): Promise<ReturnType<typeof plan>> {
+async function planOnWorker(image: NamedImage): Promise<ReturnType<typeof plan>> {
   const data = join(place, 'server')
   const started = performance.now()
   const server = await serve({ root: data })

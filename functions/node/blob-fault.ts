@@ -29,11 +29,13 @@ export async function hasBytes(content: Pick<ContentStore, 'info' | 'read'>, dig
 /**
  * What is wrong with a blob that the store lists, in words that follow "blob DIGEST"; undefined where its bytes are what the
  * digest says, whatever size somebody states. Reads the whole blob. A store that does not answer is thrown, and so is ABORTED.
+ * @param onChunk gets the bytes as they are read
  */
 export async function faultOf(
   content: Pick<ContentStore, 'read'>,
   { digest, size }: Pick<Descriptor, 'digest' | 'size'>,
   signal?: AbortSignal,
+  onChunk?: (chunk: Uint8Array) => void,
 ): Promise<string | undefined> {
   const algorithm = digestAlgorithm(digest)
   const hash = createHash(algorithm)
@@ -43,6 +45,7 @@ export async function faultOf(
       if (signal) checkAborted(signal)
       read += chunk.length
       hash.update(chunk)
+      onChunk?.(chunk)
     }
   } catch (error) {
     const why = unreadable(error)

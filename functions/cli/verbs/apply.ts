@@ -27,11 +27,11 @@ export const applyVerb = verb({
   ],
   async run(context, { args, options }) {
     const { parsePlan } = await import('../../plan/parse.ts')
-    const { checkDerived, healDocuments } = await import('../../runner/images/derived.ts')
+    const { checkDerived } = await import('../../runner/images/derived.ts')
     const planned = parsePlan(await readInput(context, args.PLAN))
     const backend = await context.backend()
-    if (!options.dryRun) await healDocuments(backend, planned.plan, options.source, context.signal)
-    await checkDerived(backend, planned.plan)
+    // A dry run changes nothing, and heals nothing.
+    await checkDerived(backend, planned.plan, options.dryRun ? {} : { sources: options.source, signal: context.signal })
     if (options.dryRun) return dryRunPlan(context, planned, { ...options, fromSource: false })
     await unpackPlan(context, planned, options)
   },

@@ -6,13 +6,14 @@ import type { Digest } from '../../image/digest.ts'
 import { parseManifest } from '../../image/manifest.ts'
 import { isLayer } from '../../image/media-type.ts'
 import { checkAborted, orAborted } from '../../kit/abort.ts'
-import type { Backend } from '../../node/ports.ts'
+import type { Backend, Labels } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
 import { sourceLabel } from '../../plan/gc-labels.ts'
-import { readDocuments } from '../content/documents.ts'
+import { sourceDocuments } from '../content/documents.ts'
 import { registrySources } from '../content/registry-labels.ts'
 import { storeWhole } from '../content/store-whole.ts'
-import type { ImageSource } from '../sources/open.ts'
+import type { ImageSource } from '../sources/source.ts'
+import { isRegistrySpec } from '../sources/spec.ts'
 import { isArchive, sniffed } from './blob.ts'
 import type { BlobOffer, Complain, Placed, BlobProvider } from './types.ts'
 
@@ -113,7 +114,8 @@ class SourceProvider implements BlobProvider {
           yield chunk
         }
       }
-      const labels = this.#spec.startsWith('docker://') && source.reference ? sourceLabel(source.reference, {}) : {}
+      const reference = isRegistrySpec(this.#spec) ? source.reference : undefined
+      const labels = (existing: Labels) => (reference === undefined ? {} : sourceLabel(reference, existing))
       await storeWhole({ content: into.content, expected: blob, read: data, labels, signal })
       return blob
     }
@@ -123,7 +125,7 @@ class SourceProvider implements BlobProvider {
   async #layersOf(source: ImageSource): Promise<ReadonlyMap<Digest, Descriptor>> {
     const found = await this.#try(async () => {
       const { platform } = this.#options.plan
-      const { manifest, config } = await readDocuments(source.target, (blob) => source.read(blob), platform)
+      const { manifest, config } = await sourceDocuments((blob) => source.read(blob))(source.target, platform)
       const { layers } = parseManifest(manifest.bytes, manifest.descriptor.mediaType)
       const known = layers.filter((layer) => isLayer(layer.mediaType))
       const { diffIDs } = parseConfig(config.bytes).rootfs

@@ -3,12 +3,13 @@ import { LayercastError } from '../../errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
 import { checkAborted, orAborted } from '../../kit/abort.ts'
-import type { Backend } from '../../node/ports.ts'
+import type { Backend, Labels } from '../../node/ports.ts'
 import { sourceLabel } from '../../plan/gc-labels.ts'
 import { registrySources } from '../content/registry-labels.ts'
 import { storeWhole } from '../content/store-whole.ts'
 import { underLease } from '../operation/lease.ts'
-import type { ImageSource } from '../sources/open.ts'
+import type { ImageSource } from '../sources/source.ts'
+import { isRegistrySpec } from '../sources/spec.ts'
 import { REGISTRY } from './from-source.ts'
 import { blobsNotFound } from './not-found.ts'
 
@@ -52,7 +53,8 @@ export function createHealer({ backend, reference, target, sources, signal }: He
         yield chunk
       }
     }
-    const labels = spec.startsWith('docker://') && source.reference ? sourceLabel(source.reference, {}) : {}
+    const from = isRegistrySpec(spec) ? source.reference : undefined
+    const labels = (existing: Labels) => (from === undefined ? {} : sourceLabel(from, existing))
     await underLease(backend, { purpose: 'heal', signal, emit: () => undefined }, ({ content }) =>
       storeWhole({ content, expected: blob, read, labels, signal }),
     )

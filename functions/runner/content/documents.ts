@@ -1,3 +1,4 @@
+/** The documents of an image (indexes, manifest, config), read from the content store or from a source, each once. */
 import { LayercastError } from '../../errors.ts'
 import { DAMAGED_FIX } from '../../image/blob-fixes.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
@@ -9,7 +10,7 @@ import type { Platform } from '../../image/platform.ts'
 import { resolveImage } from '../../image/resolve.ts'
 import { faultOf } from '../../node/blob-fault.ts'
 import { infoOrNone } from '../../node/or-none.ts'
-import type { Backend, ContentStore } from '../../node/ports.ts'
+import type { ContentStore } from '../../node/ports.ts'
 
 /** A manifest, index or config as it was read, its digest checked. */
 interface Document {
@@ -25,53 +26,51 @@ export interface Documents {
   config: Document
 }
 
+/** Reads the documents of one platform, all digests checked. Errors as `resolveImage`, and what reading throws. */
+export type ReadDocuments = (target: Descriptor, platform: Platform) => Promise<Documents>
+
+/** Fetches a missing or damaged document into the content store, or throws. */
+export type Heal = (document: Descriptor) => Promise<void>
+
 /** The descriptor without what its place in a document added: annotations, a platform. */
 export function bare({ mediaType, digest, size }: Descriptor): Descriptor {
   return { mediaType, digest, size }
 }
 
-/** Gives a blob's bytes in order. */
-export type ReadBlob = (descriptor: Descriptor) => AsyncIterable<Uint8Array>
-
 /**
- * The documents of an image that the node holds. What a descriptor states as their size does not count, as with containerd:
- * it is the digest that says what they are. Errors as `readDocuments`.
- * @param heal brings a document anew that is missing or damaged, or throws
+ * A reader of documents that the content store holds. The size that a descriptor states does not count, as with containerd:
+ * the digest alone says what a document is.
+ * @param heal called for a document that is missing or damaged, which is then read again
  */
-export async function readHeldDocuments(
-  backend: Backend,
-  target: Descriptor,
-  platform: Platform,
-  heal?: (document: Descriptor) => Promise<void>,
-): Promise<Documents> {
-  const { content } = backend
-  const read = async function* (document: Descriptor): AsyncGenerator<Uint8Array> {
-    await checkHeld(content, document, heal)
-    yield* content.read(document.digest)
-  }
-  return await readDocuments(target, read, platform, MAX_DOCUMENT_BYTES)
+export function heldDocuments(content: ContentStore, heal?: Heal): ReadDocuments {
+  return reader((document) => readHeld(content, document, heal), { anySize: true })
 }
 
 /**
- * Sees to it that a document of the content store is what its digest says. DIGEST_MISMATCH for one that is not and cannot be
- * healed. One that is not there is for whoever reads it.
- * @param heal brings what is missing or damaged anew, or throws
+ * A reader of documents that a source has.
+ * @param read gives a blob's bytes in order
  */
-export async function checkHeld(
-  content: ContentStore,
-  document: Descriptor,
-  heal?: (document: Descriptor) => Promise<void>,
-): Promise<void> {
+export function sourceDocuments(read: (document: Descriptor) => AsyncIterable<Uint8Array>): ReadDocuments {
+  return reader((document) => collect(read(document), document))
+}
+
+/**
+ * A document of the content store. BLOB_NOT_FOUND; DIGEST_MISMATCH for one that is damaged and cannot be healed;
+ * DOCUMENT_TOO_LARGE.
+ */
+export async function readHeld(content: ContentStore, document: Descriptor, heal?: Heal): Promise<Uint8Array> {
   const { digest } = document
+  const again = (): Promise<Uint8Array> => collect(content.read(digest), document, MAX_DOCUMENT_BYTES)
   const info = await infoOrNone(content, digest)
   if (info === undefined) {
     await heal?.(document)
-    return
+    return await again()
   }
-  // More than a document may have is refused by whoever reads it, and not hashed to its end before.
-  if (info.size > MAX_DOCUMENT_BYTES) return
-  const fault = await faultOf(content, document)
-  if (fault === undefined) return
+  // Refused before it is hashed to its end.
+  if (info.size > MAX_DOCUMENT_BYTES) return await again()
+  const parts: Uint8Array[] = []
+  const fault = await faultOf(content, document, undefined, (chunk) => void parts.push(chunk))
+  if (fault === undefined) return Buffer.concat(parts)
   if (heal === undefined) {
     throw new LayercastError('DIGEST_MISMATCH', `blob ${digest} of the content store ${fault}`, {
       fix: DAMAGED_FIX,
@@ -79,35 +78,34 @@ export async function checkHeld(
     })
   }
   await heal(document)
+  return await again()
+}
+
+/** Keeps what it has read: reading for another platform asks only for the documents that are new. */
+function reader(
+  read: (document: Descriptor) => Promise<Uint8Array>,
+  options?: Parameters<typeof resolveImage>[3],
+): ReadDocuments {
+  const known = new Map<Digest, Document>()
+  const readOne = async (descriptor: Descriptor): Promise<Uint8Array> => {
+    const document = known.get(descriptor.digest) ?? { descriptor, bytes: await read(descriptor) }
+    known.set(descriptor.digest, document)
+    return document.bytes
+  }
+  return async (target, platform) => {
+    const image = await resolveImage(target, readOne, platform, options)
+    const manifest = documentOf(known, image.manifest)
+    const config = documentOf(known, image.config)
+    const indexes = pathTo(target, manifest.descriptor.digest, known)
+    if (indexes === undefined) throw new RangeError(`${manifest.descriptor.digest} is not below ${target.digest}`)
+    return { indexes, manifest, config }
+  }
 }
 
 /**
- * Reads the image of one platform, all digests checked. Errors as `resolveImage`, and what `read` throws.
- * @param limit how many bytes a document may have; what its descriptor states where absent
+ * The bytes of a small document. DOCUMENT_TOO_LARGE once they are more than `limit`.
+ * @param limit in bytes; the size that the descriptor states where absent
  */
-export async function readDocuments(
-  target: Descriptor,
-  read: ReadBlob,
-  platform: Platform,
-  limit?: number,
-): Promise<Documents> {
-  const seen = new Map<Digest, Document>()
-  const readOne = async (descriptor: Descriptor): Promise<Uint8Array> => {
-    const known = seen.get(descriptor.digest)
-    if (known) return known.bytes
-    const bytes = await collect(read(descriptor), descriptor, limit)
-    seen.set(descriptor.digest, { descriptor, bytes })
-    return bytes
-  }
-  const resolved = await resolveImage(target, readOne, platform, { anySize: limit !== undefined })
-  const manifest = documentOf(seen, resolved.manifest)
-  const config = documentOf(seen, resolved.config)
-  const indexes = pathTo(target, manifest.descriptor.digest, seen)
-  if (indexes === undefined) throw new RangeError(`${manifest.descriptor.digest} is not below ${target.digest}`)
-  return { indexes, manifest, config }
-}
-
-/** The bytes of a small document. DOCUMENT_TOO_LARGE once they are more than they may be. */
 export async function collect(
   chunks: AsyncIterable<Uint8Array>,
   { digest, size }: Pick<Descriptor, 'digest' | 'size'>,
@@ -132,18 +130,18 @@ export async function collect(
   return Buffer.concat(parts, length)
 }
 
-function documentOf(seen: ReadonlyMap<Digest, Document>, bytes: Uint8Array): Document {
-  for (const document of seen.values()) if (document.bytes === bytes) return document
+function documentOf(known: ReadonlyMap<Digest, Document>, bytes: Uint8Array): Document {
+  for (const document of known.values()) if (document.bytes === bytes) return document
   throw new RangeError('a document came from nowhere')
 }
 
 /** The indexes that lead from a target to a manifest, among the documents that were read. */
-function pathTo(target: Descriptor, manifest: Digest, seen: ReadonlyMap<Digest, Document>): Document[] | undefined {
+function pathTo(target: Descriptor, manifest: Digest, known: ReadonlyMap<Digest, Document>): Document[] | undefined {
   if (target.digest === manifest) return []
-  const document = seen.get(target.digest)
+  const document = known.get(target.digest)
   if (document === undefined || !isIndex(target.mediaType)) return undefined
   for (const child of parseIndex(document.bytes, target.mediaType).manifests) {
-    const rest = pathTo(child, manifest, seen)
+    const rest = pathTo(child, manifest, known)
     if (rest !== undefined) return [document, ...rest]
   }
   return undefined

@@ -1,3 +1,4 @@
+/** Writes a blob into the content store, and proves one that is there before it is believed. */
 import type { Descriptor } from '../../image/descriptor.ts'
 import { faultOf } from '../../node/blob-fault.ts'
 import { infoOrNone } from '../../node/or-none.ts'
@@ -11,33 +12,44 @@ export interface StoreWholeOptions {
   expected: Pick<Descriptor, 'digest' | 'size'>
   /** Gives the blob's bytes; called only where they are needed. */
   read: () => AsyncIterable<Uint8Array>
-  labels: Labels
+  /** Gives the labels to set, from those that the blob has in the store. */
+  labels: (existing: Labels) => Labels
   signal?: AbortSignal
 }
 
 /**
- * Sees to it that the store has the blob, and has it right: one that is there is read and held against its digest, and
- * replaced where it is something else. It is held by the store's lease and has the labels afterwards, also where it was there.
+ * Sees to it that the store has the blob, and has it right: one that is there is read and compared with its digest, and
+ * replaced where it is damaged. Afterwards the store's lease holds it, and it has the labels, also where it was there.
  * DIGEST_MISMATCH for data that is not the blob; nothing is changed then.
  */
 export async function storeWhole(options: StoreWholeOptions): Promise<Stored> {
-  const { content, expected, read, labels, signal } = options
-  const { digest } = expected
-  if (await infoOrNone(content, digest)) {
-    if ((await faultOf(content, expected, signal)) !== undefined) {
-      await content.replace(expected, read(), labels)
-      return 'replaced'
-    }
-    await content.write(expected, read(), labels)
-    return 'there'
+  const { content, expected } = options
+  const existing = await infoOrNone(content, expected.digest)
+  const labels = options.labels(existing?.labels ?? {})
+  const stored = await (existing === undefined ? write(options, labels) : check(options, labels))
+  // Also after a write: where another writer was first, the blob is there without these labels.
+  if (Object.keys(labels).length > 0) await content.label(expected.digest, labels)
+  return stored
+}
+
+async function check({ content, expected, read, signal }: StoreWholeOptions, labels: Labels): Promise<Stored> {
+  if ((await faultOf(content, expected, signal)) !== undefined) {
+    await content.replace(expected, read(), labels)
+    return 'replaced'
   }
+  // A write of what is there puts it under the lease, and reads nothing.
+  await content.write(expected, read(), labels)
+  return 'there'
+}
+
+async function write({ content, expected, read, signal }: StoreWholeOptions, labels: Labels): Promise<Stored> {
   let asked = false
   const noted = async function* () {
     asked = true
     yield* read()
   }
   await content.write(expected, noted(), labels)
-  // It came from elsewhere: another namespace of containerd's has it, or another writer was first.
+  // The store has it without having read it: another namespace of containerd's has it, or another writer was first.
   if (!asked && (await faultOf(content, expected, signal)) !== undefined) {
     await content.replace(expected, read(), labels)
     return 'replaced'

@@ -1,28 +1,32 @@
+/** Checks a plan that came from elsewhere against the documents that the node holds. */
 import { hasCode, LayercastError } from '../../errors.ts'
-/** A plan that came from elsewhere, against the documents that the node holds. */
 import type { Descriptor } from '../../image/descriptor.ts'
 import { verifyBytes, type Digest } from '../../image/digest.ts'
 import { parseIndex } from '../../image/image-index.ts'
-import { MAX_DOCUMENT_BYTES } from '../../image/json.ts'
 import { isIndex } from '../../image/media-type.ts'
 import type { Backend } from '../../node/ports.ts'
 import { notDerived, notOfManifest } from '../../plan/derive.ts'
 import type { PlanChange } from '../../plan/diff.ts'
 import type { Plan } from '../../plan/document.ts'
-import { checkHeld, collect } from '../content/documents.ts'
+import { readHeld, type Heal } from '../content/documents.ts'
+import { withHealing, type HealingOptions } from './healing.ts'
 
 const SHOWN = 3
 
 /**
  * Refuses a plan that does not follow from the manifest and the config that it names, where the node holds them: a plan is a
  * pure function of them, and whatever differs was changed by somebody. With the manifest alone its layers and what it says of
- * the config are compared. Returns whether all of the plan was.
+ * the config are compared. Returns whether all of the plan was. A document that is missing or damaged is healed from `sources`.
  *
- * Errors: PLAN_NOT_DERIVED with `detail.changes`; DIGEST_MISMATCH for a damaged document; CONTAINERD_*.
+ * Errors: PLAN_NOT_DERIVED with `detail.changes`; DIGEST_MISMATCH for a damaged document; BLOB_NOT_FOUND for one that none of
+ * the sources has; CONTAINERD_*.
  */
-export async function checkDerived(backend: Backend, plan: Plan): Promise<boolean> {
-  const manifest = await heldOrNone(backend, plan.manifest, 'the manifest')
-  const config = await heldOrNone(backend, plan.config, 'the config')
+export async function checkDerived(backend: Backend, plan: Plan, healing: HealingOptions = {}): Promise<boolean> {
+  const image = { reference: plan.reference, target: plan.manifest.digest }
+  const [manifest, config] = await withHealing(backend, image, healing, async (heal) => [
+    await heldOrNone(backend, plan.manifest, 'the manifest', heal),
+    await heldOrNone(backend, plan.config, 'the config', heal),
+  ])
   if (manifest === undefined) return false
   let changes: PlanChange[]
   try {
@@ -65,34 +69,19 @@ async function leadsTo(backend: Backend, from: Descriptor, manifest: Digest, dep
   return false
 }
 
-/** Brings the plan's manifest and config anew where they are damaged here, from the first source that has them. */
-export async function healDocuments(
-  backend: Backend,
-  { reference, manifest, config }: Plan,
-  sources: readonly string[],
-  signal: AbortSignal,
-): Promise<void> {
-  if (sources.length === 0) return
-  const { createHealer } = await import('../blobs/heal.ts')
-  const healer = createHealer({ backend, reference, target: manifest.digest, sources, signal })
+async function heldOrNone(
+  { content }: Backend,
+  document: Descriptor,
+  what: string,
+  heal?: Heal,
+): Promise<Uint8Array | undefined> {
   try {
-    for (const document of [manifest, config]) {
-      await checkHeld(backend.content, document, (one) => healer.heal(one))
-    }
-  } finally {
-    await healer.close()
-  }
-}
-
-async function heldOrNone(backend: Backend, document: Descriptor, what: string): Promise<Uint8Array | undefined> {
-  const { digest } = document
-  try {
-    await checkHeld(backend.content, document)
-    const bytes = await collect(backend.content.read(digest), { digest, size: MAX_DOCUMENT_BYTES })
-    verifyBytes(bytes, digest, what)
+    const bytes = await readHeld(content, document, heal)
+    verifyBytes(bytes, document.digest, what)
     return bytes
   } catch (error) {
-    if (hasCode(error, 'BLOB_NOT_FOUND')) return undefined
+    // Where sources were named, one that they do not have is an error.
+    if (heal === undefined && hasCode(error, 'BLOB_NOT_FOUND')) return undefined
     throw error
   }
 }

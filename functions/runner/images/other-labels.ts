@@ -3,7 +3,8 @@ import { LayercastError } from '../../errors.ts'
 import type { Backend, Labels } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
 import { plan as planImage } from '../../plan/plan.ts'
-import { documentsOf, resolve } from './resolve.ts'
+import { findImage } from './find.ts'
+import { imageInput } from './named-image.ts'
 
 /** The labels that other images of the node give to a snapshot, by chain ID. */
 export type OtherLabels = ReadonlyMap<string, readonly { image: string; labels: Labels }[]>
@@ -28,8 +29,8 @@ export async function labelsOfOtherImages(backend: Backend, plan: Plan): Promise
 
 async function planOrNone(backend: Backend, name: string, { platform, snapshotter, profile }: Plan) {
   try {
-    const image = await resolve(backend, name, { platform })
-    return planImage({ ...documentsOf(image), snapshotter, profile }).plan
+    const image = await findImage(backend, name, { platform })
+    return planImage({ ...imageInput(image), snapshotter, profile }).plan
   } catch (error) {
     if (error instanceof LayercastError && error.kind !== 'unreachable') return undefined
     throw error

@@ -3,7 +3,8 @@ import type { NodeConfig } from '../../node/containerd-config/config.ts'
 import type { ContainerdBackend } from '../../node/containerd/backend.ts'
 import { Connection } from '../../node/containerd/connection.ts'
 import type { ImageRecord } from '../../node/ports.ts'
-import { resolve, type NodeImage, type ResolveOptions } from '../images/resolve.ts'
+import { findImage, type FindOptions } from '../images/find.ts'
+import type { NamedImage } from '../images/named-image.ts'
 import { RuntimeService } from './proto/gen/runtime_pb.js'
 
 /** The pause image, which every pod needs under its handler's snapshotter. */
@@ -11,7 +12,7 @@ export interface SandboxImage {
   /** What the daemon calls it; undefined where only its own code says so, and no such image is on the node. */
   name: string | undefined
   /** Undefined where it is not on the node, or not all of it that a plan needs. */
-  image: NodeImage | undefined
+  image: NamedImage | undefined
   /** Why there is no image. */
   why?: string
 }
@@ -20,18 +21,18 @@ const PINNED = 'io.cri-containerd.pinned'
 
 /**
  * Finds the pause image: the configured one; else what CRI says is its own (containerd 1); else the image that CRI has
- * pinned on the node (from 2.0 on CRI no longer says, but marks it). Errors as `resolve` of an image, but for those that
+ * pinned on the node (from 2.0 on CRI no longer says, but marks it). Errors as `findImage`, but for those that
  * say that something is not there.
  */
 export async function findSandboxImage(
   backend: ContainerdBackend,
   config: NodeConfig,
-  options: Pick<ResolveOptions, 'platform' | 'signal'> = {},
+  options: Pick<FindOptions, 'platform' | 'signal'> = {},
 ): Promise<SandboxImage> {
   const name = config.sandboxImage ?? (await builtInName(backend)) ?? (await pinnedName(backend, config))
   if (name === undefined) return { name, image: undefined, why: 'no image on the node is marked as pinned by CRI' }
   try {
-    return { name, image: await resolve(backend, name, options) }
+    return { name, image: await findImage(backend, name, options) }
   } catch (error) {
     if (!hasCode(error, 'IMAGE_NOT_FOUND', 'BLOB_NOT_FOUND', 'PLATFORM_NOT_FOUND')) throw error
     return { name, image: undefined, why: error.message }

@@ -10,8 +10,6 @@ import { openRegistry } from './registry/source.ts'
 import type { ImageSource } from './source.ts'
 import { parseSpec, type Choice } from './spec.ts'
 
-export type { ImageSource } from './source.ts'
-
 /**
  * Opens one image of a source, as skopeo spells it: `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`,
  * `docker-archive:FILE[:NAME]`, `docker://NAME`. Close it when done.

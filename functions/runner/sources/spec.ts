@@ -1,3 +1,4 @@
+/** A source as the user spells it: `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:NAME]`, `docker://NAME`. */
 import { LayercastError } from '../../errors.ts'
 import { quote } from '../../image/quote.ts'
 
@@ -9,6 +10,18 @@ export type Choice = { name: string } | { index: number } | undefined
 export type Spec =
   | { kind: (typeof FILE_KINDS)[number]; path: string; choice: Choice }
   | { kind: 'docker'; reference: string }
+
+const PREFIXES = [...FILE_KINDS.map((kind) => `${kind}:`), 'docker://']
+
+/** Whether the text names a source, and not an image of the node. */
+export function isSpec(text: string): boolean {
+  return PREFIXES.some((prefix) => text.startsWith(prefix))
+}
+
+/** Whether the source is a registry. */
+export function isRegistrySpec(text: string): boolean {
+  return text.startsWith('docker://')
+}
 
 /**
  * Takes a source's text apart, as skopeo spells it: `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`,

@@ -7,7 +7,9 @@ import { checkAborted } from '../../kit/abort.ts'
 import type { Backend } from '../../node/ports.ts'
 import type { Plan, Planned } from '../../plan/document.ts'
 import { plan as planImage } from '../../plan/plan.ts'
-import { byPreference, documentsOf, resolve, type NodeImage } from '../images/resolve.ts'
+import { findImage } from '../images/find.ts'
+import { imageInput, type NamedImage } from '../images/named-image.ts'
+import { byPreference } from '../images/record.ts'
 import { compareTree, whyNoTree, type TreeReport } from './compare-tree.ts'
 import type { VerifyReport } from './types.ts'
 import { verifyChain } from './verify.ts'
@@ -105,7 +107,7 @@ async function isGone({ backend }: VerifyAllOptions, [name = '']: readonly strin
 
 /** The manifest of an image that is, or should be, unpacked under a snapshotter. */
 interface Unpacked {
-  image: NodeImage
+  image: NamedImage
   snapshotter: string
 }
 
@@ -116,12 +118,12 @@ interface Unpacked {
 async function unpackedOf({ backend, platform, snapshotter }: VerifyAllOptions, name: string): Promise<Unpacked[]> {
   const where = platform === undefined ? {} : { platform }
   const own = await featuresBySnapshotter(backend)
-  const first = await resolve(backend, name, {
+  const first = await findImage(backend, name, {
     ...where,
     features: [...(snapshotter === undefined ? own.values() : [own.get(snapshotter) ?? []])].flat(),
   })
   if (snapshotter !== undefined) return [{ image: first, snapshotter }]
-  const plain = own.size === 0 ? first : await resolveOrNone(backend, name, where)
+  const plain = own.size === 0 ? first : await findOrNone(backend, name, where)
   const found = (await unpackedUnder(backend, first)).map((under) => ({ image: first, snapshotter: under }))
   if (plain === undefined || plain.descriptor.digest === first.descriptor.digest) return found
   const known = new Set(found.map(({ snapshotter: under }) => under))
@@ -129,13 +131,13 @@ async function unpackedOf({ backend, platform, snapshotter }: VerifyAllOptions, 
   return [...found, ...others.map((under) => ({ image: plain, snapshotter: under }))]
 }
 
-async function resolveOrNone(
+async function findOrNone(
   backend: Backend,
   name: string,
   where: Pick<VerifyAllOptions, 'platform'>,
-): Promise<NodeImage | undefined> {
+): Promise<NamedImage | undefined> {
   try {
-    return await resolve(backend, name, where)
+    return await findImage(backend, name, where)
   } catch (error) {
     if (hasCode(error, 'PLATFORM_NOT_FOUND')) return undefined
     throw error
@@ -148,7 +150,7 @@ async function featuresBySnapshotter(backend: Backend): Promise<ReadonlyMap<stri
 }
 
 /** The snapshotters whose gc label the image's config carries. */
-async function unpackedUnder(backend: Backend, image: NodeImage): Promise<string[]> {
+async function unpackedUnder(backend: Backend, image: NamedImage): Promise<string[]> {
   const { config } = parseManifest(image.manifest, image.mediaType)
   const { labels } = await backend.content.info(config.digest)
   const prefix = `${GC_REF_SNAPSHOT}.`
@@ -156,9 +158,9 @@ async function unpackedUnder(backend: Backend, image: NodeImage): Promise<string
   return named.map((key) => key.slice(prefix.length)).sort()
 }
 
-function planOf({ profile, labels }: VerifyAllOptions, image: NodeImage, snapshotter: string): Planned {
+function planOf({ profile, labels }: VerifyAllOptions, image: NamedImage, snapshotter: string): Planned {
   return planImage({
-    ...documentsOf(image),
+    ...imageInput(image),
     snapshotter,
     ...(profile === undefined ? {} : { profile }),
     ...(labels === undefined ? {} : { labels }),

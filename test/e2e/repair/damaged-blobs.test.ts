@@ -56,7 +56,7 @@ await describeContainerd('damaged blobs', (version) => {
       content: backend.content,
       expected: { digest, size },
       read: bytesOf(image, digest),
-      labels: {},
+      labels: () => ({}),
     })
   }
 

@@ -5,10 +5,11 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { openEmbedded } from '../../../functions/node/embedded/backend.ts'
 import type { Backend } from '../../../functions/node/ports.ts'
 import type { Planned } from '../../../functions/plan/document.ts'
-import { resolve } from '../../../functions/runner/images/resolve.ts'
+import { findImage } from '../../../functions/runner/images/find.ts'
 import { dryRun } from '../../../functions/runner/unpack/dry-run.ts'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
 import { verifyChain } from '../../../functions/runner/verify/verify.ts'
+import { importSource } from '../../runner/images/support.ts'
 import { runChild } from '../../runner/unpack/support/children.ts'
 import { failure } from '../../runner/unpack/support/failure.ts'
 import { smallImage, withWrongDiffID } from '../../runner/unpack/support/images.ts'
@@ -66,12 +67,12 @@ describe.skipIf(process.getuid?.() !== 0)('unpack over the embedded backend (as 
   test('an image that a user names by its layout is imported, unpacked and found again by its name', async () => {
     const other = smallImage('from a layout')
     await writeOciLayout(other, join(directory, 'layout'), { ref: 'example.com/layout:1' })
-    const found = await resolve(backend, `oci:${join(directory, 'layout')}`, { platform: 'linux/amd64' })
+    const found = await importSource(backend, `oci:${join(directory, 'layout')}`, { platform: 'linux/amd64' })
     expect(found.descriptor).toEqual(other.manifest)
     const mine = planOf(other, { snapshotter: SNAPSHOTTER, reference: found.reference })
     await unpack({ backend, planned: mine })
     expect(await dryRun({ backend, plan: mine.plan })).toMatchObject({ ready: true })
-    const again = await resolve(backend, found.reference, { platform: 'linux/amd64' })
+    const again = await findImage(backend, found.reference, { platform: 'linux/amd64' })
     expect(again).toEqual(found)
     const { labels } = await backend.content.info(other.manifest.digest)
     expect(labels).toMatchObject({

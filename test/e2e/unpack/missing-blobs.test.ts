@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { ContainerdBackend } from '../../../functions/node/containerd/backend.ts'
-import { resolve } from '../../../functions/runner/images/resolve.ts'
+import { findImage } from '../../../functions/runner/images/find.ts'
 import { dryRun } from '../../../functions/runner/unpack/dry-run.ts'
 import type { UnpackEvent } from '../../../functions/runner/unpack/types.ts'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
@@ -109,10 +109,10 @@ await describeContainerd('missing blobs', (version) => {
         await writeFile(join(containerd.directory, store, digest.replace(':', '/')), '{}')
       }
       const platform = 'linux/amd64'
-      expect(await failure(resolve(backend, reference, { platform }))).toMatchObject({ code: 'DIGEST_MISMATCH' })
-      const found = await resolve(backend, reference, { platform, sources: ['registry'] })
+      expect(await failure(findImage(backend, reference, { platform }))).toMatchObject({ code: 'DIGEST_MISMATCH' })
+      const found = await findImage(backend, reference, { platform, sources: ['registry'] })
       expect(Buffer.compare(found.config, image.configBytes)).toBe(0)
-      expect(await resolve(backend, reference, { platform })).toEqual(found)
+      expect(await findImage(backend, reference, { platform })).toEqual(found)
       expect((await backend.content.info(image.config.digest)).labels).toMatchObject(label)
       expect(await leftovers(backend, 'native')).toEqual([])
     })

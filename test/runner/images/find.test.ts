@@ -1,18 +1,17 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { Digest } from '../../../functions/image/digest.ts'
 import { openEmbedded } from '../../../functions/node/embedded/backend.ts'
 import type { Backend } from '../../../functions/node/ports.ts'
-import { byPreference, resolve } from '../../../functions/runner/images/resolve.ts'
-import { verifyAll, type VerifiedImage } from '../../../functions/runner/verify/all.ts'
+import { findImage } from '../../../functions/runner/images/find.ts'
 import { buildIndex } from '../../support/images/image.ts'
 import { failure } from '../unpack/support/failure.ts'
 import { smallImage } from '../unpack/support/images.ts'
 import { store } from '../unpack/support/stores.ts'
+import { imageOn } from './support.ts'
 
-const [image, other] = [smallImage(), smallImage('other')]
-const ID = image.config.digest
 const amd64 = { platform: 'linux/amd64' }
 
 let directory: string
@@ -20,84 +19,75 @@ let backend: Backend
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'layercast-find-'))
   backend = await openEmbedded({ root: join(directory, 'root') })
-  await store(backend, image, 'example.com/b:1')
-  await store(backend, other, 'example.com/other:1')
 })
 afterEach(async () => {
   await backend.close()
   await rm(directory, { recursive: true })
 })
 
-const named = async (text: string) => (await resolve(backend, text, amd64)).reference
-const hex = (digest: string) => digest.slice('sha256:'.length)
+async function* once(data: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield data
+}
+const write = async (blobs: ReadonlyMap<Digest, Uint8Array>) => {
+  for (const [digest, data] of blobs) await backend.content.write({ digest, size: data.length }, once(data))
+}
 
-test('names are preferred as by CRI, which labels with the first', () => {
-  const digest = `sha256:${'a'.repeat(64)}`
-  const sorted = [`x.io/a:t@${digest}`, 'foo:2', 'x.io/a:t', `x.io/a@${digest}`, 'x.io/a', digest, 'Foo/BAR:x']
-  expect(sorted.toReversed().toSorted(byPreference)).toEqual(sorted)
-})
+describe('a name', () => {
+  const image = smallImage()
 
-test('an image is found by its ID and by its manifest, whole or shortened, with the algorithm or without', async () => {
-  // As CRI keeps them: by tag, by digest, by ID.
-  for (const name of [ID, `example.com/b@${image.manifest.digest}`, 'example.com/a:2'])
-    await backend.images.put(name, image.manifest)
-  for (const text of [ID, hex(ID), hex(ID).slice(0, 13), ID.slice(0, 20)])
-    expect([text, await named(text)]).toEqual([text, 'example.com/a:2'])
-  for (const { digest } of [image.manifest]) {
-    for (const text of [digest, hex(digest), hex(digest).slice(0, 12)])
-      expect([text, await named(text)]).toEqual([text, 'example.com/a:2'])
-  }
-})
+  test('is found as it is, and then as containerd would write it', async () => {
+    await store(backend, image, 'docker.io/library/test:latest')
+    await store(backend, smallImage('odd'), 'Not A Reference')
+    const found = await findImage(backend, 'test', amd64)
+    expect(found).toEqual({
+      reference: 'docker.io/library/test:latest',
+      target: image.manifest,
+      descriptor: image.manifest,
+      manifest: Buffer.from(image.manifestBytes),
+      mediaType: image.manifest.mediaType,
+      config: Buffer.from(image.configBytes),
+    })
+    expect((await findImage(backend, 'Not A Reference', amd64)).reference).toBe('Not A Reference')
+  })
 
-test("an index's digest, and that of its manifest of the platform, find its image", async () => {
-  const index = buildIndex([{ image, platform: { os: 'linux', architecture: 'amd64' } }])
-  const bytes = index.indexBytes
-  await backend.content.write(
-    index.index,
-    (async function* () {
-      yield bytes
-    })(),
-  )
-  await backend.images.put('example.com/index:1', index.index)
-  await backend.images.remove('example.com/b:1')
-  for (const text of [index.index.digest, image.manifest.digest, ID])
-    expect(await named(text)).toBe('example.com/index:1')
-})
+  test('that is not there is IMAGE_NOT_FOUND, and one that cannot be a name REFERENCE_INVALID', async () => {
+    expect(await failure(findImage(backend, 'nosuch', amd64))).toMatchObject({ code: 'IMAGE_NOT_FOUND', exit: 3 })
+    expect(await failure(findImage(backend, 'No Such', amd64))).toMatchObject({ code: 'REFERENCE_INVALID', exit: 2 })
+  })
 
-test('a name that reads as a shortened ID is the name', async () => {
-  const short = hex(ID).slice(0, 6)
-  await backend.images.put(`docker.io/library/${short}:latest`, other.manifest)
-  expect((await resolve(backend, short, amd64)).descriptor.digest).toBe(other.manifest.digest)
-})
+  test('of an index leads to the manifest of the platform, and the config decides where the index does not say', async () => {
+    const [amd, arm, silent] = [imageOn('amd64'), imageOn('arm64'), imageOn('s390x')] as const
+    const index = buildIndex([
+      { image: silent },
+      { image: arm, platform: { os: 'linux', architecture: 'arm64' } },
+      { image: amd, platform: { os: 'linux', architecture: 'amd64' } },
+    ])
+    await write(index.blobs)
+    await backend.images.put('example.com/many:1', index.index)
+    const on = async (platform: string) => (await findImage(backend, 'example.com/many:1', { platform })).descriptor
+    expect(await on('linux/amd64')).toEqual(amd.manifest)
+    expect(await on('linux/arm64')).toEqual(arm.manifest)
+    expect(await on('linux/s390x')).toEqual(silent.manifest)
+    const error = await failure(on('windows/amd64'))
+    expect(error).toMatchObject({ code: 'PLATFORM_NOT_FOUND', exit: 3 })
+    expect(error.message).toContain('linux/arm64')
+  })
 
-test('a shortened ID of several images is told with all of them', async () => {
-  // Of so many images two begin alike.
-  for (let n = 0; n < 20; n++) await store(backend, smallImage(String(n)), `example.com/n:${n}`)
-  const ids = new Map<string, number>()
-  for await (const { name } of backend.images.list()) {
-    const { descriptor } = await resolve(backend, name, amd64)
-    const first = hex(descriptor.digest)[0] ?? ''
-    ids.set(first, (ids.get(first) ?? 0) + 1)
-  }
-  const [first = ''] = [...ids].find(([, count]) => count > 1) ?? []
-  const error = await failure(resolve(backend, `sha256:${first}`, amd64))
-  expect(error).toMatchObject({ code: 'IMAGE_AMBIGUOUS', exit: 2 })
-  expect(error.message).toMatch(/example\.com\/n:\d+/)
-})
-
-test('an ID that no image has is IMAGE_NOT_FOUND', async () => {
-  for (const text of ['0'.repeat(64), `sha256:${'0'.repeat(64)}`, '00000000000'])
-    expect(await failure(resolve(backend, text, amd64))).toMatchObject({ code: 'IMAGE_NOT_FOUND', exit: 3 })
-})
-
-test('verify --all takes names as they are, odd ones and an ID alone too', async () => {
-  await backend.images.remove('example.com/b:1')
-  await backend.images.remove('example.com/other:1')
-  await backend.images.put(ID, image.manifest)
-  await backend.images.put('Foo/BAR:x', other.manifest)
-  const found: VerifiedImage[] = []
-  const { signal } = new AbortController()
-  for await (const one of verifyAll({ backend, signal, snapshotter: 'overlayfs', ...amd64 })) found.push(one)
-  expect(found.map(({ error }) => error)).toEqual([undefined, undefined])
-  expect(found.map(({ planned }) => planned?.plan.reference).toSorted()).toEqual(['Foo/BAR:x', ID].toSorted())
+  test('whose manifest or config is missing or damaged is refused by the blob that is it', async () => {
+    await store(backend, image, 'example.com/test:1')
+    const swapped = { ...backend, content: { ...backend.content } }
+    swapped.content.read = () => once(new TextEncoder().encode('{}'))
+    expect(await failure(findImage(swapped, 'example.com/test:1', amd64))).toMatchObject({
+      code: 'DIGEST_MISMATCH',
+      exit: 5,
+    })
+    swapped.content.read = () => once(new Uint8Array(5_000_000))
+    expect(await failure(findImage(swapped, 'example.com/test:1', amd64))).toMatchObject({ code: 'DIGEST_MISMATCH' })
+    swapped.content.info = async (digest) => ({ ...(await backend.content.info(digest)), size: 5_000_000 })
+    expect(await failure(findImage(swapped, 'example.com/test:1', amd64))).toMatchObject({ code: 'DOCUMENT_TOO_LARGE' })
+    await backend.content.remove(image.config.digest)
+    const error = await failure(findImage(backend, 'example.com/test:1', amd64))
+    expect(error).toMatchObject({ code: 'BLOB_NOT_FOUND', exit: 3 })
+    expect(error.message).toContain(image.config.digest)
+  })
 })

@@ -6,7 +6,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openEmbedded } from '../../../functions/node/embedded/backend.ts'
 import type { Backend } from '../../../functions/node/ports.ts'
 import { plan } from '../../../functions/plan/plan.ts'
-import { documentsOf, inspect, resolve } from '../../../functions/runner/images/resolve.ts'
+import { findImage } from '../../../functions/runner/images/find.ts'
+import { imageInput } from '../../../functions/runner/images/named-image.ts'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
 import { file } from '../../support/images/entries.ts'
 import { buildImage, buildIndex, MEDIA_TYPES, withDocuments, type BuiltImage } from '../../support/images/image.ts'
@@ -14,6 +15,7 @@ import { writeOciLayout } from '../../support/images/write.ts'
 import { failure } from '../unpack/support/failure.ts'
 import { smallImage } from '../unpack/support/images.ts'
 import { snapshotNames, store } from '../unpack/support/stores.ts'
+import { importSource, inspectSource } from './support.ts'
 
 const NAME = 'example.com/odd:1'
 const amd64 = { platform: 'linux/amd64' }
@@ -32,7 +34,7 @@ afterEach(async () => {
 const planOf = async (image: BuiltImage, target = image.manifest) => {
   await store(backend, image, NAME)
   await backend.images.put(NAME, target)
-  return plan({ ...documentsOf(await resolve(backend, NAME, amd64)), snapshotter: 'overlayfs' })
+  return plan({ ...imageInput(await findImage(backend, NAME, amd64)), snapshotter: 'overlayfs' })
 }
 const codes = ({ plan: { warnings } }: ReturnType<typeof plan>) => warnings.map(({ code }) => code)
 
@@ -74,7 +76,7 @@ describe('an image that the node holds is planned, with a warning,', () => {
 
 test('a source whose manifest states a wrong size of the config is refused: no registry would give it', async () => {
   await writeOciLayout(withDocuments(smallImage(), { configDescriptor: { size: 1 } }), join(directory, 'layout'))
-  expect(await failure(inspect(`oci:${join(directory, 'layout')}`, amd64))).toMatchObject({
+  expect(await failure(inspectSource(`oci:${join(directory, 'layout')}`, amd64))).toMatchObject({
     code: 'DIGEST_MISMATCH',
   })
 })
@@ -99,8 +101,8 @@ test('no media types, and null wherever a field may be, are as good as nothing',
     join(layout, 'index.json'),
     JSON.stringify({ schemaVersion: 2, annotations: null, manifests: [entry] }),
   )
-  const found = await resolve(backend, `oci:${layout}`, amd64)
-  const planned = plan({ ...documentsOf(found), snapshotter: 'overlayfs' })
+  const found = await importSource(backend, `oci:${layout}`, amd64)
+  const planned = plan({ ...imageInput(found), snapshotter: 'overlayfs' })
   expect(planned.plan.layers.map(({ chainID }) => chainID)).toEqual(image.chainIDs)
   expect(codes(planned)).toEqual([])
 })
@@ -127,8 +129,8 @@ describe('an index with an entry for an OS feature', () => {
     }
     await backend.images.put(NAME, index.index)
   })
-  const chosen = async (options: Parameters<typeof resolve>[2]) =>
-    (await resolve(backend, NAME, options)).descriptor.digest
+  const chosen = async (options: Parameters<typeof findImage>[2]) =>
+    (await findImage(backend, NAME, options)).descriptor.digest
 
   test('gives that entry to who asks for the feature, and to nobody else', async () => {
     expect(await chosen({ platform: 'linux/amd64' })).toBe(plain.manifest.digest)

@@ -6,8 +6,8 @@ import { readFile } from 'node:fs/promises'
 import { openBackend, type BackendOptions } from '../../../../functions/node/open.ts'
 import { parsePlan } from '../../../../functions/plan/parse.ts'
 import { removeSnapshots } from '../../../../functions/runner/chain/removal.ts'
-import { resolve } from '../../../../functions/runner/images/resolve.ts'
 import { repairChain } from '../../../../functions/runner/repair/repair.ts'
+import { importSource } from '../../images/support.ts'
 import { intercept } from '../../unpack/support/intercept.ts'
 
 export interface DyingTask {
@@ -29,7 +29,7 @@ const backend = intercept(opened, async ({ name }, goOn) => {
   return answer
 })
 if (work.verb === 'repair') await repairChain({ backend, planned: parsePlan(await readFile(work.plan)), deep: true })
-if (work.verb === 'import') await resolve(backend, work.source, { reference: work.reference })
+if (work.verb === 'import') await importSource(backend, work.source, { reference: work.reference })
 if (work.verb === 'rm') {
   const { signal } = new AbortController()
   await removeSnapshots(backend, backend.snapshotter(work.snapshotter), { names: work.names, signal })
