@@ -2,13 +2,13 @@
 import { OpenAPIHono } from '@hono/zod-openapi'
 import { ROUTES } from '../contract/routes.ts'
 import { LayercastError } from '../errors.ts'
-import type { AppEnv } from './env.ts'
 import { allowedHost } from './http/allowed-host.ts'
+import type { App, AppEnv } from './http/app-env.ts'
 import { drainRefused } from './http/drain.ts'
 import { guard } from './http/guard.ts'
+import { noStore, securityHeaders } from './http/headers.ts'
 import { refuseOtherMethods } from './http/methods.ts'
 import { answerProblem, refusal } from './http/problems.ts'
-import { securityHeaders } from './http/security-headers.ts'
 import { mountAssignments } from './routes/assignments.ts'
 import { mountImages } from './routes/images.ts'
 import { mountJoinTokens } from './routes/join-tokens.ts'
@@ -17,16 +17,18 @@ import { mountOwnNode } from './routes/own-node.ts'
 import { mountPlans } from './routes/plans.ts'
 import { mountService } from './routes/service.ts'
 
-export type App = OpenAPIHono<AppEnv>
-
 export function createApp(): App {
   const app: App = new OpenAPIHono<AppEnv>({
     defaultHook: (result) => {
       if (!result.success) throw refusal(result.target, result.error)
     },
   })
-  app.use(securityHeaders, drainRefused, allowedHost)
-  // Guards come from the contract, before any handler, so that no route can be mounted without one.
+  app.use(securityHeaders)
+  app.use(noStore)
+  app.use(drainRefused)
+  app.use(allowedHost)
+  app.use(refuseOtherMethods(app))
+  // The contract lists the routes, and the guards come before any handler, so that no route can be mounted without one.
   for (const route of Object.values(ROUTES)) app.on(route.method, route.getRoutingPath(), guard(route))
   for (const mount of [
     mountService,
@@ -39,7 +41,6 @@ export function createApp(): App {
   ]) {
     mount(app)
   }
-  refuseOtherMethods(app)
   app.onError((error, c) => answerProblem(c, error))
   app.notFound((c) =>
     answerProblem(

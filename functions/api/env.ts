@@ -1,23 +1,23 @@
-import type { D1Database, DurableObjectNamespace } from '@cloudflare/workers-types'
-import type { Caller } from './auth/caller.ts'
+/** The Worker's bindings, as wrangler.toml and functions/serve/worker/serve.capnp declare them. */
+import type { DurableObjectNamespace } from '@cloudflare/workers-types'
 import type { Fleet } from './fleet/fleet.ts'
+import type { Database } from './store/fleet-database.ts'
 
-/** What the Worker is given (wrangler.toml; `layercast serve` gives the same). */
 export interface Env {
-  DB: D1Database
-  FLEET: DurableObjectNamespace<Fleet>
-  /** The names that it answers to, with spaces between; all if absent, as at the edge, where the platform routes by name. */
+  DB: Database
+  /**
+   * The Durable Objects of the fleets, one for each fleet's name. The class keeps its deployed name, `Fleet`: Cloudflare
+   * and workerd find an object's data by the class. A binding's name holds no data, so it may change.
+   */
+  FLEET_OBJECTS: DurableObjectNamespace<Fleet>
+  /** The host names that the Worker answers to, separated by spaces. Absent at the edge, where Cloudflare routes by name. */
   HOSTS?: string
-  /** "true" lets anyone plan. */
+  /** "true" opens the planner: the routes of access `planner` then need no token. */
   OPEN_PLANNER?: string
-  /** The first operator token: the sha256 of its text, in hex. */
+  /** The first operator token, as the sha256 of its text in hex. */
   OPERATOR_TOKEN_SHA256?: string
 }
 
-/** One fleet for now; every row and the Durable Object carry its name, so that more can come. */
-export const FLEET = 'default'
-
-export interface AppEnv {
-  Bindings: Env
-  Variables: { caller: Caller }
+export function isPlannerOpen(env: Pick<Env, 'OPEN_PLANNER'>): boolean {
+  return env.OPEN_PLANNER === 'true'
 }

@@ -1,4 +1,4 @@
-/** The Worker: the app, and the Durable Object class beside it. */
+/** The Worker's entry: the app, and the Durable Object class beside it. functions/serve runs the same module under workerd. */
 import { createApp } from './app.ts'
 
 export { Fleet } from './fleet/fleet.ts'

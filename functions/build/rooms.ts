@@ -108,30 +108,36 @@ export const ROOMS: readonly Room[] = [
     host: 'node',
   },
 
-  { path: 'functions/api/store', imports: ['functions/contract', plan, image, errors], host: 'workers' },
+  // The API, from the ground up. Handlers (routes) reach neither the store nor the bindings: what they may use of both, bound
+  // to the caller's fleet, is on the request's context. So they, auth and http need no type of D1 or of Durable Objects.
+  { path: 'functions/api/id.ts', imports: [] },
+  { path: 'functions/api/hash.ts', imports: [] },
   {
-    path: 'functions/api/fleet',
-    imports: [...api('store'), 'functions/contract', plan, image, errors],
+    path: 'functions/api/store',
+    imports: ['functions/contract', plan, image],
     host: 'workers',
+    packages: ['@hono/zod-openapi'],
   },
-  { path: 'functions/api/auth', imports: [...api('store', 'fleet'), 'functions/contract', errors], host: 'workers' },
+  { path: 'functions/api/fleet', imports: [...api('id.ts', 'hash.ts', 'store'), image, errors], host: 'workers' },
+  { path: 'functions/api/env.ts', imports: api('store', 'fleet'), host: 'workers' },
+  {
+    path: 'functions/api/auth',
+    imports: [...api('id.ts', 'hash.ts', 'store', 'env.ts'), 'functions/contract', errors],
+  },
   {
     path: 'functions/api/http',
-    imports: [...api('store', 'fleet', 'auth'), 'functions/contract', image, errors],
-    host: 'workers',
+    imports: [...api('id.ts', 'store', 'fleet', 'env.ts', 'auth'), 'functions/contract', errors],
     packages: ['hono', '@hono/zod-openapi'],
   },
   {
     path: 'functions/api/routes',
-    imports: [...api('store', 'fleet', 'auth', 'http'), 'functions/contract', plan, image, errors, 'core-wasm'],
-    host: 'workers',
+    imports: [...api('hash.ts', 'fleet', 'auth', 'http'), 'functions/contract', plan, image, errors],
     packages: ['hono', '@hono/zod-openapi'],
   },
   {
     path: 'functions/api',
-    imports: ['functions/contract', plan, image, errors],
-    host: 'workers',
-    packages: ['hono', '@hono/zod-openapi'],
+    imports: ['functions/contract', errors],
+    packages: ['@hono/zod-openapi'],
   },
 
   {

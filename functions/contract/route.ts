@@ -1,12 +1,16 @@
+/** How a route is defined, and what it says besides OpenAPI's own words. */
 import { createRoute } from '@hono/zod-openapi'
 import type { RouteConfig } from '@hono/zod-openapi'
 import { problem, PROBLEM_TYPE } from './problem.ts'
 
+/** What a token is good for. */
+export type TokenScope = 'operator' | 'join' | 'node'
+
 /**
- * Who may call a route. `public`: anyone. `planner`: anyone where the planner is open, else an operator or a node.
- * The rest are the scopes of tokens.
+ * Who may call a route. `public`: anyone. `planner`: anyone where the planner is open, elsewhere an operator or a node. A
+ * scope: the holder of a token of that scope.
  */
-export type Access = 'public' | 'planner' | 'operator' | 'join' | 'node'
+export type Access = 'public' | 'planner' | TokenScope
 
 /** What a route says of itself beyond OpenAPI's own words; both travel in the document as extensions. */
 export interface RouteTraits {

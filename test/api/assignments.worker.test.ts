@@ -145,7 +145,11 @@ describe('asking for the own assignment', () => {
     })
     const headers = { 'if-none-match': held?.etag ?? '', authorization: `Bearer ${node.token}` }
     const request = new Request('http://api.test/v1/node/assignment', { headers })
-    const response = await createApp().fetch(request, { DB: db, FLEET: env.FLEET }, createExecutionContext())
+    const response = await createApp().fetch(
+      request,
+      { DB: db, FLEET_OBJECTS: env.FLEET_OBJECTS },
+      createExecutionContext(),
+    )
     expect([response.status, reads]).toEqual([304, 1])
   })
 
@@ -278,7 +282,7 @@ describe('generations', () => {
     await evictAllDurableObjects()
     const second = await api.operator.assign({ selector: '*', plans: [digest] })
     expect(second.generation).toBe(first.generation + 1)
-    const stub = env.FLEET.get(env.FLEET.idFromName('default'))
+    const stub = env.FLEET_OBJECTS.get(env.FLEET_OBJECTS.idFromName('default'))
     await runInDurableObject(stub, (_, state) => state.storage.deleteAll())
     const third = await api.operator.assign({ selector: '*', plans: [digest] })
     expect(third.generation).toBe(second.generation + 1)
@@ -287,7 +291,7 @@ describe('generations', () => {
   test('go on above what D1 has, where the object was set back further than D1', async () => {
     const digest = await planned(19)
     const first = await api.operator.assign({ selector: '*', plans: [digest] })
-    const stub = env.FLEET.get(env.FLEET.idFromName('default'))
+    const stub = env.FLEET_OBJECTS.get(env.FLEET_OBJECTS.idFromName('default'))
     await runInDurableObject(stub, (_, state) => state.storage.put('generation', 0))
     const second = await api.operator.assign({ selector: '*', plans: [digest] })
     expect(second.generation).toBeGreaterThan(first.generation)

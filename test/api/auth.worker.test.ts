@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { equalInConstantTime, sha256Hex } from '../../functions/api/auth/hash.ts'
 import { newToken, readToken } from '../../functions/api/auth/token.ts'
+import { equalInConstantTime, sha256Hex } from '../../functions/api/hash.ts'
 import type { Access } from '../../functions/contract/route.ts'
 import { ROUTES } from '../../functions/contract/routes.ts'
 import { OPERATOR, problemOf, startApi } from './support.ts'

@@ -3,8 +3,8 @@ import { env } from 'cloudflare:workers'
 /** The API as its tests meet it: the real app with real D1 and Durable Objects, inside workerd, fresh for every test. */
 import { vi } from 'vitest'
 import { createApp } from '../../functions/api/app.ts'
-import { sha256Hex } from '../../functions/api/auth/hash.ts'
 import type { Env } from '../../functions/api/env.ts'
+import { sha256Hex } from '../../functions/api/hash.ts'
 import { createClient } from '../../functions/contract/client.ts'
 import type { Facts } from '../../functions/contract/nodes.ts'
 import type { Problem } from '../../functions/contract/problem.ts'
@@ -31,7 +31,12 @@ export type Api = Awaited<ReturnType<typeof startApi>>
 export async function startApi(vars: Partial<Env> = {}) {
   await reset()
   await applyD1Migrations(env.DB, env.TEST_MIGRATIONS)
-  const bindings = { DB: env.DB, FLEET: env.FLEET, OPERATOR_TOKEN_SHA256: await sha256Hex(OPERATOR), ...vars }
+  const bindings = {
+    DB: env.DB,
+    FLEET_OBJECTS: env.FLEET_OBJECTS,
+    OPERATOR_TOKEN_SHA256: await sha256Hex(OPERATOR),
+    ...vars,
+  }
   const app = createApp()
 
   const handle = async (request: Request): Promise<Response> => {

@@ -1,15 +1,16 @@
+/** By which host names the API may be called, and by pages of which origins. */
 import type { MiddlewareHandler } from 'hono'
 import { LayercastError } from '../../errors.ts'
-import type { AppEnv } from '../env.ts'
+import type { Env } from '../env.ts'
 
 /**
- * Answers only to the names that the deployment gives in HOSTS, where it gives any: a name of an attacker's that leads
- * here (DNS rebinding) is none of them. And only to pages of those names, or of the very host that is asked, where a
- * browser says which page it asks for. HOST_REFUSED and ORIGIN_REFUSED.
+ * HOST_REFUSED: the request is for a host name that HOSTS, where it is set, does not list. So an attacker cannot make his own
+ * name lead here (DNS rebinding). ORIGIN_REFUSED: a browser says that the page which calls is neither of the host that it
+ * calls nor of a listed one.
  */
-export const allowedHost: MiddlewareHandler<AppEnv> = async (c, next) => {
+export const allowedHost: MiddlewareHandler<{ Bindings: Pick<Env, 'HOSTS'> }> = async (c, next) => {
   const allowed = c.env.HOSTS?.split(' ').filter((name) => name !== '')
-  // A Host that is no host, or two of them, leaves the URL unreadable.
+  // The URL cannot be parsed where the Host header is no host, or is two of them.
   const url = URL.parse(c.req.url)
   const header = c.req.header('host') ?? url?.host ?? ''
   const names = [url?.hostname, hostnameOf(header)]
@@ -30,23 +31,23 @@ export const allowedHost: MiddlewareHandler<AppEnv> = async (c, next) => {
 
 function isOwnOrigin(origin: string, host: string, allowed: readonly string[] | undefined): boolean {
   const url = URL.parse(origin)
-  // "null" is what sandboxed pages and files say: anybody's.
+  // Sandboxed pages and files state the origin "null": it could be anybody's.
   if (url === null || url.origin !== origin) return false
   return url.host === host || (allowed?.includes(url.hostname) === true && !isLoopback(url.hostname))
 }
 
-/** Other programs of this machine serve pages by these names, on ports of their own. */
+/** Other programs of the machine serve pages by these names too, on other ports. */
 function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.')
 }
 
-/** `any-address` stands for every address, but no name: an address cannot be rebound. */
+/** `any-address` in HOSTS stands for every IP address and for no name: DNS rebinding needs a name. */
 function isAllowed(allowed: readonly string[], hostname: string): boolean {
   const isAddress = /^\d{1,3}(?:\.\d{1,3}){3}$/.test(hostname) || hostname.startsWith('[')
   return allowed.includes(hostname) || (isAddress && allowed.includes('any-address'))
 }
 
-/** The name of a Host header: a host and perhaps a port, and nothing else that a URL may have there. */
+/** The host name in a Host header, which may have a port besides, and none of the other parts of a URL. */
 function hostnameOf(header: string): string | undefined {
   return /^[^@/?#\\,\s]+$/.test(header) ? URL.parse(`http://${header}`)?.hostname : undefined
 }

@@ -1,9 +1,13 @@
+/**
+ * Requests that a page of another site makes a browser send (CSRF). Not hono/csrf: it refuses forms of programs, which state
+ * neither Origin nor Sec-Fetch-Site (curl -F), and lets bodies of other types through.
+ */
 import type { Context } from 'hono'
 import { LayercastError } from '../../errors.ts'
 
 /**
- * Refuses what a page of another site makes a browser send, where no token is asked for: an open planner on this machine
- * is for programs of this machine, and a browser here runs anybody's. TOKEN_MISSING.
+ * Refuses a cross-site request to a route that needs no token: an open planner on a machine is for the programs of that
+ * machine, and a browser on it runs the code of any site. TOKEN_MISSING.
  */
 export function refuseCrossSite(c: Context): void {
   const site = c.req.header('sec-fetch-site')

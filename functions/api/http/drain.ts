@@ -1,15 +1,16 @@
+/** Reading the rest of a refused body, so that its sender sees the refusal. */
 import type { MiddlewareHandler } from 'hono'
 
-/** As much of a refused body as is read to its end, and for how long: more than the largest that any call takes. */
+/** How much of a refused body is read, and for how long. More than the largest body that any route takes. */
 const DRAIN_BYTES = 16 * 1024 * 1024
 const DRAIN_MS = 5000
 
 /**
- * Reads what is left of a body before a refusal is answered. A client that still sends when the connection closes sees
- * a broken pipe, and never the problem that it was told.
+ * Reads what is left of a body before a refusal is answered. A client that is still sending when the connection closes sees a
+ * broken pipe instead of the answer.
  */
 export const drainRefused: MiddlewareHandler = async (c, next) => {
-  // The stream as it came: a limit puts another request in its place.
+  // Taken now, because limitBody (body-limit.ts) puts another request in the place of this one.
   const { body } = c.req.raw
   await next()
   if (c.res.status < 400 || body === null || body.locked) return
@@ -27,7 +28,7 @@ async function drain(body: ReadableStream<Uint8Array>): Promise<void> {
     }
     await reader.cancel('more than the limit')
   } catch {
-    // The client went away, or was read already: there is nothing to read, and the refusal stands.
+    // The client went away, or the body was read already. There is nothing left to read, and the refusal stands.
     return
   } finally {
     clearTimeout(late)

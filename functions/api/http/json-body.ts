@@ -1,11 +1,12 @@
+/** What the schemas of the contract cannot check of a body. */
 import type { Context } from 'hono'
 import type { Route } from '../../contract/route.ts'
 import { LayercastError } from '../../errors.ts'
 
 /**
- * What schemas do not see of a body. REQUEST_INVALID: none where the route needs one, and a key `__proto__`, which
- * readers of JSON pass over, so that a selector of it would be one of nothing. MEDIA_TYPE_UNSUPPORTED: a body of no
- * stated type, which would not be read.
+ * Checks a body before the handler's parser reads it. REQUEST_INVALID: there is none where the route needs one; or it has a key
+ * `__proto__`, which zod's records pass over without a word, so that a selector of that key would match every node.
+ * MEDIA_TYPE_UNSUPPORTED: it has no Content-Type, and the validator would pass it over.
  */
 export function checkBody(c: Context, route: Route, bytes: Uint8Array): void {
   const type = c.req.header('content-type')
@@ -19,7 +20,7 @@ export function checkBody(c: Context, route: Route, bytes: Uint8Array): void {
       fix: 'Say it: see /openapi.json for the types that this call takes.',
     })
   }
-  // Image documents have a parser of their own, and keep their bytes.
+  // Image documents have a parser of their own (functions/image), which refuses what it must.
   if (type === undefined || !('application/json' in (route.request?.body?.content ?? {}))) return
   if (/json/i.test(type)) refusePrototype(new TextDecoder().decode(bytes))
 }
@@ -32,7 +33,7 @@ function refusePrototype(text: string): void {
       return value
     })
   } catch {
-    // Not JSON: whoever reads the body next says so.
+    // Not JSON: the validator, which reads the body next, says so.
     return
   }
   if (found) {

@@ -1,22 +1,21 @@
-import type { Context } from 'hono'
-import { ROUTES } from '../../contract/routes.ts'
+/** Requests for a path that there is, by a method that it does not have. */
+import type { MiddlewareHandler } from 'hono'
+import { methodNotAllowed } from 'hono/method-not-allowed'
 import { LayercastError } from '../../errors.ts'
-import type { App } from '../app.ts'
+import type { App } from './app-env.ts'
+import { answerProblem } from './problems.ts'
 
-/** Answers every other method of the paths that there are: METHOD_NOT_ALLOWED, with those that it takes in Allow. */
-export function refuseOtherMethods(app: App): void {
-  const byPath = new Map<string, string[]>()
-  for (const route of Object.values(ROUTES)) {
-    const path = route.getRoutingPath()
-    const own = route.method === 'get' ? ['GET', 'HEAD'] : [route.method.toUpperCase()]
-    byPath.set(path, [...(byPath.get(path) ?? []), ...own])
-  }
-  for (const [path, methods] of byPath) {
-    app.all(path, (c: Context) => {
-      throw new LayercastError('METHOD_NOT_ALLOWED', `${c.req.path} takes no ${c.req.method}`, {
-        fix: `It takes ${methods.join(', ')}.`,
-        detail: { allow: methods },
-      })
-    })
-  }
+/** Answers METHOD_NOT_ALLOWED, with the methods of the path in Allow. */
+export function refuseOtherMethods(app: App): MiddlewareHandler {
+  return methodNotAllowed({
+    app,
+    onMethodNotAllowed: (c, methods) =>
+      answerProblem(
+        c,
+        new LayercastError('METHOD_NOT_ALLOWED', `${c.req.path} takes no ${c.req.method}`, {
+          fix: `It takes ${methods.join(', ')}.`,
+          detail: { allow: methods },
+        }),
+      ),
+  })
 }

@@ -1,8 +1,9 @@
-import type { App } from '../app.ts'
+/** The OpenAPI document. */
+import type { App } from './app-env.ts'
 
 let document: ReturnType<App['getOpenAPI31Document']> | undefined
 
-/** The OpenAPI document, made once from the routes that are mounted. */
+/** The document of the routes that are mounted, made at the first call and kept. */
 export function openapiDocument(app: App) {
   if (document === undefined) {
     app.openAPIRegistry.registerComponent('securitySchemes', 'token', {

@@ -1,11 +1,11 @@
+/** Errors as answers: every error of the API becomes one RFC 9457 problem document. */
 import type { z } from '@hono/zod-openapi'
-/** Every error of the API, made into one sort of answer. */
 import type { Context } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { PROBLEM_TYPE, toProblem } from '../../contract/problem.ts'
 import { CODES, LayercastError } from '../../errors.ts'
 import type { Code } from '../../errors.ts'
-import { newId } from '../store/id.ts'
+import { newId } from '../id.ts'
 
 /** The answer that tells an error. */
 export function answerProblem(c: Context, error: unknown): Response {
@@ -17,7 +17,7 @@ export function answerProblem(c: Context, error: unknown): Response {
   return new Response(JSON.stringify(toProblem(known, c.req.path)), { status: known.status, headers })
 }
 
-/** What a schema refused, as one error: the field's own code if it has one, else REQUEST_INVALID with every issue. */
+/** What a schema refused, as one error: the code of the one field that is wrong if it has one, else REQUEST_INVALID with all issues. */
 export function refusal(target: string, error: z.ZodError): LayercastError {
   const issues = error.issues.map((issue) => ({ path: [target, ...issue.path].join('.'), message: wordsOf(issue) }))
   const [first] = issues
@@ -28,7 +28,7 @@ export function refusal(target: string, error: z.ZodError): LayercastError {
   })
 }
 
-/** What is wrong; of a record's key its own schema says it better than "Invalid key in record". */
+/** The words of an issue. For the key of a record, those of the key's own schema: they say more than "Invalid key in record". */
 function wordsOf(issue: z.core.$ZodIssue): string {
   return (issue.code === 'invalid_key' && issue.issues[0]?.message) || issue.message
 }
@@ -57,7 +57,7 @@ function knownError(error: unknown): LayercastError {
   return unknownError(error)
 }
 
-/** Nothing of an unknown error leaves the server but an id, under which it is in the log. */
+/** Of an error that nobody foresaw only an id leaves the server. The log has the rest under that id. */
 function unknownError(error: unknown): LayercastError {
   const id = newId()
   const told = error instanceof Error ? { name: error.name, message: error.message, stack: error.stack } : String(error)

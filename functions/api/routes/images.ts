@@ -1,3 +1,4 @@
+/** Image documents: stored and read by digest. */
 import { ROUTES } from '../../contract/routes.ts'
 import { LayercastError } from '../../errors.ts'
 import { parseConfig } from '../../image/config.ts'
@@ -5,11 +6,9 @@ import { digestBytes, verifyBytes } from '../../image/digest.ts'
 import { parseIndex } from '../../image/image-index.ts'
 import { parseManifest } from '../../image/manifest.ts'
 import { isConfig, isIndex, isManifest } from '../../image/media-type.ts'
-import type { App } from '../app.ts'
-import { FLEET } from '../env.ts'
+import { readVisibleImage } from '../auth/visible.ts'
+import type { App } from '../http/app-env.ts'
 import { immutable, matchesETag } from '../http/etag.ts'
-import { keepImage } from '../store/images.ts'
-import { imageFor } from '../store/visible.ts'
 
 export function mountImages(app: App): void {
   app.openapi(ROUTES.storeImage, async (c) => {
@@ -19,21 +18,21 @@ export function mountImages(app: App): void {
     if (stated !== undefined) verifyBytes(bytes, stated, 'the body')
     checkDocument(bytes, mediaType)
     const digest = stated ?? digestBytes(bytes)
-    const kept = await keepImage(c.env.DB, FLEET, digest, { mediaType, bytes })
+    const kept = await c.var.store.images.keep(digest, { mediaType, bytes })
     c.header('location', `/v1/images/${digest}`)
     return c.json({ digest, mediaType: kept.mediaType, size: bytes.byteLength }, kept.isNew ? 201 : 200)
   })
 
   app.openapi(ROUTES.getImage, async (c) => {
     const { digest } = c.req.valid('param')
-    const image = await imageFor(c.env.DB, FLEET, c.get('caller'), digest)
-    const headers = { etag: `"${digest}"`, 'cache-control': immutable(c.env.OPEN_PLANNER === 'true') }
+    const image = await readVisibleImage(c.var.store, c.var.caller, digest)
+    const headers = { etag: `"${digest}"`, 'cache-control': immutable(c.var.isPlannerOpen) }
     if (matchesETag(c.req.header('if-none-match'), headers.etag)) return c.body(null, 304, headers)
     return new Response(image.bytes as BodyInit, { headers: { ...headers, 'content-type': image.mediaType } })
   })
 }
 
-/** Only what is an image's document is kept, as the parsers judge it. */
+/** Refuses what the parser of its type refuses, and every type that is not an image document's. */
 function checkDocument(bytes: Uint8Array, mediaType: string): void {
   if (isManifest(mediaType)) parseManifest(bytes, mediaType)
   else if (isIndex(mediaType)) parseIndex(bytes, mediaType)

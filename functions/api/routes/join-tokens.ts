@@ -1,35 +1,36 @@
+/** Join tokens: made, listed and revoked by operators. */
 import { ROUTES } from '../../contract/routes.ts'
 import { LayercastError } from '../../errors.ts'
-import type { App } from '../app.ts'
 import { newToken } from '../auth/token.ts'
-import { FLEET } from '../env.ts'
-import { joinTokenOf, keepJoinToken, listJoinTokens, revokeJoinToken } from '../store/tokens.ts'
+import { showJoinToken } from '../fleet/join-token.ts'
+import type { App } from '../http/app-env.ts'
+import { readPage } from '../http/page.ts'
 
 export function mountJoinTokens(app: App): void {
   app.openapi(ROUTES.createJoinToken, async (c) => {
     const { ttlSeconds, maxUses, note } = c.req.valid('json')
     const { id, text, sha256 } = await newToken('join')
-    const now = Date.now()
-    const row = {
+    const createdAt = Date.now()
+    const token = {
       id,
-      fleet: FLEET,
-      sha256,
       note: note ?? null,
-      created_at: now,
-      expires_at: now + ttlSeconds * 1000,
-      max_uses: maxUses ?? null,
+      createdAt,
+      expiresAt: createdAt + ttlSeconds * 1000,
+      maxUses: maxUses ?? null,
     }
-    await keepJoinToken(c.env.DB, row)
-    return c.json({ ...joinTokenOf({ ...row, uses: 0, revoked_at: null }), token: text }, 201)
+    await c.var.store.tokens.addJoinToken({ ...token, sha256 })
+    return c.json({ ...showJoinToken({ ...token, uses: 0, revokedAt: null }), token: text }, 201)
   })
 
-  app.openapi(ROUTES.listJoinTokens, async (c) =>
-    c.json(await listJoinTokens(c.env.DB, FLEET, c.req.valid('query')), 200),
-  )
+  app.openapi(ROUTES.listJoinTokens, async (c) => {
+    const { listJoinTokens } = c.var.store.tokens
+    const page = await readPage('join-tokens', c.req.valid('query'), listJoinTokens, ({ id }) => id)
+    return c.json({ ...page, items: page.items.map(showJoinToken) }, 200)
+  })
 
   app.openapi(ROUTES.revokeJoinToken, async (c) => {
     const { id } = c.req.valid('param')
-    if (!(await revokeJoinToken(c.env.DB, FLEET, id))) {
+    if (!(await c.var.store.tokens.revokeJoinToken(id))) {
       throw new LayercastError('JOIN_TOKEN_NOT_FOUND', `there is no join token ${id}`, {
         fix: "See them with 'layercast join-token ls', or GET /v1/join-tokens.",
       })

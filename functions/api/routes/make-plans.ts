@@ -1,3 +1,4 @@
+/** Plans out of the documents of an image that a request brings or names. */
 import type { z } from '@hono/zod-openapi'
 import { MAX_PLANNED_LAYERS } from '../../contract/plans.ts'
 import type { planByDigest } from '../../contract/plans.ts'
@@ -11,12 +12,11 @@ import { resolveImage } from '../../image/resolve.ts'
 import type { Planned } from '../../plan/document.ts'
 import { plan } from '../../plan/plan.ts'
 import type { PlanInput } from '../../plan/plan.ts'
-import type { StoredImage } from '../store/images.ts'
 
 type Options = Omit<z.output<typeof planByDigest>, 'manifest' | 'config'>
 type Documents = Pick<PlanInput, 'manifest' | 'config' | 'mediaType'>
 
-/** One plan for each snapshotter asked for, in their order. REQUEST_TOO_LARGE for more than MAX_PLANNED_LAYERS in all. */
+/** One plan for each snapshotter of the request, in its order. REQUEST_TOO_LARGE for more than MAX_PLANNED_LAYERS in all. */
 export function makePlans(documents: Documents, options: Options): Planned[] {
   const snapshotters = [options.snapshotter].flat()
   const { layers } = parseManifest(documents.manifest, documents.mediaType)
@@ -30,17 +30,17 @@ export function makePlans(documents: Documents, options: Options): Planned[] {
   return snapshotters.map((snapshotter) => plan({ ...options, ...documents, snapshotter }))
 }
 
-/** Taken where the image is no index, where the platform chooses nothing. */
+/** Where the image is no index there is nothing to choose from, so that any platform does. */
 const ANY: Platform = { os: 'linux', architecture: 'amd64' }
 
 /**
- * The documents of an image that is kept, by its manifest's digest or an index's. Errors: those of `read`,
- * PLATFORM_NOT_FOUND, REQUEST_INVALID for an index without a platform, DIGEST_MISMATCH where another config was named
- * than the manifest's, and the parsers'.
+ * The documents of a stored image, which the request names by the digest of its manifest or of an index. Errors: those of
+ * `read` and of the parsers; REQUEST_INVALID for an index without a platform; PLATFORM_NOT_FOUND; DIGEST_MISMATCH where the
+ * request names another config than the manifest does.
  */
 export async function keptDocuments(
   request: z.output<typeof planByDigest>,
-  read: (digest: string) => Promise<StoredImage>,
+  read: (digest: string) => Promise<{ mediaType: string; bytes: Uint8Array }>,
 ): Promise<Documents> {
   const target = await read(request.manifest)
   const mediaType = request.mediaType ?? target.mediaType

@@ -1,22 +1,19 @@
+/** Nodes: enrolled by join tokens, seen and removed by operators; each states its own facts. */
 import { KNOWN_HEADER } from '../../contract/own-node.ts'
 import { ROUTES } from '../../contract/routes.ts'
 import { LayercastError } from '../../errors.ts'
-import type { App } from '../app.ts'
 import type { Caller } from '../auth/caller.ts'
-import { sha256Hex } from '../auth/hash.ts'
 import { newToken } from '../auth/token.ts'
-import { FLEET } from '../env.ts'
-import { theFleet } from '../fleet/stub.ts'
-import { findNode, listNodes, writeFacts } from '../store/nodes.ts'
-import { knownOf } from '../store/reports.ts'
+import { sha256Hex } from '../hash.ts'
+import type { App } from '../http/app-env.ts'
+import { readPage } from '../http/page.ts'
 
 export function mountNodes(app: App): void {
   app.openapi(ROUTES.enrolNode, async (c) => {
     const { name, labels, facts, enrolmentKey } = c.req.valid('json')
     const token = await newToken('node')
-    const joinTokenId = joinTokenOf(c.get('caller'))
-    const result = await theFleet(c.env).enrol({
-      fleet: FLEET,
+    const joinTokenId = joinTokenOf(c.var.caller)
+    const result = await c.var.decisions.enrol({
       name,
       labels,
       facts: JSON.stringify(facts),
@@ -44,29 +41,32 @@ export function mountNodes(app: App): void {
     }
   })
 
-  app.openapi(ROUTES.listNodes, async (c) => c.json(await listNodes(c.env.DB, FLEET, c.req.valid('query')), 200))
+  app.openapi(ROUTES.listNodes, async (c) => {
+    const { list } = c.var.store.nodes
+    return c.json(await readPage('nodes', c.req.valid('query'), list, ({ name }) => name), 200)
+  })
 
   app.openapi(ROUTES.getNode, async (c) => {
     const { id } = c.req.valid('param')
-    const node = await findNode(c.env.DB, FLEET, id)
+    const node = await c.var.store.nodes.find(id)
     if (node === undefined) throw noNode(id)
     return c.json(node, 200)
   })
 
   app.openapi(ROUTES.removeNode, async (c) => {
     const { id } = c.req.valid('param')
-    if (!(await theFleet(c.env).remove(FLEET, id))) throw noNode(id)
+    if (!(await c.var.decisions.removeNode(id))) throw noNode(id)
     return c.body(null, 204)
   })
 
   app.openapi(ROUTES.putFacts, async (c) => {
     const { id } = c.req.valid('param')
-    const caller = c.get('caller')
+    const { store, caller } = c.var
     if (caller.scope !== 'node' || caller.nodeId !== id) {
       throw new LayercastError('TOKEN_SCOPE', 'a node states its own facts only', { detail: { id } })
     }
-    await writeFacts(c.env.DB, id, c.req.valid('json'))
-    c.header(KNOWN_HEADER, await sha256Hex(await knownOf(c.env.DB, id)))
+    await store.nodes.writeFacts(id, c.req.valid('json'))
+    c.header(KNOWN_HEADER, await sha256Hex(await store.nodes.known(id)))
     return c.body(null, 204)
   })
 }

@@ -1,27 +1,27 @@
+/** A node's own calls: what it should have, and what it reports. */
 import { KNOWN_HEADER } from '../../contract/own-node.ts'
 import { ROUTES } from '../../contract/routes.ts'
 import { LayercastError } from '../../errors.ts'
-import type { App } from '../app.ts'
 import type { Caller, NodeCaller } from '../auth/caller.ts'
-import { sha256Hex } from '../auth/hash.ts'
+import { recordReport } from '../fleet/record-report.ts'
+import { sha256Hex } from '../hash.ts'
+import type { App } from '../http/app-env.ts'
 import { matchesETag } from '../http/etag.ts'
-import { ownAssignment } from '../store/node-plans.ts'
-import { knownOf, recordReport } from '../store/reports.ts'
 
 export function mountOwnNode(app: App): void {
   app.openapi(ROUTES.getOwnAssignment, async (c) => {
-    const node = nodeOf(c.get('caller'))
-    // The content came along with the token, so that "is it still this one?" reads the database once in all.
+    const node = nodeOf(c.var.caller)
+    // The digests were read together with the token, so that the answer "unchanged" costs one read of the database in all.
     const current = await etagOf(node.nodeId, node.generation, node.plans)
     c.header(KNOWN_HEADER, await sha256Hex(node.known))
     if (matchesETag(c.req.header('if-none-match'), current)) return c.body(null, 304, headersOf(current))
-    const assignment = await ownAssignment(c.env.DB, node.nodeId)
+    const assignment = await c.var.store.nodePlans.ofNode(node.nodeId)
     const digests = assignment.plans.map(({ digest }) => digest)
     return c.json(assignment, 200, headersOf(await etagOf(node.nodeId, assignment.generation, digests)))
   })
 
   app.openapi(ROUTES.postReport, async (c) => {
-    const node = nodeOf(c.get('caller'))
+    const node = nodeOf(c.var.caller)
     const { generation, plans } = c.req.valid('json')
     if (generation > node.generation) {
       throw new LayercastError(
@@ -33,15 +33,15 @@ export function mountOwnNode(app: App): void {
         },
       )
     }
-    const taken = await recordReport(c.env.DB, node.nodeId, generation, plans)
-    c.header(KNOWN_HEADER, await sha256Hex(await knownOf(c.env.DB, node.nodeId)))
+    const taken = await recordReport(c.var.store, node.nodeId, generation, plans)
+    c.header(KNOWN_HEADER, await sha256Hex(await c.var.store.nodes.known(node.nodeId)))
     return c.json(taken, 200)
   })
 }
 
 /**
- * Over all that the answer says, since a plan's digest stands for the plan. The generation alone would not do: it comes
- * round where the database is set back to an older state.
+ * The ETag of an assignment. It covers all that the answer says, a plan's digest standing for the plan. The generation alone
+ * would not do: after a backup was put back, it takes values again that it had before.
  */
 async function etagOf(nodeId: string, generation: number, digests: readonly string[]): Promise<string> {
   return `"${await sha256Hex(JSON.stringify([nodeId, generation, ...digests]))}"`

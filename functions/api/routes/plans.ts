@@ -1,3 +1,4 @@
+/** Plans: made of an image's documents, and read by digest. */
 import type { z } from '@hono/zod-openapi'
 import type { Context, TypedResponse } from 'hono'
 import { PLAN_TYPE } from '../../contract/plans.ts'
@@ -5,12 +6,9 @@ import type { planByDigest, planByUpload, planMade } from '../../contract/plans.
 import { ROUTES } from '../../contract/routes.ts'
 import { LayercastError } from '../../errors.ts'
 import type { Plan, Planned } from '../../plan/document.ts'
-import type { App } from '../app.ts'
-import { FLEET } from '../env.ts'
-import type { AppEnv } from '../env.ts'
+import { readVisibleImage, readVisiblePlan } from '../auth/visible.ts'
+import type { App, AppEnv } from '../http/app-env.ts'
 import { immutable, matchesETag } from '../http/etag.ts'
-import { keepPlans } from '../store/plans.ts'
-import { imageFor, planFor } from '../store/visible.ts'
 import { keptDocuments, makePlans } from './make-plans.ts'
 
 export function mountPlans(app: App): void {
@@ -27,24 +25,25 @@ export function mountPlans(app: App): void {
       })
     }
     const request = c.req.valid('json') as z.output<typeof planByDigest>
-    const read = (digest: string) => imageFor(c.env.DB, FLEET, c.get('caller'), digest)
+    const read = (digest: string) => readVisibleImage(c.var.store, c.var.caller, digest)
     return await answerPlans(c, makePlans(await keptDocuments(request, read), request))
   })
 
   app.openapi(ROUTES.getPlan, async (c) => {
     const { digest } = c.req.valid('param')
-    const bytes = await planFor(c.env.DB, FLEET, c.get('caller'), digest)
-    const headers = { etag: `"${digest}"`, 'cache-control': immutable(c.env.OPEN_PLANNER === 'true') }
+    const bytes = await readVisiblePlan(c.var.store, c.var.caller, digest)
+    const headers = { etag: `"${digest}"`, 'cache-control': immutable(c.var.isPlannerOpen) }
     if (matchesETag(c.req.header('if-none-match'), headers.etag)) return c.body(null, 304, headers)
     return new Response(bytes as BodyInit, { headers: { ...headers, 'content-type': PLAN_TYPE } })
   })
 }
 
-/** Canonical bytes, or the envelope. */
+/** What POST /v1/plans answers: the canonical bytes of one plan, or an object with a list of plans. */
 type Answer = TypedResponse<z.output<typeof planMade> | Plan, 200, 'json'>
 
+/** Stores the plans and answers them: one plan as its bytes alone where the caller accepts PLAN_TYPE, else the list. */
 async function answerPlans(c: Context<AppEnv>, planned: Planned[]): Promise<Answer> {
-  await keepPlans(c.env.DB, FLEET, planned)
+  await c.var.store.plans.keep(planned)
   const [first] = planned
   const wanted = (c.req.header('accept') ?? '').split(',').some((type) => type.split(';', 1)[0]?.trim() === PLAN_TYPE)
   if (planned.length === 1 && first !== undefined && wanted) {

@@ -1,6 +1,7 @@
+/** The service itself: its health, its OpenAPI document, the label profiles. */
 import { ROUTES } from '../../contract/routes.ts'
 import { PROFILES } from '../../plan/profiles.ts'
-import type { App } from '../app.ts'
+import type { App } from '../http/app-env.ts'
 import { openapiDocument } from '../http/openapi.ts'
 
 export function mountService(app: App): void {

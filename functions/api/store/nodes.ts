@@ -1,10 +1,9 @@
-import type { D1Database } from '@cloudflare/workers-types'
+/** Nodes: what operators see of them, and the facts and times that nodes write themselves. */
 import type { Facts, Node } from '../../contract/nodes.ts'
-import type { NodeCaller } from '../auth/caller.ts'
-import { afterKey, pageFrom } from './cursor.ts'
-import type { PageQuery } from './cursor.ts'
+import type { FleetDatabase } from './fleet-database.ts'
 import { plansOfNodes } from './node-plans.ts'
 import type { NodePlan } from './node-plans.ts'
+import { KNOWN_OF_NODE } from './reports.ts'
 
 interface NodeRow {
   id: string
@@ -17,50 +16,45 @@ interface NodeRow {
   reported_generation: number
 }
 
-/** How old `seen_at` may grow before a call of the node writes it again: asking often must stay cheap. */
-const SEEN_EVERY_MS = 60_000
+export function nodeStore(bound: FleetDatabase) {
+  const { db, fleet } = bound
 
-/** The highest generation that D1 knows of, for a Fleet object that remembers none, or less. */
-export async function latestGeneration(db: D1Database, fleet: string): Promise<number> {
-  const select = db.prepare(
-    `SELECT max(coalesce((SELECT max(generation) FROM nodes WHERE fleet = ?1), 0),
-                coalesce((SELECT max(generation) FROM assignments WHERE fleet = ?1), 0)) AS latest`,
-  )
-  return (await select.bind(fleet).first<number>('latest')) ?? 0
-}
+  const withPlans = async (rows: readonly NodeRow[]): Promise<Node[]> => {
+    const ids = rows.map((row) => row.id)
+    const plans = await plansOfNodes(bound, ids)
+    return rows.map((row) => nodeOf(row, plans.get(row.id) ?? []))
+  }
 
-export async function listNodes(db: D1Database, fleet: string, query: PageQuery) {
-  const select = db.prepare('SELECT * FROM nodes WHERE fleet = ? AND name > ? ORDER BY name LIMIT ?')
-  const { results } = await select.bind(fleet, afterKey('nodes', query), query.limit + 1).all<NodeRow>()
-  const page = pageFrom(
-    'nodes',
-    query,
-    results,
-    (row) => row.name,
-    (row) => row,
-  )
-  const plans = await plansOfNodes(
-    db,
-    page.items.map((row) => row.id),
-  )
-  return { ...page, items: page.items.map((row) => nodeOf(row, plans.get(row.id) ?? [])) }
-}
+  return {
+    /** At most `limit` nodes, by name, from the one after a name on. */
+    async list(after: string, limit: number): Promise<Node[]> {
+      const select = db.prepare('SELECT * FROM nodes WHERE fleet = ? AND name > ? ORDER BY name LIMIT ?')
+      const { results } = await select.bind(fleet, after, limit).all<NodeRow>()
+      return await withPlans(results)
+    },
 
-export async function findNode(db: D1Database, fleet: string, id: string): Promise<Node | undefined> {
-  const select = db.prepare('SELECT * FROM nodes WHERE fleet = ? AND id = ?')
-  const row = await select.bind(fleet, id).first<NodeRow>()
-  return row === null ? undefined : nodeOf(row, (await plansOfNodes(db, [id])).get(id) ?? [])
-}
+    async find(id: string): Promise<Node | undefined> {
+      const row = await db.prepare('SELECT * FROM nodes WHERE fleet = ? AND id = ?').bind(fleet, id).first<NodeRow>()
+      return row === null ? undefined : (await withPlans([row]))[0]
+    },
 
-export async function writeFacts(db: D1Database, nodeId: string, facts: Facts): Promise<void> {
-  await db.prepare('UPDATE nodes SET facts = ? WHERE id = ?').bind(JSON.stringify(facts), nodeId).run()
-}
+    async writeFacts(id: string, facts: Facts): Promise<void> {
+      const update = db.prepare('UPDATE nodes SET facts = ? WHERE fleet = ? AND id = ?')
+      await update.bind(JSON.stringify(facts), fleet, id).run()
+    },
 
-/** Notes that a node called, unless that was noted a moment ago. */
-export async function noteSeen(db: D1Database, node: NodeCaller): Promise<void> {
-  const now = Date.now()
-  if (now - node.seenAt < SEEN_EVERY_MS) return
-  await db.prepare('UPDATE nodes SET seen_at = max(seen_at, ?) WHERE id = ?').bind(now, node.nodeId).run()
+    /** Writes when a node called, in milliseconds since the epoch. A time before the one that is written is passed over. */
+    async writeSeen(id: string, at: number): Promise<void> {
+      const update = db.prepare('UPDATE nodes SET seen_at = max(seen_at, ?) WHERE fleet = ? AND id = ?')
+      await update.bind(at, fleet, id).run()
+    },
+
+    /** What the server knows of a node, as a text that names its state; '' if there is no such node. */
+    async known(id: string): Promise<string> {
+      const select = db.prepare(`SELECT ${KNOWN_OF_NODE} AS known FROM nodes WHERE fleet = ? AND id = ?`)
+      return (await select.bind(fleet, id).first<string>('known')) ?? ''
+    },
+  }
 }
 
 function nodeOf(row: NodeRow, plans: NodePlan[]): Node {

@@ -19,7 +19,7 @@ const api :Workerd.Worker = (
   compatibilityDate = "2026-10-01",
   bindings = [
     .db,
-    (name = "FLEET", durableObjectNamespace = "Fleet"),
+    (name = "FLEET_OBJECTS", durableObjectNamespace = "Fleet"),
     (name = "OPEN_PLANNER", fromEnvironment = "LAYERCAST_OPEN_PLANNER"),
     (name = "HOSTS", fromEnvironment = "LAYERCAST_HOSTS"),
     (name = "OPERATOR_TOKEN_SHA256", fromEnvironment = "LAYERCAST_OPERATOR_TOKEN_SHA256"),

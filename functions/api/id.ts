@@ -1,3 +1,4 @@
+/** Ids of rows, tokens and logged failures. */
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'
 
 /** An id for a row: 48 bits of time and 80 random ones in 26 letters, so that ids sort by when they were made. */
