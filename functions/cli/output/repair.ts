@@ -1,4 +1,5 @@
 /** What a repair found and did, or would do, as a person reads it. */
+
 import type { PlanWarning, Planned } from '../../plan/document.ts'
 import type { RepairDryRun, RepairResult } from '../../runner/repair/types.ts'
 import { stateText } from '../../runner/verify/state.ts'
@@ -7,7 +8,7 @@ import { count, shortDigest, shortLabel } from '../program/text.ts'
 import { LAYER_COLUMNS, warningText } from './plan.ts'
 import { configText, foundText, treeFields } from './verify.ts'
 
-/** Each layer with what was found of it and what was done, then the whole, and who was in the way. */
+/** Each layer with its problems and what was done about them, then the whole chain, and in a dry run who uses it. */
 export function repairText({ plan }: Planned, found: RepairDryRun | RepairResult): string {
   const { before, decision, tree, leftovers } = found
   const dry = !('after' in found)
@@ -36,7 +37,7 @@ export function repairText({ plan }: Planned, found: RepairDryRun | RepairResult
   return `${plan.layers.length > 0 ? `${layers}\n` : ''}${end}${inTheWay}${warningText(warningsOf({ plan }, found))}`
 }
 
-/** The plan's warnings, and those of the unpack where there was one. */
+/** The warnings of the unpack where there was one, which include the plan's; else the plan's. */
 export function warningsOf({ plan }: Pick<Planned, 'plan'>, found: RepairDryRun | RepairResult): PlanWarning[] {
   return ('after' in found ? found.unpacked?.warnings : undefined) ?? plan.warnings
 }

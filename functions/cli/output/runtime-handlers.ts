@@ -1,4 +1,5 @@
 /** What an unpack for runtime handlers did, or would do, under each snapshotter. */
+
 import { LayercastError } from '../../errors.ts'
 import type { PlanWarning, Planned } from '../../plan/document.ts'
 import type { HandlerTarget } from '../../runner/runtime-handlers/targets.ts'
@@ -8,23 +9,24 @@ import { count, printable } from '../program/text.ts'
 import { warningText } from './plan.ts'
 import { dryRunText, unpackText, type DryRunReport } from './unpack.ts'
 
-/** One image under one snapshotter. */
+/** What was done, or would be done, with one image under one snapshotter. */
 export interface HandlerEntry {
   target: HandlerTarget
   /** The image that was asked for, or the pause image of its pods. */
   role: 'image' | 'sandbox'
   reference: string
+  /** Whether the image is imported from a source, and is not on the node. */
   fromSource: boolean
   /** Undefined where the snapshotter cannot be used. */
   planned: Planned | undefined
-  /** What the configuration has to do with it; what the plan and the run say comes on top. */
+  /** Warnings about the handlers' configuration. Those of the plan or the unpack are added in the report. */
   warnings: PlanWarning[]
   result?: UnpackResult
   dryRun?: DryRunReport
   error?: LayercastError
 }
 
-/** The entries as data. */
+/** The entries as JSON has them. */
 export function handlersReport(entries: readonly HandlerEntry[]): object[] {
   return entries.map((entry) => ({
     snapshotter: entry.target.snapshotter,
@@ -39,7 +41,7 @@ export function handlersReport(entries: readonly HandlerEntry[]): object[] {
   }))
 }
 
-/** The entries as a person reads them, those of a snapshotter together. */
+/** The entries as text, under one heading for each snapshotter. */
 export function handlersReportText(entries: readonly HandlerEntry[]): string {
   return entries
     .map((entry, index) => {
@@ -68,8 +70,8 @@ function warningsOf({ warnings, result, planned }: HandlerEntry): PlanWarning[] 
 }
 
 /**
- * What the program fails with after its report: the one error there is, or the worst of several (the highest exit status)
- * with all of them in its message; undefined where nothing failed.
+ * The error that the program ends with after its report: the only one, or the one with the highest exit status, with the
+ * messages of all; undefined where nothing failed.
  */
 export function worstOf(entries: readonly HandlerEntry[]): LayercastError | undefined {
   const errors = [...new Set(entries.flatMap(({ error }) => (error === undefined ? [] : [error])))]
@@ -82,7 +84,7 @@ export function worstOf(entries: readonly HandlerEntry[]): LayercastError | unde
     `${failed.length} of ${count(entries.length, 'unpack')} failed, under ${snapshotters.join(', ')}: ${errors.map(({ message }) => message).join('; ')}`,
     {
       cause: new AggregateError(errors),
-      ...(worst.fix !== undefined && { fix: worst.fix }),
+      fix: worst.fix,
       detail: { errors: errors.map((error) => errorData(error)) },
     },
   )

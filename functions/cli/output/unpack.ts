@@ -22,10 +22,10 @@ const STATES: Readonly<Record<LayerState, string>> = {
   staged: 'was staged',
 }
 
-/** Each layer with what became of it and how long that took; then where it all is. */
+/** Each layer with its state and the time it took, then the whole chain. */
 export function unpackText({ plan }: Planned, result: UnpackResult): string {
   const rows = plan.layers.map((layer, index) => ({ ...layer, result: result.layers[index] }))
-  // Nearly always all of them are on the node, and the column says nothing.
+  // Nearly always all blobs are on the node, and the column is left out.
   const elsewhere = result.layers.some(({ blob }) => blob !== undefined && blob.from !== 'here')
   const layers = table(rows, [
     ...(LAYER_COLUMNS as readonly Column<(typeof rows)[number]>[]),
@@ -44,7 +44,7 @@ export function unpackText({ plan }: Planned, result: UnpackResult): string {
   return `${plan.layers.length > 0 ? `${layers}\n` : ''}${end}${warningText(result.warnings)}`
 }
 
-/** Each layer with what is there of it and what would be done. */
+/** Each layer with what is there of it and what an unpack would do, then the whole chain. */
 export function dryRunText({ plan }: Planned, found: DryRunReport): string {
   const rows = plan.layers.map((layer, index) => ({ ...layer, found: found.layers[index] }))
   const layers = table(rows, [

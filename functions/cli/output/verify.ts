@@ -12,10 +12,10 @@ import { LAYER_COLUMNS, warningText } from './plan.ts'
 
 type Problem = VerifyReport['layers'][number]['problems'][number] | VerifyReport['config']['problems'][number]
 
-/** The most differing paths that a table shows; JSON has more. */
+/** How many differing paths a table shows at most. JSON has more. */
 const SHOWN_PATHS = 40
 
-/** Each layer with what is wrong with it, the state of the whole, and the tree where it was compared. */
+/** Each layer with its problems, the state of the whole chain, and the tree where it was compared. */
 export function verifyText({ plan }: Planned, report: VerifyReport, tree?: TreeReport): string {
   const rows = plan.layers.map((layer, index) => ({ ...layer, found: report.layers[index] }))
   const layers = table(rows, [
@@ -35,7 +35,7 @@ export function verifyText({ plan }: Planned, report: VerifyReport, tree?: TreeR
   return `${plan.layers.length > 0 ? `${layers}\n` : ''}${end}${paths}${warningText([...plan.warnings, ...report.warnings])}`
 }
 
-/** What was found of one layer. */
+/** The problems of one layer, or `as planned`. */
 export function foundText({ problems, labelledFor, unplanned = [] }: VerifyReport['layers'][number]): string {
   const wrong = problems.map(problemText).join('; ')
   const other = labelledFor === undefined ? '' : `labelled for ${labelledFor}`
@@ -43,12 +43,12 @@ export function foundText({ problems, labelledFor, unplanned = [] }: VerifyRepor
   return [other, wrong || (other ? '' : 'as planned'), besides].filter(Boolean).join('; ')
 }
 
-/** What was found of the config. */
+/** The problems of the config, or `as planned`. */
 export function configText({ config }: VerifyReport): string {
   return config.problems.length === 0 ? 'as planned' : config.problems.map(problemText).join('; ')
 }
 
-/** What the comparison came to, in a line, and what it did not reach. */
+/** The result of comparing a tree in one line, and lines for what could not be compared. */
 export function treeFields(tree: TreeReport): [string, string][] {
   const of = `${count(tree.entries, 'file')} of ${count(tree.compared, 'layer')}${tree.contents ? ', contents too' : ''}`
   const result = tree.lost
@@ -86,7 +86,7 @@ export function treesNotCompared(trees: readonly Pick<TreeReport, 'notCompared'>
   return new LayercastError(
     'BLOB_NOT_FOUND',
     `the tree of ${count(layers.length, 'layer')} could not be compared: ${layers[0]?.why ?? ''} (${digests.join(', ') || layers[0]?.digest})`,
-    { fix: 'Bring the blobs back: pull the image again, or import it.', detail: { digests } },
+    { fix: 'Fetch the blobs again: pull the image, or import it.', detail: { digests } },
   )
 }
 

@@ -1,10 +1,11 @@
+/** What a verb has at hand while it runs: its options, streams, signal, and the backend of the node. */
+
 import { existsSync } from 'node:fs'
 import { LayercastError } from '../../errors.ts'
 import { quote } from '../../image/quote.ts'
 import type { Backend } from '../../node/ports.ts'
 import { isIdentifier } from '../../plan/profiles.ts'
-import type { Streams } from './console.ts'
-import { write } from './console.ts'
+import { write, type Streams } from './console.ts'
 import type { GlobalValues } from './globals.ts'
 import { printable } from './text.ts'
 
@@ -14,22 +15,22 @@ export interface UnnamedPlace {
   namespace?: string | undefined
 }
 
-/** What a verb has at hand while it runs. */
 export interface Context {
   readonly globals: GlobalValues
+  /** Whether output is JSON (`-o json`). */
   readonly json: boolean
-  /** Whether the verb makes the root or the namespace that it is given. */
+  /** As `Verb.makesPlace`. */
   readonly makesPlace: boolean
   readonly env: Readonly<Record<string, string | undefined>>
   readonly stdin: AsyncIterable<Uint8Array>
   readonly streams: Streams
-  /** Aborted at the first Ctrl-C. */
+  /** Aborted at the first signal, when the time of --timeout is up, and when nobody reads the output any more. */
   readonly signal: AbortSignal
-  /** Data, to stdout: the value as JSON, or the text, which is made only where it is wanted. */
+  /** Writes data to stdout: the value under `-o json`, else the text. */
   show(value: unknown, text: () => string): Promise<void>
-  /** A line for the person, to stderr. */
+  /** Writes a line for the user to stderr. */
   note(line: string): void
-  /** A line for the person who asked for `--verbose`. */
+  /** Writes a line to stderr under `--verbose`. */
   detail(line: string): void
   /**
    * The node's backend, opened at the first call and closed when the verb ends. Errors as `openBackend`; USAGE for a namespace
@@ -38,11 +39,15 @@ export interface Context {
    * @param unnamed used at the first call only
    */
   backend(unnamed?: UnnamedPlace): Promise<Backend>
-  /** Runs when the verb ends, however it ends; the last one first. */
+  /** Registers what runs when the verb ends, also after an error. Runs in the reverse of the order of registration. */
   defer(cleanup: () => Promise<void>): void
 }
 
-/** A context, and the function that ends it. */
+/**
+ * A context, and the function that ends it.
+ *
+ * @throws LayercastError INTERNAL, from `close`, where a registered clean-up failed
+ */
 export function createContext(options: {
   globals: GlobalValues
   env: Readonly<Record<string, string | undefined>>
@@ -66,7 +71,7 @@ export function createContext(options: {
     },
     backend: (unnamed = {}) =>
       (backend ??= openBackendOf(context, unnamed).catch((error: unknown) => {
-        // One that was not there may be at the next call.
+        // It may be there at the next call.
         backend = undefined
         throw error
       })),
@@ -103,14 +108,14 @@ async function openBackendOf(context: Context, unnamed: UnnamedPlace): Promise<B
   })
   context.defer(() => backend.close())
   context.detail(`backend: ${backend.kind} ${await backend.version()}`)
-  if (backend.kind === 'embedded' && context.globals.namespace !== undefined) {
+  if (backend.namespace === undefined && context.globals.namespace !== undefined) {
     throw unfit(`a namespace (${context.globals.namespace})`, backend.kind, '--namespace')
   }
-  await noteNowhere(context, backend)
+  await notePlaceIsNew(context, backend)
   return backend
 }
 
-/** By containerd's rule for identifiers, which namespaces are. USAGE otherwise. */
+/** Namespaces follow containerd's rule for identifiers. USAGE otherwise. */
 function checkNamespace(namespace: string | undefined): void {
   if (namespace === undefined || isIdentifier(namespace)) return
   throw new LayercastError('USAGE', `${quote(namespace)} is not a namespace's name`, {
@@ -119,15 +124,12 @@ function checkNamespace(namespace: string | undefined): void {
   })
 }
 
-/** Says of a place that the user named and that is not there yet that it is not: it may be mistyped. */
-async function noteNowhere(context: Context, backend: Backend): Promise<void> {
+/** Notes that a root or a namespace which the user named does not exist: the name may be mistyped. */
+async function notePlaceIsNew(context: Context, backend: Backend): Promise<void> {
   const { root } = context.globals
-  // What stands on stderr for a program is an error, and this is none.
+  // Under -o json stderr has errors only.
   if (context.json || context.makesPlace) return
-  if (backend.kind === 'embedded') {
-    if (root !== undefined && !existsSync(root)) context.note(`note: ${root} is not there yet`)
-    return
-  }
+  if (root !== undefined && !existsSync(root)) context.note(`note: ${root} is not there yet`)
   if (!context.globals.namespace && !context.env['CONTAINERD_NAMESPACE']) return
   const known = await backend.namespaces?.()
   if (known === undefined || backend.namespace === undefined || known.includes(backend.namespace)) return

@@ -1,8 +1,10 @@
+/** An error as the user meets it on stderr. */
+
 import { LayercastError } from '../../errors.ts'
 import { systemFailure } from '../../linux/failure.ts'
 import { printable } from './text.ts'
 
-/** Any error as one of the family. What is neither ours nor the system's is a fault of the program, and says so. */
+/** Any error as a LayercastError. One that is neither ours nor a system call's is INTERNAL: a fault of the program. */
 export function asLayercastError(error: unknown): LayercastError {
   if (error instanceof LayercastError) return error
   const refused = systemFailure(error)
@@ -14,7 +16,7 @@ export function asLayercastError(error: unknown): LayercastError {
   })
 }
 
-/** An error as data, the same on stderr and inside a report. */
+/** An error as JSON has it, on stderr and inside a report. */
 export function errorData({ code, message, fix, detail, exit }: LayercastError): object {
   return { code, message, ...(fix ? { fix } : {}), detail, exit }
 }
@@ -26,7 +28,7 @@ export interface RenderOptions {
   exit?: number
 }
 
-/** An error as the user meets it on stderr: text with what to do, or one line of JSON. Ends in a newline. */
+/** An error with its fix as text, or as one line of JSON. Ends in a newline. */
 export function renderError(error: LayercastError, { json, verbose, exit = error.exit }: RenderOptions): string {
   if (json) {
     return `${JSON.stringify({ error: { ...errorData(error), exit } }, jsonSafe)}\n`

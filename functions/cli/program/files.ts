@@ -1,10 +1,12 @@
+/** Files that the user names, and stdin. */
+
 import { open } from 'node:fs/promises'
 import { LayercastError } from '../../errors.ts'
 import { orAborted } from '../../kit/abort.ts'
 import type { Context } from './context.ts'
 
-/** More than any document that layercast takes may have; the parsers have limits of their own. */
-const MOST = 64 * 1024 * 1024
+/** In bytes: more than any document may have that layercast reads. The parsers have limits of their own. */
+const LARGEST = 64 * 1024 * 1024
 
 /**
  * The exact bytes of a file, or of stdin for `-`.
@@ -15,14 +17,14 @@ export async function readInput(context: Context, file: string): Promise<Uint8Ar
   if (file === '-') return collect(context.stdin, 'stdin', context.signal)
   try {
     await using handle = await open(file)
-    // A stream and not readFile: a pipe such as <(…) has no size to trust.
+    // A stream and not readFile: a pipe such as <(…) tells no size, and its length must be bounded.
     return await collect(handle.createReadStream({ autoClose: false }), file, context.signal)
   } catch (error) {
     throw error instanceof LayercastError ? error : fileError(file, error)
   }
 }
 
-/** What went wrong with a file that the user named, as an error that says so. */
+/** The error of reading a file that the user named: FILE_NOT_FOUND, or USAGE for a directory and for one that cannot be read. */
 export function fileError(file: string, error: unknown): LayercastError {
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
   if (code === 'ENOENT' || code === 'ENOTDIR') {
@@ -55,14 +57,14 @@ async function collect(stream: AsyncIterable<Uint8Array>, name: string, signal: 
   let size = 0
   const iterator = stream[Symbol.asyncIterator]()
   for (;;) {
-    // Not for await: who is to type the document may rather end the program.
+    // Not `for await`, which would wait for a user who types the document, also after Ctrl-C.
     const next = await orAborted(iterator.next(), signal)
     if (next.done) break
     const chunk = next.value
     size += chunk.length
-    if (size > MOST) {
+    if (size > LARGEST) {
       await iterator.return?.()
-      throw new LayercastError('DOCUMENT_TOO_LARGE', `${name} has more than ${MOST} bytes`, {
+      throw new LayercastError('DOCUMENT_TOO_LARGE', `${name} has more than ${LARGEST} bytes`, {
         fix: 'Check that it is the right file.',
       })
     }

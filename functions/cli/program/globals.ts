@@ -1,4 +1,5 @@
 /** The options that every verb takes. */
+
 import type { OptionSpec, OptionValues } from './spec.ts'
 
 // CONTAINERD_ADDRESS and CONTAINERD_NAMESPACE are not `env` here: they are read where the backend is opened, so that --root does

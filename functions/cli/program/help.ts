@@ -1,7 +1,9 @@
+/** The text of `--help`. */
+
 import { Help, type Argument, type Command } from 'commander'
 import { VERB_GROUPS, type Verb } from './verb.ts'
 
-/** The help of the whole program: every verb under its group, then the options that all of them take. */
+/** Lists every verb under its group in the help of the whole program, and writes usage as `layercast VERB ARGUMENT [options]`. */
 export class ProgramHelp extends Help {
   override formatHelp(command: Command, helper: Help): string {
     if (command.parent) return super.formatHelp(command, helper)
@@ -32,13 +34,13 @@ export class ProgramHelp extends Help {
   }
 }
 
-/** What a verb's help ends with. */
+/** The examples, which a verb's help ends with. */
 export function examplesOf(verb: Verb): string {
   const lines = verb.examples.flatMap(({ command, summary }) => [`  # ${summary}`, `  layercast ${command}`])
   return `\nExamples:\n${lines.join('\n')}`
 }
 
-/** The verbs at or below a command. */
+/** The commands without subcommands at or below a command: the verbs. */
 export function leaves(command: Command): Command[] {
   return command.commands.length === 0 ? [command] : command.commands.flatMap((below) => leaves(below))
 }

@@ -1,3 +1,5 @@
+/** From a command line to a verb with its arguments and options. The only module, with help.ts, that knows commander. */
+
 import { Argument, Command, CommanderError, Option } from 'commander'
 import { LayercastError } from '../../errors.ts'
 import { GLOBALS, type GlobalValues } from './globals.ts'
@@ -5,7 +7,7 @@ import { examplesOf, leaves, ProgramHelp, wordsOf } from './help.ts'
 import type { OptionSpec } from './spec.ts'
 import type { Verb } from './verb.ts'
 
-/** What a command line comes to: a verb to run, or text to print instead (help, version). */
+/** A verb to run, or text to print instead: help, the version. */
 export type Parsed =
   | {
       verb: Verb
@@ -19,7 +21,7 @@ export interface ParseOptions {
   verbs: readonly Verb[]
   version: string
   env: Readonly<Record<string, string | undefined>>
-  /** How wide help may be. */
+  /** The width of help, in characters. */
   columns: number
 }
 
@@ -52,7 +54,7 @@ export function parse(argv: readonly string[], options: ParseOptions): Parsed {
     })
   }
   try {
-    // `layercast help image ls` is what some type for `layercast image ls --help`.
+    // `layercast help image ls` stands for `layercast image ls --help`.
     program.parse(argv[0] === 'help' ? [...argv.slice(1), '--help'] : [...argv], { from: 'user' })
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
@@ -128,7 +130,7 @@ function asOption(name: string, spec: OptionSpec): Option {
   return option
 }
 
-/** Fills in the environment and the defaults that the types promise, and checks choices wherever the value came from. */
+/** The values of options: as given, else from the environment, else what `OptionValues` says of an option not given. Checks choices. */
 function optionValues(
   specs: Readonly<Record<string, OptionSpec>>,
   given: Readonly<Record<string, unknown>>,

@@ -1,18 +1,21 @@
+/** Progress bars on a terminal. */
+
 import type { Streams } from './console.ts'
 import { bytes } from './text.ts'
 
-/** One thing that takes time, as the person sees it. */
+/** One line of the display, such as a layer's. */
 interface ProgressLine {
   label: string
   /** What is being done to it now, such as `applying`. */
   state: string
+  /** In bytes, as `total`. */
   done?: number
-  /** In bytes. Without it there is no bar. */
+  /** No bar where absent. */
   total?: number
 }
 
 export interface Progress {
-  /** Sets the line of this key; lines keep the order in which they first came. */
+  /** Sets the line of this key. Lines are in the order of their first call. */
   set(key: string, line: ProgressLine): void
   /** Draws for the last time and leaves what is drawn. */
   end(): void
@@ -21,7 +24,7 @@ export interface Progress {
 const FRAME_MS = 100
 const BAR = 24
 
-/** Bars on a terminal; nothing at all where stderr is not one. */
+/** Bars on stderr where that is a terminal, and nothing where it is not. */
 export function createProgress({ stderr }: Streams): Progress {
   if (!stderr.isTTY) return { set: () => undefined, end: () => undefined }
   const lines = new Map<string, ProgressLine>()
@@ -30,9 +33,9 @@ export function createProgress({ stderr }: Streams): Progress {
 
   const draw = (): void => {
     timer = undefined
-    // A terminal may not know its size, and then says 0.
+    // A terminal that does not know its size says 0.
     const columns = Math.max(20, stderr.columns || 80) - 1
-    // More lines than the terminal is high could not be drawn over again: those that are done scroll away first.
+    // The cursor cannot go up beyond the terminal's first line, so that only as many lines are drawn as it has.
     const text = fit([...lines.values()], (stderr.rows || 24) - 2).map((line) => render(line).slice(0, columns))
     const up = drawn > 0 ? `\u001B[${drawn}A` : ''
     stderr.write(`${up}\u001B[0J${text.map((line) => `${line}\n`).join('')}`)
@@ -50,6 +53,7 @@ export function createProgress({ stderr }: Streams): Progress {
   }
 }
 
+/** At most so many lines: those of what is not done, the newest. */
 function fit(lines: readonly ProgressLine[], most: number): readonly ProgressLine[] {
   if (lines.length <= most) return lines
   const busy = lines.filter(({ state }) => state !== 'done')

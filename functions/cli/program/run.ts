@@ -1,6 +1,7 @@
+/** One run of the program, from a command line to an exit status. */
+
 import { LayercastError } from '../../errors.ts'
-import type { Streams } from './console.ts'
-import { write } from './console.ts'
+import { write, type Streams } from './console.ts'
 import { createContext } from './context.ts'
 import { asLayercastError, renderError } from './failure.ts'
 import { parse } from './parser.ts'
@@ -10,10 +11,10 @@ import type { Verb } from './verb.ts'
 import { version } from './version.ts'
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1
-/** Longer than the calls of a clean-up may take. */
+/** Longer than a verb's own clean-up may take, whose calls are bounded. */
 const GRACE_MS = 12_000
 
-/** What a run of the program has of its process. */
+/** The parts of the process that a run uses. */
 export interface Host {
   env: Readonly<Record<string, string | undefined>>
   streams: Streams
@@ -21,7 +22,12 @@ export interface Host {
   process: Pick<NodeJS.Process, 'on' | 'off' | 'exit'>
 }
 
-/** Runs one command line to its end and gives the exit status (README, "Exit statuses"). Never rejects. */
+/**
+ * Runs one command line and gives the exit status (README, "Exit statuses"). Never rejects.
+ *
+ * @param argv what follows the program's name
+ * @param verbs what the program can do
+ */
 export async function run(argv: readonly string[], verbs: readonly Verb[], host: Host): Promise<number> {
   const { streams } = host
   const interrupted = onSignals(host.process)
@@ -54,10 +60,10 @@ export async function run(argv: readonly string[], verbs: readonly Verb[], host:
       await close()
     }
     if (output.signal.aborted) throw output.signal.reason
-    // Also after a signal: a server that was told to stop, or work that was done by then, has not failed.
+    // Also after a signal: a server that was stopped, or work that was done by then, has not failed.
     return 0
   } catch (error) {
-    // Whoever read our output has what they wanted and went away: `layercast image ls | head -1` is no failure.
+    // A reader that closed the pipe has what it wanted: `layercast image ls | head -1` is no failure.
     if (output.isUnread) return 0
     if (interrupted.status !== undefined && isAbort(error)) {
       streams.stderr.write(renderError(asStopped(error), { json, verbose, exit: interrupted.status }))
@@ -68,7 +74,7 @@ export async function run(argv: readonly string[], verbs: readonly Verb[], host:
       streams.stderr.write(renderError(failure, { json, verbose }))
       return failure.exit
     }
-    // What the verb says of being stopped is no news: why its output was lost is.
+    // Where the output was lost, that is the failure; the verb's own error only says that it was stopped.
     const failure = asLayercastError(output.signal.aborted ? output.signal.reason : error)
     streams.stderr.write(renderError(failure, { json, verbose }))
     return failure.exit
@@ -87,12 +93,12 @@ interface Deadline {
   stop(): void
 }
 
-/** A signal that fires when the time of --timeout is up; never where none was given. USAGE. */
+/** A signal that is aborted when the time of --timeout is up; never where none is given. USAGE. */
 function startDeadline(timeout: string | undefined): Deadline {
   const controller = new AbortController()
   if (timeout === undefined) return { signal: controller.signal, after: '', stop: () => undefined }
   const ms = seconds('--timeout', timeout) * 1000
-  // Longer ones would overflow the timer and fire at once.
+  // A longer one would overflow the timer and fire at once.
   const timer = setTimeout(() => controller.abort(timedOut(timeout)), Math.min(ms, LONGEST_TIMER_MS))
   return { signal: controller.signal, after: timeout, stop: () => clearTimeout(timer) }
 }
@@ -107,10 +113,7 @@ function timedOut(after: string, cause?: unknown): LayercastError {
   })
 }
 
-/**
- * Ends the program some time after it was told to stop, whatever it still waits for: clean-up is bounded, and what a fault
- * keeps waiting longer is not worth a second signal.
- */
+/** Ends the program some time after it was told to stop, so that a clean-up that hangs does not need a second signal. */
 function endAnyway(
   { process, streams }: Host,
   how: { json: boolean; verbose: boolean; status: () => number | undefined },
@@ -125,7 +128,7 @@ function endAnyway(
   }, GRACE_MS)
 }
 
-/** A signal that is aborted once what is written goes nowhere: nobody reads it any more, or there is no room for it. */
+/** A signal that is aborted when output cannot be written: its reader has closed the pipe, or the disk is full. */
 function onOutputLost({ stdout, stderr }: Streams): { signal: AbortSignal; readonly isUnread: boolean; stop(): void } {
   const controller = new AbortController()
   let isUnread = false
@@ -147,7 +150,7 @@ function onOutputLost({ stdout, stderr }: Streams): { signal: AbortSignal; reado
   }
 }
 
-/** What is told of a run that a signal ended: what the verb says of it, where it says anything. */
+/** The error of a run that a signal ended: the verb's own, where it threw one. */
 function asStopped(error: unknown): LayercastError {
   if (error instanceof LayercastError) return error
   return new LayercastError('ABORTED', 'stopped before it was done', {
@@ -163,7 +166,7 @@ function isAbort(error: unknown): boolean {
   )
 }
 
-/** Whether a command line that may not even parse asks for JSON, so that its errors come as it asks. */
+/** Whether a command line asks for JSON: also of one that does not parse, whose error is printed as it asks. */
 function wantsJSON(argv: readonly string[]): boolean {
   return argv.some(
     (word, index) =>

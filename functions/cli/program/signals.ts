@@ -1,19 +1,22 @@
+/** SIGINT, SIGTERM and SIGHUP. */
+
 import { LayercastError } from '../../errors.ts'
 
-/** The statuses that a shell gives to a program that a signal ended. */
+/** The exit statuses by which a shell tells that a signal ended a program: 128 and the signal's number. */
 const STATUS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
 
 const NAMES = Object.keys(STATUS) as (keyof typeof STATUS)[]
 
-/** What the signals did so far. */
 export interface Signals {
+  /** Aborted at the first of the signals. */
   signal: AbortSignal
-  /** The exit status of the first one; undefined while there was none. */
+  /** The exit status of the first signal; undefined while there was none. */
   readonly status: number | undefined
+  /** Stops listening. */
   stop(): void
 }
 
-/** Listens for the signals that end a program: the first asks the verb to end and clean up; the second does not ask. */
+/** Listens for signals: the first tells the verb to end and clean up, the second ends the program at once. */
 export function onSignals(process: Pick<NodeJS.Process, 'on' | 'off' | 'exit'>): Signals {
   const controller = new AbortController()
   let status: number | undefined
@@ -38,8 +41,8 @@ export function onSignals(process: Pick<NodeJS.Process, 'on' | 'off' | 'exit'>):
 }
 
 /**
- * Does work whose packages listen for signals too, and takes their listeners away again: one that exits the program at
- * once would leave it no time to end as it should. What they do at `exit` stays.
+ * Does work, and removes the signal listeners that packages add meanwhile: theirs would end the program before the verb has
+ * cleaned up. Their listeners for `exit` stay.
  */
 export async function keepingSignals<T>(work: () => Promise<T>): Promise<T> {
   const before = new Map(NAMES.map((name) => [name, new Set(process.listeners(name))]))

@@ -1,13 +1,16 @@
+/** Tables and lists of fields, as text. */
+
 import { stripVTControlCharacters } from 'node:util'
 import { printable } from './text.ts'
 
 export interface Column<Row> {
   title: string
+  /** An empty text is shown as `-`. */
   value(row: Row): string
   align?: 'left' | 'right'
 }
 
-/** Lines of a table: a heading, then a row each, columns two spaces apart, with no trailing blanks. */
+/** A heading, then one line for each row, columns two spaces apart, without trailing spaces. */
 export function table<Row>(rows: readonly Row[], columns: readonly Column<Row>[]): string {
   const cells = [
     columns.map((column) => column.title),
@@ -28,7 +31,7 @@ export function table<Row>(rows: readonly Row[], columns: readonly Column<Row>[]
     .join('')
 }
 
-/** Lines of `name  value`, the values aligned. Pairs without a value are left out. */
+/** One line `name  value` for each pair, the values aligned. Pairs without a value are left out. */
 export function fields(pairs: readonly (readonly [name: string, value: string | undefined])[]): string {
   const shown = pairs.filter((pair): pair is readonly [string, string] => pair[1] !== undefined)
   const widest = Math.max(0, ...shown.map(([name]) => name.length))

@@ -1,8 +1,8 @@
-/** Words for sizes, times and digests, as tables show them. JSON has the exact ones. */
+/** Sizes, times, digests and labels as tables show them. JSON has the exact values. */
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const
 
-/** Bytes as a person reads them: `0 B`, `1.5 KiB`, `135 MiB`. */
+/** A size in bytes as a person reads it: `0 B`, `1.5 KiB`, `135 MiB`. */
 export function bytes(exact: number): string {
   let value = exact
   let unit = 0
@@ -32,12 +32,12 @@ export function age(since: Date, now: Date = new Date()): string {
   return `${Math.floor(seconds / 86_400)} d`
 }
 
-/** The first twelve digits of a digest, which tell one from another to a person; `-` for none. */
+/** The first twelve digits of a digest; `-` for none. */
 export function shortDigest(digest: string): string {
   return digest === '' ? '-' : digest.slice(digest.indexOf(':') + 1).slice(0, 12)
 }
 
-/** A key of a label without the part that all of containerd's share. */
+/** A label's key without containerd's prefix. */
 export function shortLabel(key: string): string {
   return key.replace(/^containerd\.io\/snapshot\//u, '').replace(/^containerd\.io\//u, '')
 }
@@ -47,7 +47,7 @@ export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`
 }
 
-/** Text from outside made safe for a terminal: control characters become visible escapes. */
+/** Text from outside, safe for a terminal: control and direction characters become visible escapes. */
 export function printable(text: string): string {
   // oxlint-disable-next-line no-control-regex -- control characters are what must not reach the terminal
   return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/gu, (character) => {
@@ -56,12 +56,12 @@ export function printable(text: string): string {
   })
 }
 
-/** A word of a command that is to be copied: in double quotes where a shell would take it apart. */
+/** A word of a shell command that the user can copy: in double quotes where it needs them. */
 export function shellWord(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `"${word.replace(/["$`\\]/g, '\\$&')}"`
 }
 
-/** How many layers are lazy; undefined where that is no question. */
+/** How many layers are lazy; undefined under a snapshotter that has no lazy layers. */
 export function lazyText(lazy: { layers: number; of: number } | undefined): string | undefined {
   if (lazy === undefined) return undefined
   return `${lazy.layers} of ${count(lazy.of, 'layer')}${lazy.layers < lazy.of ? ', the rest unpacked on this node' : ''}`

@@ -1,4 +1,5 @@
 /** The error of a command line that is not right. */
+
 import { LayercastError } from '../../errors.ts'
 
 /** USAGE, with what to write instead. */

@@ -1,4 +1,5 @@
 /** A verb as data, which the parser, the help and the run of the program read. */
+
 import type { Context } from './context.ts'
 import type { ArgumentSpec, ArgumentValues, OptionSpec, OptionValues } from './spec.ts'
 
