@@ -1,5 +1,7 @@
-// Compiles the AssemblyScript core to core-wasm/build/core.wasm, and puts the code of its decoding threads beside it.
-// Also runnable: `node core-wasm/build.ts`.
+/**
+ * Compiles the AssemblyScript core to core-wasm/build/, and puts the code of its decoding threads beside it. Also runnable:
+ * `node core-wasm/build.ts`.
+ */
 import { mkdir, readdir, rename, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -31,13 +33,13 @@ async function timeOf(output: string): Promise<number> {
   }
 }
 
-/** Makes what the door loads when it runs: the core, and the code of its decoding threads. */
+/** Makes what is loaded at run time: the core, with its own and with a shared memory, and the code of the decoding threads. */
 export async function buildCore(): Promise<void> {
   await mkdir(dirname(thread), { recursive: true })
   await Promise.all([bundleThread(), compile('release'), compile('shared')])
 }
 
-/** Whole or not at all: another process may read it, or build it too. */
+/** Writes the file whole or not at all: another process may read it, or build it too. */
 async function put(file: string, content: Uint8Array): Promise<void> {
   const part = `${file}.${process.pid}`
   await writeFile(part, content)

@@ -1,19 +1,20 @@
+/** Chain IDs of many images: in the core's lanes where there are many links, by the host's own hash where there are few. */
 import { native } from '#core-module'
 import { hashHex, hashing, type Engine } from './hash.ts'
 
-/** What one call into the core takes: its input region, its list of lengths, its window. */
+/** The most that one call into the core takes: its input region and its list of lengths (assembly/layout.ts). */
 const TEXT_MAX = 0x80000
 const DIGESTS_MAX = 4000
-/** The longest diff ID that the lanes' messages have room for. */
+/** The longest diff ID for which a lane's message has room. */
 const DIGEST_MAX = 256
 /** `sha256:` and 64 digits. */
 const CHAIN_ID = 71
 
-/** Below this many links, the native hash is done before the lanes are filled. */
+/** With fewer links than this, the host's hash is done before the lanes are filled. */
 const NATIVE_BELOW = 64
 
 const encoder = new TextEncoder()
-// What it decodes is ASCII; other encodings than UTF-8 take a millisecond to be set up.
+// What it decodes is ASCII, but a decoder of another encoding than UTF-8 takes a millisecond to set up.
 const decoder = new TextDecoder()
 
 /**
@@ -54,7 +55,7 @@ export function chainIDs(chains: readonly (readonly string[])[], options: { engi
   return results
 }
 
-/** A chain's text in bytes, or nothing where it does not fit the lanes: not ASCII, or too long. */
+/** The length of a chain's text in bytes, if it is ASCII; undefined where it is too long for one call. */
 function sizeOf(chain: readonly string[]): number | undefined {
   let size = 0
   for (const digest of chain) {

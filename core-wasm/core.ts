@@ -1,4 +1,4 @@
-// The one door to the core: hashing, chain IDs, and decompression, the same in Node and in workerd.
+/** What other rooms import of the core: hashing, chain IDs and decompression, the same in Node and in workerd. */
 export { chainIDs } from './chain.ts'
 export { gunzip, unzstd, type Decoder } from './decoder.ts'
 export { decompress } from './decompress.ts'

@@ -1,3 +1,4 @@
+/** Streams that decompress gzip and zstd, each on an instance of the core. */
 import { native } from '#core-module'
 import { DONE, NEED_INPUT, OUTPUT } from './assembly/status.ts'
 import { CoreError, errorOf } from './errors.ts'
@@ -5,15 +6,15 @@ import { acquire, isCompiled, release, type Instance } from './instance.ts'
 import type { DecoderOptions, Format } from './options.ts'
 
 /**
- * A decompressing stream. What it yields are views of its memory, valid until the next is asked for: copy what you keep.
+ * A decompressing stream. It yields views of its memory, valid until the next is asked for: copy what you keep.
  * Each iterable must be taken to its end before the next call. Errors are `CoreError`s; after one nothing more comes.
  */
 export interface Decoder {
-  /** Takes compressed bytes; yields what they give so far (a little may be held back until more comes). */
+  /** Takes compressed bytes, and yields what they decompress to so far; a little may be held back until more comes. */
   write(chunk: Uint8Array): Iterable<Uint8Array>
   /** Says that no more comes; yields the rest, and throws where the data is not whole. */
   end(): Iterable<Uint8Array>
-  /** Gives the memory back. What was yielded is gone. May be called at any time, and more than once. */
+  /** Gives the memory back, and with it every view that was yielded. May be called at any time, and more than once. */
   free(): void
 }
 
@@ -103,10 +104,13 @@ class StreamDecoder implements Decoder {
   }
 }
 
-/** Below this many compressed bytes, the host's own gunzip is done before the core is compiled. */
+/** With fewer compressed bytes than this, the host's own gunzip is done before the core is compiled. */
 const SMALL = 0x8000
 
-/** Holds a stream's beginning back, and decompresses it as the host does where it is small and whole. */
+/**
+ * Collects the beginning of a stream. A stream that ends while it is small goes to the host's gunzip in one piece; any other
+ * goes to the core, what was collected first.
+ */
 class SmallFirst implements Decoder {
   readonly #options: DecoderOptions
   #held: Uint8Array[] = []
@@ -184,7 +188,7 @@ export function unzstd(options: DecoderOptions = {}): Decoder {
   return new StreamDecoder(acquire(), 'zstd', options, release)
 }
 
-/** The same on an instance that the caller keeps. */
+/** A decoder on an instance that stays the caller's: `free` does not give it back. */
 export function decoderOn(instance: Instance, format: Format, options: DecoderOptions): Decoder {
   return new StreamDecoder(instance, format, options, () => undefined)
 }

@@ -1,13 +1,14 @@
+/** Decompression of a whole blob, on another thread where that is worth it. */
 import { native } from '#core-module'
 import { gunzip, unzstd } from './decoder.ts'
 import type { Bytes, DecompressOptions } from './options.ts'
 
-/** Below this many compressed bytes a stream is done before a thread has started (about 30 ms). */
+/** With fewer compressed bytes than this, a stream is done before a thread has started (about 30 ms). */
 const THREAD_FROM = 0x400000
 
 /**
- * Decompresses all of `source`, on another thread where the host has threads and the size is worth it, so that whoever takes
- * the bytes works beside it. Yields views that are valid until the next is asked for: copy what you keep.
+ * Decompresses all of `source`, on another thread where the host has threads and the size is worth it: then the caller works on
+ * the bytes while the next ones are made. Yields views that are valid until the next is asked for: copy what you keep.
  * Errors: CoreError as of `gunzip` and `unzstd`, and those of the source.
  */
 export function decompress(source: Bytes, options: DecompressOptions): AsyncIterable<Uint8Array> {

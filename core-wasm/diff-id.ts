@@ -1,4 +1,5 @@
-import { hashAside } from '#core-module'
+/** The verified diff ID of a compressed layer. */
+import { asyncHash } from '#core-module'
 import { decompress } from './decompress.ts'
 import { hexOf } from './hash.ts'
 import type { Bytes, DecompressOptions } from './options.ts'
@@ -9,7 +10,7 @@ import type { Bytes, DecompressOptions } from './options.ts'
  * Errors: those of `decompress`.
  */
 export async function diffID(source: Bytes, options: DecompressOptions): Promise<{ diffID: string; size: number }> {
-  const hash = hashAside()
+  const hash = asyncHash()
   let size = 0
   for await (const view of decompress(source, options)) {
     size += view.length

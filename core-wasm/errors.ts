@@ -1,6 +1,7 @@
+/** The errors of the core: their codes and messages. */
 import * as status from './assembly/status.ts'
 
-/** What can be wrong with what the core is given. The codes are stable. */
+/** What can be wrong with the data, and with the use of a decoder. The codes are stable. */
 const MESSAGES = {
   GZIP_MAGIC: 'this is not gzip: it does not begin with 1f 8b (RFC 1952 §2.3.1)',
   GZIP_METHOD: 'a gzip member has a compression method other than deflate (RFC 1952 §2.3.1)',
@@ -45,7 +46,7 @@ export class CoreError extends Error {
   readonly code: CoreCode
   readonly detail: string | undefined
 
-  constructor(code: CoreCode, options: { cause?: unknown; detail?: string } = {}) {
+  constructor(code: CoreCode, options: { cause?: unknown; detail?: string | undefined } = {}) {
     const message = options.detail === undefined ? MESSAGES[code] : `${MESSAGES[code]}: ${options.detail}`
     super(message, 'cause' in options ? { cause: options.cause } : undefined)
     this.code = code
@@ -56,7 +57,7 @@ export class CoreError extends Error {
 const BY_STATUS = new Map<number, CoreCode>()
 for (const [name, value] of Object.entries(status)) if (name in MESSAGES) BY_STATUS.set(value, name as CoreCode)
 
-/** The error that a step's answer stands for. */
+/** The error for an answer of a step (assembly/status.ts). */
 export function errorOf(answer: number): CoreError {
   const code = BY_STATUS.get(answer)
   if (code === undefined) throw new RangeError(`the core answered ${answer}, which stands for nothing`)

@@ -1,10 +1,11 @@
+/** SHA-256 by the host or by the core, of one message, of many, and of a stream; SHA-384 and SHA-512 by the host. */
 import { longHashHex, native } from '#core-module'
 import { acquire, type Instance } from './instance.ts'
 
 /** Which implementation hashes: the host's where it has one, or the core's own. */
 export type Engine = 'native' | 'wasm'
 
-/** One piece of work: short calls let the engine replace code that it has not optimised yet. */
+/** The bytes of one call into the core. Calls are short because V8 replaces a function by its optimised version only between calls. */
 const PIECE = 0x40000
 const BLOCK = 64
 const LANES = 4
@@ -13,7 +14,7 @@ const LANE_PIECE = PIECE / LANES
 const encoder = new TextEncoder()
 
 let shared: Instance | undefined
-/** The instance that hashes. Every call leaves it free for the next, so one is enough. */
+/** The instance that hashes. No state stays in it between two calls, so one is enough. */
 export function hashing(): Instance {
   shared ??= acquire()
   return shared
@@ -24,7 +25,7 @@ interface Stream {
   digest(): Uint8Array
 }
 
-/** SHA-256 in the core: the chaining value lives here between calls, so that streams may be many. */
+/** SHA-256 in the core. The chaining value is kept here between calls, so that many streams share one instance. */
 class WasmStream implements Stream {
   readonly #state = new Uint8Array(32)
   readonly #tail = new Uint8Array(BLOCK * 2)
@@ -38,7 +39,7 @@ class WasmStream implements Stream {
     this.#state.set(bytes.subarray(at, at + 32))
   }
 
-  /** Goes on where a lane has come to, after `length` bytes of whole blocks. */
+  /** Continues from the chaining value of a lane, after `length` bytes of whole blocks. */
   resume(lane: number, length: number): this {
     const { core, bytes } = hashing()
     const lanes = new Uint32Array(bytes.buffer, core.laneStateAddress(), 32)
@@ -94,7 +95,7 @@ class WasmStream implements Stream {
   }
 }
 
-/** SHA-256 of what comes in pieces (FIPS 180-4). `digest` ends it. */
+/** SHA-256 of a message that comes in pieces (FIPS 180-4). `digest` ends it. */
 export class Sha256 {
   readonly #stream: Stream
 
@@ -134,8 +135,8 @@ export function hexOf(bytes: Uint8Array): string {
 }
 
 /**
- * SHA-256 of many messages (FIPS 180-4). In the core four at a time, one in each lane of its vectors, which is quicker than one
- * after the other where they are of like lengths.
+ * SHA-256 of many messages (FIPS 180-4). The core hashes four at a time, one in each lane of its vectors, which is faster than one
+ * after the other where their lengths are alike.
  */
 export function sha256Each(messages: readonly Uint8Array[], options: { engine?: Engine } = {}): Uint8Array[] {
   const { engine } = options
@@ -147,7 +148,7 @@ export function sha256Each(messages: readonly Uint8Array[], options: { engine?: 
   return digests
 }
 
-/** Four messages: what all of them have, side by side; what is left of each, by itself. */
+/** Four messages: side by side up to the length of the shortest, then the rest of each by itself. */
 function four(messages: readonly Uint8Array[]): Uint8Array[] {
   const { core, bytes } = hashing()
   const input = core.inputAddress()
@@ -162,7 +163,7 @@ function four(messages: readonly Uint8Array[]): Uint8Array[] {
   return streams.map((stream, lane) => stream.update(messages[lane]!.subarray(common)).digest())
 }
 
-/** Node answers Buffers, which behave otherwise than a Uint8Array (slice, toString). */
+/** As a plain Uint8Array: Node answers Buffers, whose slice and toString behave otherwise. */
 function plain(bytes: Uint8Array): Uint8Array {
   return bytes.constructor === Uint8Array ? bytes : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
 }

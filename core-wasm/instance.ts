@@ -1,4 +1,4 @@
-// Instances of the core. Each has a memory of its own, so streams cannot meet.
+/** Instances of the core, and a store of idle ones. Each instance has a memory of its own, so streams cannot meet. */
 import { coreModule } from '#core-module'
 
 interface Exports {
@@ -32,7 +32,7 @@ export class Instance {
   readonly #shared: boolean
   #bytes: Uint8Array<ArrayBuffer>
 
-  /** @param memory where it is shared with others: that of the core that is built for it */
+  /** @param memory a memory that is shared between threads; `module` is then the core that is built for one */
   constructor(module: WebAssembly.Module, memory?: WebAssembly.Memory) {
     const imports = memory === undefined ? {} : { env: { memory } }
     this.core = new WebAssembly.Instance(module, imports).exports as unknown as Exports
@@ -41,9 +41,9 @@ export class Instance {
     this.#bytes = this.#all()
   }
 
-  /** The memory. Asked for anew after every step: growing it makes another one. */
+  /** The memory as bytes. Ask again after every step: when the memory grows, its buffer is another one. */
   get bytes(): Uint8Array<ArrayBuffer> {
-    // A memory of its own leaves an empty array behind when it grows; a shared one leaves the old part.
+    // When a memory grows, an array over it becomes empty; over a shared memory it goes on showing the old part alone.
     if (this.#bytes.length === 0 || (this.#shared && this.#bytes.buffer !== this.memory.buffer))
       this.#bytes = this.#all()
     return this.#bytes
@@ -54,14 +54,14 @@ export class Instance {
   }
 }
 
-/** How many idle instances are kept, and how large their memory may be: a wide zstd window is given back. */
+/** How many idle instances are kept, and how large their memory may be: one that grew for a wide zstd window is dropped. */
 const IDLE_MAX = 4
 const IDLE_BYTES_MAX = 0x1000000
 
 let module: WebAssembly.Module | undefined
 const idle: Instance[] = []
 
-/** Whether the core has been compiled: till then, something small is done sooner by what the host has. */
+/** Whether the core has been compiled. Until then the host's own functions are faster for something small. */
 export function isCompiled(): boolean {
   return module !== undefined
 }
@@ -72,6 +72,7 @@ export function acquire(): Instance {
   return idle.pop() ?? new Instance(module)
 }
 
+/** Gives an instance back, for the next `acquire`. */
 export function release(instance: Instance): void {
   if (idle.length < IDLE_MAX && instance.bytes.length <= IDLE_BYTES_MAX) idle.push(instance)
 }

@@ -1,12 +1,12 @@
-// How the core gets into Node: its bytes from the package, and what Node has natively.
+/** The core in Node: the compiled module read from the package, and what Node does natively. */
 import type * as NodeCrypto from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { CoreError } from './errors.ts'
-import type { AsideHash, Native } from './native.ts'
+import type { AsyncHash, Native } from './native.ts'
 
 let loaded: typeof NodeCrypto | undefined
-/** Loaded when it is needed: it takes milliseconds, and who decompresses does not hash. */
+/** Loaded when it is needed: that takes milliseconds, and a program that only decompresses does not hash. */
 function crypto(): typeof NodeCrypto {
   loaded ??= process.getBuiltinModule('node:crypto')
   return loaded
@@ -35,7 +35,7 @@ function compiled(name: string): WebAssembly.Module {
   return new WebAssembly.Module(bytes)
 }
 
-/** Small data may be a bomb: then the core takes it, which hands it out in pieces. */
+/** Small data may decompress to very much. Beyond this the core decompresses it, which hands it out in pieces. */
 const OUTPUT_MAX = 0x100000
 
 /** OpenSSL uses the processor's SHA instructions, which WebAssembly does not have. */
@@ -54,7 +54,7 @@ export const native: Native | undefined = {
       }
       return engine.bytesWritten === data.length ? buffer : undefined
     } catch (error) {
-      // What is wrong, and whether it is too long, the core says by its own codes.
+      // The core decompresses the same data then, and says by its own codes what is wrong with it.
       void error
       return undefined
     }
@@ -66,8 +66,8 @@ export const native: Native | undefined = {
   },
 }
 
-/** SHA-256 beside something that waits: here it is done at once. */
-export function hashAside(): AsideHash {
+/** A SHA-256 for a caller that can wait. In Node it never makes the caller wait. */
+export function asyncHash(): AsyncHash {
   const stream = crypto().createHash('sha256')
   return {
     update(data) {

@@ -1,8 +1,8 @@
-// How the core gets into workerd, which compiles no WebAssembly at run time: as a module of the Worker.
+/** The core in workerd, which compiles no WebAssembly at run time: the compiled module is imported as a module of the Worker. */
 import { sha384, sha512 } from '@noble/hashes/sha2.js'
 import { bytesToHex } from '@noble/hashes/utils.js'
 import module from '#core.wasm'
-import type { AsideHash, Native } from './native.ts'
+import type { AsyncHash, Native } from './native.ts'
 
 /** The compiled core. */
 export function coreModule(): WebAssembly.Module {
@@ -12,8 +12,8 @@ export function coreModule(): WebAssembly.Module {
 /** workerd has no synchronous hashing of its own without Node's compatibility layer. */
 export const native: Native | undefined = undefined
 
-/** SHA-256 beside something that waits: workerd hashes natively what it is handed as a stream. */
-export function hashAside(): AsideHash {
+/** A SHA-256 for a caller that can wait: workerd hashes natively what is written to a stream. */
+export function asyncHash(): AsyncHash {
   const stream = new crypto.DigestStream('SHA-256')
   const writer = stream.getWriter()
   return {

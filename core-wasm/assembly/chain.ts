@@ -1,5 +1,5 @@
-// Chain IDs of many images at once (containerd/FACTS.md section 2.2): each image's chain is sequential, so four images' chains run
-// side by side in the lanes of SHA-256.
+// Chain IDs of many images at once (functions/node/containerd/FACTS.md section 2, step 2). The chain of one image is sequential, so
+// the chains of four images run side by side, one in each lane of SHA-256.
 import { INPUT, LANE_MESSAGES, LANE_STATE, LITERALS, WINDOW } from './layout'
 import { laneBlocks, laneStart } from './sha256'
 
@@ -57,7 +57,7 @@ export function chainBatch(words: u32): void {
   }
 }
 
-/** The block that a lane is at; an idle lane hashes its old message and nobody looks. */
+/** The block that a lane is at. An idle lane hashes its old message again, and the result is not used. */
 // @ts-ignore: decorator
 @inline
 function blockOf(i: usize): usize {
@@ -89,8 +89,8 @@ function takeImage(i: usize): bool {
 }
 
 /**
- * Copies a text, up to 15 bytes more, read and written: a call of memory.copy leaves WebAssembly, which for texts of 71 bytes
- * costs more than the copy (3 % of all).
+ * Copies a text, and reads and writes up to 15 bytes past its end. memory.copy would leave WebAssembly, which for texts of 71
+ * bytes costs more than the copy (3 % of all).
  */
 // @ts-ignore: decorator
 @inline

@@ -65,7 +65,7 @@ function folded(c: u32, from: usize, length: usize): u32 {
   let left = ((length - REACH) / STRIDE) * STRIDE
   const tail = length - left
   let to = first
-  // The register counts as added to the first four bytes.
+  // The register is the same as exclusive-or into the first four bytes.
   const start = load<u32>(from)
   store<u32>(from, start ^ c)
   const restore = from
@@ -87,7 +87,7 @@ function folded(c: u32, from: usize, length: usize): u32 {
     left -= STRIDE
   }
   store<u32>(restore, start)
-  // What is left takes up folded bytes, but is not itself folded: those count as nothing.
+  // The tail takes up folded bytes, but is not folded itself: what it would have given further on is zero.
   memory.fill(to, 0, REACH + 16)
   let out = REMAINDER
   for (const end = REMAINDER + tail; out < end; out += 16) {

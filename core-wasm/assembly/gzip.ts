@@ -173,7 +173,7 @@ function trailer(): i32 {
   return CONTINUE
 }
 
-/** Tape blocks end in zeros: nothing else may follow them. */
+/** Zeros after the last member, as tape blocks have them. Nothing else may follow. */
 function padding(): i32 {
   let position = inputPosition
   while (position < inputEnd) if (load<u8>(position++)) return GZIP_TRAILING_GARBAGE

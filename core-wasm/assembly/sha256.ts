@@ -18,7 +18,7 @@ const INITIAL: usize = memory.data<u32>([
 
 // ---- one stream
 
-/** Where the other schedule stands, while one is read. */
+/** Of the two schedules one is written while the other is read. The second stands this far behind the first. */
 const OTHER: usize = 0x800
 
 // @ts-ignore: decorator

@@ -1,4 +1,4 @@
-// The stream's ends: where the input stands, and which part of the window is output of the present step.
+// The two ends of a stream: where the input stands, and which part of the window is the output of the present step.
 import { INPUT, INPUT_BYTES, INPUT_SLACK } from './layout'
 
 export let inputPosition: usize = INPUT
@@ -14,7 +14,7 @@ export function setInputPosition(position: usize): void {
   inputPosition = position
 }
 
-/** How many of the last views stay as they are while the next is made: 0 where whoever takes them asks for the next when done. */
+/** How many of the last views stay intact while the next is made; 0 where the caller asks for the next one only when done. */
 export let keptViews: usize = 0
 
 export function keepViews(count: usize): void {

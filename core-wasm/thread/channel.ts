@@ -1,17 +1,22 @@
-// What the two threads share: a ring of slots for the compressed bytes; and of the decompressed ones, which stay where the core
-// has written them, in a memory that both see, where they lie. (To copy them costs a sixth of the time, since their cache lines
-// would go from one processor to the other and back.)
+/**
+ * What the two threads share: a ring of slots for the compressed bytes, and a ring of places and lengths for the decompressed
+ * ones, which stay where the core has written them, in a memory that both threads see. To copy them would cost a sixth of the
+ * time, since their cache lines would go from one processor to the other and back.
+ */
 import type { CoreCode } from '../errors.ts'
 import type { Format } from '../options.ts'
 
-/** Compressed bytes come in pieces as they are read; a few are enough to keep the other thread from waiting. */
+/** Compressed bytes come in pieces as they are read. A few slots are enough to keep the other thread from waiting. */
 const INPUT_SLOTS = 8
 const INPUT_SLOT = 0x10000
-/** How many views of its output the core keeps as they are while it makes the next: enough to wait for who wakes late. */
+/** How many views of its output the core keeps intact while it makes the next, so that an owner that wakes late loses nothing. */
 export const KEPT_VIEWS = 4
 const VIEWS = KEPT_VIEWS + 1
 
-/** The counts in the head of the memory: slots filled and emptied, ever more; and what tells a waiting side to look again. */
+/**
+ * The words in the head of the ring. Counts of slots filled and emptied only grow; TO_DECODER and TO_OWNER are raised to wake the
+ * side that waits on them.
+ */
 const INPUT_FILLED = 0
 const INPUT_EMPTIED = 1
 const INPUT_ENDED = 2
@@ -26,7 +31,7 @@ const OUTPUT_STARTS = INPUT_LENGTHS + INPUT_SLOTS
 const OUTPUT_LENGTHS = OUTPUT_STARTS + VIEWS
 const HEAD = (OUTPUT_LENGTHS + VIEWS) * 4
 
-/** What is handed to a decoding thread at its start. */
+/** What is handed to a decoding thread when it starts. */
 export interface Shared {
   /** The ring of compressed bytes, and the counts. */
   readonly ring: SharedArrayBuffer
@@ -35,14 +40,17 @@ export interface Shared {
   readonly module: WebAssembly.Module
 }
 
-/** What a thread is told: to decompress what comes in. */
+/** A stream to decompress, as the thread is told of it. */
 export interface Job {
   format: Format
   limit: number
 }
 
-/** What it answers at a stream's end. */
-export type Outcome = { ok: true } | { ok: false; code: CoreCode; detail?: string } | { ok: false; message: string }
+/** How a stream ended, as the thread answers. */
+export type Outcome =
+  | { ok: true }
+  | { ok: false; code: CoreCode; detail?: string | undefined }
+  | { ok: false; message: string }
 
 /** The smallest and the largest size of the core's memory, as it was built (asconfig.json), in pages of 64 KB. */
 const PAGES = { initial: 28, maximum: 2112 }
@@ -55,7 +63,7 @@ export function share(module: WebAssembly.Module): Shared {
   }
 }
 
-/** One side's view of it. A slot belongs to the side that fills it until its count is raised, and then to the other. */
+/** What both sides do. A slot belongs to the side that fills it until that side raises the count, and then to the other side. */
 class Side {
   protected readonly head: Int32Array
   readonly #ring: Uint8Array
@@ -80,7 +88,7 @@ class Side {
   }
 }
 
-/** The side that has the compressed bytes and wants the others. It never blocks. */
+/** The side of the caller, which gives compressed bytes and takes decompressed ones. It never blocks. */
 export class OwnerSide extends Side {
   readonly #memory: WebAssembly.Memory
 
@@ -89,12 +97,12 @@ export class OwnerSide extends Side {
     this.#memory = shared.memory
   }
 
-  /** Begins a stream; the other side must have ended the one before. */
+  /** Begins a stream. The other side must have ended the one before. */
   reset(): void {
     this.head.fill(0)
   }
 
-  /** Takes as much of the bytes as fits one slot, and says how much that was: 0 when no slot is free. */
+  /** Puts as many of the bytes as fit into one slot, and returns how many: 0 when no slot is free. */
   offer(bytes: Uint8Array): number {
     const filled = this.get(INPUT_FILLED)
     if (filled - this.get(INPUT_EMPTIED) === INPUT_SLOTS) return 0
@@ -106,19 +114,19 @@ export class OwnerSide extends Side {
     return taken
   }
 
-  /** Says that no more comes. */
+  /** Says that no more compressed bytes come. */
   end(): void {
     Atomics.store(this.head, INPUT_ENDED, 1)
     this.wake(TO_DECODER)
   }
 
-  /** Says that nobody wants the rest. */
+  /** Says that the rest is not wanted. */
   cancel(): void {
     Atomics.store(this.head, CANCELLED, 1)
     this.wake(TO_DECODER)
   }
 
-  /** The next decompressed bytes, valid until `take` is called; nothing where there are none yet. */
+  /** The next decompressed bytes, valid until `take` is called; undefined where there are none yet. */
   peek(): Uint8Array | undefined {
     const emptied = this.get(OUTPUT_EMPTIED)
     if (emptied === this.get(OUTPUT_FILLED)) return undefined
@@ -126,18 +134,18 @@ export class OwnerSide extends Side {
     return new Uint8Array(this.#memory.buffer, this.head[OUTPUT_STARTS + slot], this.head[OUTPUT_LENGTHS + slot])
   }
 
-  /** Gives the bytes that were looked at back. */
+  /** Gives the bytes of `peek` back. */
   take(): void {
     Atomics.add(this.head, OUTPUT_EMPTIED, 1)
     this.wake(TO_DECODER)
   }
 
-  /** Whether the other side has ended: what it has filled till then is all. */
+  /** Whether the other side has ended: there is no more output than it has filled so far. */
   get ended(): boolean {
     return this.get(OUTPUT_ENDED) === 1
   }
 
-  /** What `changed` compares with. Ask before looking whether there is something to do. */
+  /** For `changed`. Read it before `offer` and `peek`, so that nothing that happens after them is missed. */
   get seen(): number {
     return this.get(TO_OWNER)
   }
@@ -148,12 +156,12 @@ export class OwnerSide extends Side {
   }
 }
 
-/** Thrown within the decoding thread when nobody wants the rest. */
+/** Thrown within the decoding thread when the rest is not wanted. */
 export class Cancelled extends Error {
   override readonly name = 'Cancelled'
 }
 
-/** The side that decompresses. It blocks, on a thread that has nothing else to do. */
+/** The side of the decoding thread. It blocks, because the thread has nothing else to do. */
 export class DecoderSide extends Side {
   /** The compressed bytes, slot by slot, each valid until the next is asked for. */
   *input(): Generator<Uint8Array> {
@@ -163,24 +171,24 @@ export class DecoderSide extends Side {
       if (this.get(INPUT_FILLED) === emptied) return
       yield this.inputSlot(emptied).subarray(0, this.head[INPUT_LENGTHS + (emptied % INPUT_SLOTS)])
       Atomics.store(this.head, INPUT_EMPTIED, emptied + 1)
-      // To wake the other side takes some microseconds; it need not come for every slot.
+      // Waking the other side takes some microseconds, so it is not done for every slot.
       if (this.get(INPUT_FILLED) - emptied <= INPUT_SLOTS / 2) this.wake(TO_OWNER)
     }
   }
 
-  /** Tells of decompressed bytes in the core's memory, and waits until the core may make more. */
+  /** Announces decompressed bytes in the core's memory, and waits until the core may make more. */
   give(bytes: Uint8Array): void {
     const filled = this.get(OUTPUT_FILLED)
     const slot = filled % VIEWS
     this.head[OUTPUT_STARTS + slot] = bytes.byteOffset
     this.head[OUTPUT_LENGTHS + slot] = bytes.length
     Atomics.store(this.head, OUTPUT_FILLED, filled + 1)
-    // One view alone need not wake the other side, which would soon sleep again.
+    // For one view alone the other side is not woken: it would soon sleep again.
     if (filled + 1 - this.get(OUTPUT_EMPTIED) >= KEPT_VIEWS / 2) this.wake(TO_OWNER)
     this.#until(() => filled + 1 - this.get(OUTPUT_EMPTIED) <= KEPT_VIEWS)
   }
 
-  /** Says that no more comes. */
+  /** Says that the stream has ended. */
   end(): void {
     Atomics.store(this.head, OUTPUT_ENDED, 1)
     this.wake(TO_OWNER)
@@ -189,9 +197,9 @@ export class DecoderSide extends Side {
   #until(holds: () => boolean): void {
     for (;;) {
       const seen = this.get(TO_DECODER)
-      if (this.get(CANCELLED) === 1) throw new Cancelled('nobody wants the rest')
+      if (this.get(CANCELLED) === 1) throw new Cancelled('the rest is not wanted')
       if (holds()) return
-      // It may be waiting for what was not worth a call of its own.
+      // The owner may be waiting for a slot or a view of which it was not woken.
       this.wake(TO_OWNER)
       Atomics.wait(this.head, TO_DECODER, seen)
     }

@@ -1,4 +1,4 @@
-// Decompressing on another thread, for those who do something else with the bytes meanwhile.
+/** Decompression on another thread, as the caller sees it: threads that are kept, and the loop that feeds one. */
 import { createRequire } from 'node:module'
 import { Worker } from 'node:worker_threads'
 import { CoreError } from '../errors.ts'
@@ -16,7 +16,7 @@ class DecodingThread {
     this.side = new OwnerSide(shared)
     this.#worker = new Worker(createRequire(import.meta.url).resolve('#decode-worker'), {
       workerData: shared,
-      // Nothing of the program's own: loaders and flags cost their start anew.
+      // Without the program's own flags and loaders, each of which would cost its start again.
       execArgv: [],
       name: 'layercast-decode',
     })
@@ -35,6 +35,7 @@ class DecodingThread {
     return this.#outcome.promise
   }
 
+  /** Lets the process end while the thread is idle. */
   rest(): void {
     this.#worker.unref()
   }
@@ -50,7 +51,7 @@ const idle: DecodingThread[] = []
 
 type Source = AsyncIterator<Uint8Array> | Iterator<Uint8Array>
 
-/** What comes from the source, a piece ahead, so that waiting for it and for the thread can be one. */
+/** Reads the source one piece ahead, so that one Promise.race waits for the source and for the thread. */
 class Ahead {
   readonly #source: Source
   next: IteratorResult<Uint8Array> | undefined
@@ -68,7 +69,7 @@ class Ahead {
       return
     }
     this.coming = this.#arrive(result)
-    // Met when it is waited for.
+    // A failure is thrown where `coming` is awaited; until then it must not count as unhandled.
     this.coming.catch(() => undefined)
   }
 
@@ -81,7 +82,7 @@ class Ahead {
     if (this.next?.done === true) return
     const stopped = Promise.resolve(this.#source.return?.())
     if (this.coming === undefined) await stopped
-    // The source may be waiting for something that never comes, so it is told, and not waited for.
+    // The source may be waiting for something that never comes, so it is told to stop, and not waited for.
     else stopped.catch(() => undefined)
   }
 }
@@ -146,7 +147,7 @@ export async function* decodeInThread(
   }
 }
 
-/** A thread that has ended its stream may be used again; one that has ended itself may not. */
+/** Waits for the end of the stream, and keeps the thread for another one, unless the thread itself has died. */
 async function settled(outcome: Promise<Outcome>, thread: DecodingThread): Promise<void> {
   try {
     await outcome

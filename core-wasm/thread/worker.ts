@@ -1,4 +1,4 @@
-// What runs in a decoding thread: one stream after another, from the one ring into the other.
+/** The program of a decoding thread: it decodes one stream after another. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { decoderOn } from '../decoder.ts'
 import { CoreError } from '../errors.ts'
@@ -18,9 +18,9 @@ function decode({ format, limit }: Job): Outcome {
     return { ok: true }
   } catch (error) {
     if (error instanceof CoreError) {
-      return { ok: false, code: error.code, ...(error.detail !== undefined && { detail: error.detail }) }
+      return { ok: false, code: error.code, detail: error.detail }
     }
-    // Nobody listens any more.
+    // The caller asked for the end.
     if (error instanceof Cancelled) return { ok: true }
     return { ok: false, message: error instanceof Error ? (error.stack ?? error.message) : String(error) }
   } finally {

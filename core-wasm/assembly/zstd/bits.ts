@@ -21,6 +21,6 @@ export function window(from: usize, bits: i32): u64 {
 // @ts-ignore: decorator
 @inline
 export function first(window: u64, count: u64): u64 {
-  // Two shifts, because one by 64 is one by nothing.
+  // Two shifts: WebAssembly takes a count modulo 64, so one shift by 64 would not shift at all.
   return (window >> 1) >> (63 - count)
 }

@@ -116,7 +116,7 @@ export function decodeStream(from: usize, to: usize, out: usize, length: usize):
 function finishStream(from: usize, bits: i32, out: usize, end: usize): bool {
   while (out < end) {
     let buffer = window(from, bits)
-    // What lies below the stream's start is not its own.
+    // The bits before the stream's start belong to something else.
     if (bits < 64) buffer &= bits ? <u64>-1 << (64 - bits) : 0
     let left = 5
     while (left && out < end) {

@@ -187,7 +187,7 @@ function run(stream: usize, streamBits: i32, count: u32, literals: usize, litera
   bits -= offsetLog
   let matchState = MATCH_FSE + (<usize>first(window(0, bits), matchLog) << STATE_SHIFT)
   bits -= matchLog
-  // What is left when a sequence's values are read; the states after the last one are read in vain.
+  // The bits that are left after a sequence's values. The loop also reads the states after the last sequence, which do not count.
   let left: i32
 
   do {
@@ -241,8 +241,8 @@ function run(stream: usize, streamBits: i32, count: u32, literals: usize, litera
       }
     }
 
-    // Two checks in one: bits and room are there. Whether the literals were is seen at the end: till then, what is read
-    // past them is at most a block's worth.
+    // Two checks in one: the bits were there, and the room is. Whether the literals were there is checked at the end; until then at
+    // most a block's worth is read past them.
     if ((<i32>(limit - out - literalLength - matchLength) | (left - none)) < 0) return ZSTD_SEQUENCES
     copyVectors(out, literals, literalLength, out + literalLength)
     out += literalLength

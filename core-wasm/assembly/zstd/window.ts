@@ -19,8 +19,8 @@ export function openWindow(size: usize): bool {
   windowSize = size
   output = WINDOW
   olderEnd = WINDOW
-  // Two blocks more than the window, one that is being written and one that was left free at the end when it wrapped; and those
-  // that are kept for whoever takes them.
+  // The window and two blocks more: one is being written, and up to one stays free at the end when the output wraps. Then as many
+  // as there are views to keep.
   ringEnd = WINDOW + size + (2 + keptViews) * BLOCK_MAX + SLACK
   const pages = <i32>((ringEnd + SLACK + 0xffff) >> 16) - memory.size()
   return pages <= 0 || memory.grow(pages) >= 0
