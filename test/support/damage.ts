@@ -1,6 +1,6 @@
-import type { Backend, SnapshotInfo } from '../../../../functions/node/ports.ts'
+import type { Backend, SnapshotInfo } from '../../functions/node/ports.ts'
 /** What goes wrong with a chain, and how. */
-import type { Plan } from '../../../../functions/plan/document.ts'
+import type { Plan } from '../../functions/plan/document.ts'
 
 /** One label that is not as planned. An empty value drops it. */
 export interface LabelDamage {
@@ -57,10 +57,4 @@ export async function misplace(backend: Backend, plan: Plan, index: number, pare
   const gc = { [`containerd.io/gc.ref.snapshot.${plan.snapshotter}`]: chainID }
   await backend.content.label(plan.config.digest, gc)
   await backend.leases.delete(lease.id)
-}
-
-/** Returns when the garbage collector has been through. */
-export async function collect(backend: Backend): Promise<void> {
-  const { id } = await backend.leases.create()
-  await backend.leases.delete(id, { sync: true })
 }

@@ -6,15 +6,14 @@ import { faultOf } from '../../../functions/node/blob-fault.ts'
 import type { Backend, ContentInfo } from '../../../functions/node/ports.ts'
 import { storeWhole } from '../../../functions/runner/content/store-whole.ts'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
-import { collect } from '../../runner/blobs/missing.ts'
 import { smallImage } from '../../runner/unpack/support/images.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { snapshotNames, store } from '../../runner/unpack/support/stores.ts'
 import { all } from '../../support/all.ts'
+import { collect } from '../../support/collect.ts'
 import { describeContainerd } from '../../support/containerd/describe.ts'
 import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
 import type { BuiltImage } from '../../support/images/image.ts'
-import { layercast } from '../../support/layercast.ts'
 import { damagedBlobs } from './suites/damaged-blobs.ts'
 
 const SNAPSHOTTER = 'native'
@@ -61,7 +60,7 @@ await describeContainerd('damaged blobs', (version) => {
   }
 
   damagedBlobs({
-    run: (args) => layercast(args, { env: containerd.env }),
+    run: (args) => containerd.layercast(...args),
     snapshotter: SNAPSHOTTER,
     fileOf,
   })

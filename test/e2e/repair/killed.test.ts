@@ -1,6 +1,5 @@
 import { writeFileSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdtemp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { hasCode } from '../../../functions/errors.ts'
@@ -8,38 +7,33 @@ import type { ContainerdBackend } from '../../../functions/node/containerd/backe
 import type { Planned } from '../../../functions/plan/document.ts'
 import { removeSnapshots } from '../../../functions/runner/chain/removal.ts'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
-import { collect } from '../../runner/repair/support/damage.ts'
-import { die } from '../../runner/repair/support/die.ts'
 import { smallImage } from '../../runner/unpack/support/images.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { leftovers } from '../../runner/unpack/support/stores.ts'
 import { all } from '../../support/all.ts'
+import { collect } from '../../support/collect.ts'
 import { describeContainerd } from '../../support/containerd/describe.ts'
 import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
 import { isAtLeast } from '../../support/containerd/versions.ts'
 import type { BuiltImage } from '../../support/images/image.ts'
 import { writeOciArchive } from '../../support/images/write.ts'
-import { errorOf, layercast, type Ran } from '../../support/layercast.ts'
+import { errorOf } from '../../support/layercast.ts'
+import { directoryOf } from '../../support/snapshot-directory.ts'
+import { die } from './support/die.ts'
 
 await describeContainerd('what killed runs leave behind', (version) => {
   let containerd: TestContainerd
   let backend: ContainerdBackend
-  let directory: string
   let count = 0
 
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'layercast-killed-'))
     containerd = await startContainerd({ version })
     backend = await containerd.connect()
   })
-  afterAll(async () => {
-    await containerd?.stop()
-    await rm(directory, { recursive: true, force: true })
-  })
+  afterAll(() => containerd?.stop())
 
-  const run = (...args: string[]): Promise<Ran> => layercast(args, { env: containerd.env })
   const ok = async (...args: string[]): Promise<void> => {
-    const { status, stdout, stderr } = await run(...args)
+    const { status, stdout, stderr } = await containerd.layercast(...args)
     expect({ args, status, stderr, stdout: stdout.toString() }).toMatchObject({ args, status: 0, stderr: '' })
   }
   const leases = async (): Promise<string[]> =>
@@ -58,28 +52,19 @@ await describeContainerd('what killed runs leave behind', (version) => {
     beforeEach(async () => {
       const base = `example.com/killed-${++count}`
       image = smallImage(base)
-      name = `${base}:1`
       top = image.chainIDs.at(-1) ?? ''
-      archive = join(directory, `${count}.tar`)
-      await writeOciArchive(image, archive, { ref: '1' })
-      await containerd.importArchive(archive, { baseName: base })
+      ;({ name, archive } = await containerd.importImage(image, base))
       planned = planOf(image, { snapshotter, reference: name })
       await unpack({ backend, planned })
-      await writeFile(join(directory, 'plan.json'), planned.bytes)
+      await writeFile(join(containerd.files, 'plan.json'), planned.bytes)
     })
 
     /** Puts a file into the top layer, so that it must be made again. */
     const damage = async (): Promise<void> => {
-      const { id } = await backend.leases.create()
-      const leased = backend.withLease(id).snapshotter(snapshotter)
-      const [mount] = await leased.view('where', top, {})
-      await leased.remove('where')
-      await backend.leases.delete(id)
-      const lower = mount?.options.find((option) => option.startsWith('lowerdir='))?.slice('lowerdir='.length)
-      writeFileSync(join((lower ?? mount?.source ?? '').split(':')[0] ?? '', 'var/stray'), '')
+      writeFileSync(join(await directoryOf(backend, snapshotter, top), 'var/stray'), '')
     }
     const killedWithView = async (): Promise<void> => {
-      const work = { verb: 'repair', plan: join(directory, 'plan.json') } as const
+      const work = { verb: 'repair', plan: join(containerd.files, 'plan.json') } as const
       await die({ backend: { address: containerd.address }, work, killAfter: { call: 'snapshotter.view', times: 1 } })
       expect(await views(snapshotter)).toEqual([expect.stringContaining(top)])
       expect(await leases()).toEqual(['repair', 'verify'])
@@ -94,7 +79,7 @@ await describeContainerd('what killed runs leave behind', (version) => {
       })
     }
     const expectAllRight = async (): Promise<void> => {
-      expect((await run('verify', name, '-s', snapshotter, '--deep', '--contents')).status).toBe(0)
+      expect((await containerd.layercast('verify', name, '-s', snapshotter, '--deep', '--contents')).status).toBe(0)
       expect(await leftovers(backend, snapshotter)).toEqual([])
     }
 
@@ -154,7 +139,7 @@ await describeContainerd('what killed runs leave behind', (version) => {
         ['repair', name, '-s', snapshotter, '--deep'],
         ['snapshot', 'rm', '-s', snapshotter, top],
       ]) {
-        const refused = await run(...args, '-o', 'json')
+        const refused = await containerd.layercast(...args, '-o', 'json')
         expect({ args, status: refused.status, ...errorOf(refused) }).toMatchObject({
           args,
           status: 1,
@@ -181,7 +166,7 @@ await describeContainerd('what killed runs leave behind', (version) => {
     })
 
     test('an import and a snapshot rm that were killed: their leases go with the next run', async () => {
-      const other = join(directory, 'other.tar')
+      const other = join(containerd.files, 'other.tar')
       await writeOciArchive(smallImage(`other ${name}`), other, { ref: '1' })
       await die({
         backend: { address: containerd.address },
@@ -205,13 +190,10 @@ await describeContainerd('what killed runs leave behind', (version) => {
   test('ctr image mount and unmount --rm leave a ghost, and repair --deep gets past it', async () => {
     const base = `example.com/mounted-${++count}`
     const image = smallImage(base)
-    const archive = join(directory, 'mounted.tar')
-    await writeOciArchive(image, archive, { ref: '1' })
-    await containerd.importArchive(archive, { baseName: base })
-    const name = `${base}:1`
+    const { name } = await containerd.importImage(image, base)
     await ok('unpack', name, '-s', 'native')
     const top = image.chainIDs.at(-1) ?? ''
-    const at = await mkdtemp(join(directory, 'at-'))
+    const at = await mkdtemp(join(containerd.files, 'at-'))
     await containerd.ctr('images', 'mount', '--snapshotter', 'native', name, at)
     // Without --snapshotter it looks for its view in another one.
     await containerd.ctr('images', 'unmount', '--rm', at).catch(() => undefined)

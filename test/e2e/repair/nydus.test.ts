@@ -1,6 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { ContainerdBackend } from '../../../functions/node/containerd/backend.ts'
 import type { Planned } from '../../../functions/plan/document.ts'
@@ -8,15 +5,15 @@ import { repairChain } from '../../../functions/runner/repair/repair.ts'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
 import { stateText } from '../../../functions/runner/verify/state.ts'
 import { verifyChain } from '../../../functions/runner/verify/verify.ts'
-import { collect, damageLabel, labelDamages, madeAt } from '../../runner/repair/support/damage.ts'
 import { smallImage } from '../../runner/unpack/support/images.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { leftovers } from '../../runner/unpack/support/stores.ts'
+import { collect } from '../../support/collect.ts'
 import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
 import { NEWEST, nydusProgram, programs } from '../../support/containerd/versions.ts'
+import { damageLabel, labelDamages, madeAt } from '../../support/damage.ts'
 import type { BuiltImage } from '../../support/images/image.ts'
-import { writeOciArchive } from '../../support/images/write.ts'
-import { errorOf, layercast, type Ran } from '../../support/layercast.ts'
+import { errorOf } from '../../support/layercast.ts'
 
 const missing = [await programs(NEWEST), await nydusProgram()].flatMap((found) =>
   'missing' in found ? [found.missing] : [],
@@ -29,34 +26,25 @@ const IMAGE_REF = 'containerd.io/snapshot/cri.image-ref'
 describe.skipIf(missing.length > 0)(`repair under nydus in proxy mode, the newest containerd${reason}`, () => {
   let containerd: TestContainerd
   let backend: ContainerdBackend
-  let directory: string
   let image: BuiltImage
   let name: string
   let planned: Planned
   let count = 0
 
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'layercast-repair-nydus-'))
     containerd = await startContainerd({ version: NEWEST, nydus: true })
     backend = await containerd.connect()
   })
-  afterAll(async () => {
-    await containerd?.stop()
-    await rm(directory, { recursive: true, force: true })
-  })
+  afterAll(() => containerd?.stop())
   beforeEach(async () => {
     const base = `example.com/nydus-${++count}`
     image = smallImage(base)
-    const archive = join(directory, 'image.tar')
-    await writeOciArchive(image, archive, { ref: '1' })
-    await containerd.importArchive(archive, { baseName: base, snapshotter: 'overlayfs' })
-    name = `${base}:1`
+    ;({ name } = await containerd.importImage(image, base, { snapshotter: 'overlayfs' }))
     planned = planOf(image, { snapshotter: 'nydus', reference: name })
     // A guest pulls the image by itself: nothing here needs a blob.
     for (const { digest } of image.layers) await backend.content.remove(digest)
   })
 
-  const run = (...args: string[]): Promise<Ran> => layercast(args, { env: containerd.env })
   const verify = () => verifyChain({ backend, plan: planned.plan })
 
   /** The lower layers as a tool makes them that sends no more than nydus cannot do without. */
@@ -76,16 +64,16 @@ describe.skipIf(missing.length > 0)(`repair under nydus in proxy mode, the newes
 
   test('a chain without the labels that a guest needs is told, and made again from the bottom up', async () => {
     await halfMade(3)
-    const told = await run('verify', name, '-s', 'nydus')
+    const told = await containerd.layercast('verify', name, '-s', 'nydus')
     expect([told.status, told.stdout.toString()]).toEqual([5, expect.stringMatching(/mislabelled: whole/)])
     const made = await madeAt(backend, planned.plan)
-    const dry = await run('repair', name, '-s', 'nydus', '--dry-run')
+    const dry = await containerd.layercast('repair', name, '-s', 'nydus', '--dry-run')
     expect([dry.status, dry.stdout.toString()]).toEqual([0, expect.stringMatching(/made again: decided at Prepare/)])
     expect(await madeAt(backend, planned.plan)).toEqual(made)
-    const done = await run('repair', name, '-s', 'nydus', '-o', 'json')
+    const done = await containerd.layercast('repair', name, '-s', 'nydus', '-o', 'json')
     expect([done.status, done.stderr]).toEqual([0, ''])
     expect(JSON.parse(done.stdout.toString())).toMatchObject({ ok: true, decision: { make: [0, 1, 2] } })
-    expect((await run('verify', name, '-s', 'nydus')).status).toBe(0)
+    expect((await containerd.layercast('verify', name, '-s', 'nydus')).status).toBe(0)
     expect(await leftovers(backend, 'nydus')).toEqual([])
   })
 
@@ -125,21 +113,21 @@ describe.skipIf(missing.length > 0)(`repair under nydus in proxy mode, the newes
     const snapshotter = backend.snapshotter('nydus')
     const id = `container-${count}`
     await snapshotter.prepare(id, image.chainIDs[2] ?? '', { 'containerd.io/gc.root': '2026-01-01T00:00:00Z' })
-    const refused = await run('repair', name, '-s', 'nydus', '-o', 'json')
+    const refused = await containerd.layercast('repair', name, '-s', 'nydus', '-o', 'json')
     expect([refused.status, errorOf(refused).code]).toEqual([1, 'SNAPSHOT_IN_USE'])
     expect(errorOf(refused).message).toContain(`snapshot ${id}`)
     await snapshotter.remove(id)
     await collect(backend)
-    expect((await run('repair', name, '-s', 'nydus')).status).toBe(0)
+    expect((await containerd.layercast('repair', name, '-s', 'nydus')).status).toBe(0)
     expect((await verify()).layers.flatMap(({ problems }) => problems)).toEqual([])
     expect((await backend.snapshotter('nydus').stat(image.chainIDs[0] ?? '')).labels[IMAGE_REF]).toBe(name)
   })
 
   test('there is no tree to compare, which is said', async () => {
     await unpack({ backend, planned })
-    const deep = await run('verify', name, '-s', 'nydus', '--deep', '-o', 'json')
+    const deep = await containerd.layercast('verify', name, '-s', 'nydus', '--deep', '-o', 'json')
     expect([deep.status, errorOf(deep).code]).toEqual([1, 'TREE_NOT_ON_NODE'])
-    const every = await run('verify', '--all', '--deep', '-s', 'nydus')
+    const every = await containerd.layercast('verify', '--all', '--deep', '-s', 'nydus')
     expect(every.stdout.toString()).toMatch(
       new RegExp(`${name} .*ready; lazy: 3 of 3 layers; nydus .*no tree on the node`),
     )

@@ -1,7 +1,6 @@
 import { execFile } from 'node:child_process'
 import { chmodSync, chownSync, rmSync, writeFileSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -11,54 +10,36 @@ import { repairChain } from '../../../functions/runner/repair/repair.ts'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
 import { compareTree } from '../../../functions/runner/verify/compare-tree.ts'
 import { verifyChain } from '../../../functions/runner/verify/verify.ts'
-import type { RepairTask } from '../../runner/repair/support/child.ts'
-import { collect, damageLabel, labelDamages, madeAt, misplace } from '../../runner/repair/support/damage.ts'
 import { smallImage } from '../../runner/unpack/support/images.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { leftovers } from '../../runner/unpack/support/stores.ts'
+import { collect } from '../../support/collect.ts'
 import { describeContainerd } from '../../support/containerd/describe.ts'
 import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
+import { damageLabel, labelDamages, madeAt, misplace } from '../../support/damage.ts'
 import type { BuiltImage } from '../../support/images/image.ts'
-import { writeOciArchive } from '../../support/images/write.ts'
-import { errorOf, layercast, type Ran } from '../../support/layercast.ts'
+import { errorOf } from '../../support/layercast.ts'
+import { directoryOf } from '../../support/snapshot-directory.ts'
+import type { RepairTask } from './support/child.ts'
 
-const CHILD = join(import.meta.dirname, '../../runner/repair/support/child.ts')
+const CHILD = join(import.meta.dirname, 'support/child.ts')
 
 await describeContainerd('verify and repair', (version) => {
   let containerd: TestContainerd
   let backend: ContainerdBackend
-  let directory: string
 
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'layercast-repair-'))
     containerd = await startContainerd({ version })
     backend = await containerd.connect()
   })
-  afterAll(async () => {
-    await containerd?.stop()
-    await rm(directory, { recursive: true, force: true })
-  })
+  afterAll(() => containerd?.stop())
 
-  const run = (...args: string[]): Promise<Ran> => layercast(args, { env: containerd.env })
   let count = 0
   /** An image of its own for a test, there for overlayfs. */
   const bring = async (): Promise<{ image: BuiltImage; name: string }> => {
     const base = `example.com/repair-${++count}`
     const image = smallImage(base)
-    const archive = join(directory, 'image.tar')
-    await writeOciArchive(image, archive, { ref: '1' })
-    await containerd.importArchive(archive, { baseName: base, snapshotter: 'overlayfs' })
-    return { image, name: `${base}:1` }
-  }
-  /** Where the content of a committed snapshot lies. */
-  const directoryOf = async (snapshotter: string, chainID: string): Promise<string> => {
-    const lease = await backend.leases.create()
-    const leased = backend.withLease(lease.id).snapshotter(snapshotter)
-    const [mount] = await leased.view(`where-${chainID}`, chainID, {})
-    await leased.remove(`where-${chainID}`)
-    await backend.leases.delete(lease.id, { sync: true })
-    const lower = mount?.options.find((option) => option.startsWith('lowerdir='))?.slice('lowerdir='.length)
-    return (lower ?? mount?.source ?? '').split(':')[0] ?? ''
+    return { image, ...(await containerd.importImage(image, base, { snapshotter: 'overlayfs' })) }
   }
 
   describe.each(['native', 'overlayfs'])('under %s', (snapshotter) => {
@@ -94,7 +75,7 @@ await describeContainerd('verify and repair', (version) => {
 
     test('what was touched, removed, and given another mode or owner in a snapshot is found and made again', async () => {
       await repair()
-      const top = await directoryOf(snapshotter, image.chainIDs[2] ?? '')
+      const top = await directoryOf(backend, snapshotter, image.chainIDs[2] ?? '')
       expect(await compareTree({ backend, plan: planned.plan, contents: true })).toMatchObject({
         ok: true,
         compared: 3,
@@ -103,7 +84,7 @@ await describeContainerd('verify and repair', (version) => {
       rmSync(join(top, 'etc/motd'))
       chmodSync(join(top, 'etc'), 0o777)
       chownSync(join(top, 'var'), 12, 34)
-      const json = await run('verify', name, '-s', snapshotter, '--deep', '-o', 'json')
+      const json = await containerd.layercast('verify', name, '-s', snapshotter, '--deep', '-o', 'json')
       expect([json.status, errorOf(json).code]).toEqual([5, 'VERIFICATION_FAILED'])
       const { tree, state } = JSON.parse(json.stdout.toString()) as { tree: { differences: object[] }; state: string }
       expect(state).toBe('ready')
@@ -116,13 +97,13 @@ await describeContainerd('verify and repair', (version) => {
           expect.objectContaining({ path: 'etc/motd' }),
         ]),
       )
-      expect((await run('verify', name, '-s', snapshotter)).status).toBe(0)
+      expect((await containerd.layercast('verify', name, '-s', snapshotter)).status).toBe(0)
       const made = await madeAt(backend, planned.plan)
-      const dry = await run('repair', name, '-s', snapshotter, '--deep', '--dry-run')
+      const dry = await containerd.layercast('repair', name, '-s', snapshotter, '--deep', '--dry-run')
       expect([dry.status, dry.stderr]).toEqual([0, ''])
       expect(dry.stdout.toString()).toMatch(/made again: wrong tree/)
       expect(await madeAt(backend, planned.plan)).toEqual(made)
-      const done = await run('repair', name, '-s', snapshotter, '--deep', '-o', 'json')
+      const done = await containerd.layercast('repair', name, '-s', snapshotter, '--deep', '-o', 'json')
       expect([done.status, done.stderr]).toEqual([0, ''])
       expect(JSON.parse(done.stdout.toString())).toMatchObject({
         ok: true,
@@ -130,18 +111,18 @@ await describeContainerd('verify and repair', (version) => {
         treeAfter: { ok: true },
       })
       expect((await madeAt(backend, planned.plan)).slice(0, 2)).toEqual(made.slice(0, 2))
-      expect((await run('verify', name, '-s', snapshotter, '--deep', '--contents')).status).toBe(0)
+      expect((await containerd.layercast('verify', name, '-s', snapshotter, '--deep', '--contents')).status).toBe(0)
       expect(await leftovers(backend, snapshotter)).toEqual([])
     })
 
     test('a container that stands on what must be made again is named, and nothing is changed', async () => {
       await repair()
-      const top = await directoryOf(snapshotter, image.chainIDs[2] ?? '')
+      const top = await directoryOf(backend, snapshotter, image.chainIDs[2] ?? '')
       writeFileSync(join(top, 'var/stray'), '')
       const id = `container-${snapshotter}`
       await containerd.ctr('containers', 'create', '--snapshotter', snapshotter, name, id)
       const made = await madeAt(backend, planned.plan)
-      const refused = await run('repair', name, '-s', snapshotter, '--deep', '-o', 'json')
+      const refused = await containerd.layercast('repair', name, '-s', snapshotter, '--deep', '-o', 'json')
       expect([refused.status, errorOf(refused).code]).toEqual([1, 'SNAPSHOT_IN_USE'])
       expect(errorOf(refused).message).toContain(`container ${id}`)
       expect(await madeAt(backend, planned.plan)).toEqual(made)
@@ -212,15 +193,15 @@ await describeContainerd('verify and repair', (version) => {
     test('a top without its parent, as containerd 2.1 makes one that is given another, does not pass as ready', async () => {
       await cut(2)
       await misplace(backend, planned.plan, 2, '')
-      const ran = await run('verify', name, '-s', 'native')
+      const ran = await containerd.layercast('verify', name, '-s', 'native')
       expect([ran.status, ran.stdout.toString()]).toEqual([5, expect.stringMatching(/state +broken/)])
-      const done = await run('repair', name, '-s', 'native')
+      const done = await containerd.layercast('repair', name, '-s', 'native')
       expect([done.status, done.stdout.toString()]).toEqual([0, expect.stringMatching(/made again: wrong parent/)])
-      expect((await run('verify', name, '-s', 'native', '--deep')).status).toBe(0)
+      expect((await containerd.layercast('verify', name, '-s', 'native', '--deep')).status).toBe(0)
     })
 
     test('killed at any event and run again, it ends well', { timeout: 300_000 }, async () => {
-      const plan = join(directory, 'plan.json')
+      const plan = join(containerd.files, 'plan.json')
       await writeFile(plan, planned.bytes)
       const child = (task: Partial<RepairTask>): Promise<{ events: number; ok?: boolean; killed: boolean }> =>
         new Promise((resolve, reject) => {
@@ -260,7 +241,7 @@ await describeContainerd('verify and repair', (version) => {
     await repairChain({ backend, planned: planOf(image, { snapshotter: 'overlayfs', reference: name }) })
     await unpack({ backend, planned: planOf(image, { snapshotter: 'native', reference: name }) })
     const { name: unlabelled } = await bring()
-    const ran = await run('verify', '--all', '--deep', '-o', 'json')
+    const ran = await containerd.layercast('verify', '--all', '--deep', '-o', 'json')
     expect([ran.status, errorOf(ran).code]).toEqual([5, 'VERIFICATION_FAILED'])
     const found = JSON.parse(ran.stdout.toString()) as {
       names: string[]
@@ -278,7 +259,7 @@ await describeContainerd('verify and repair', (version) => {
       ['overlayfs', true, 'ready', true],
     ])
     expect(of(unlabelled)).toEqual([['overlayfs', false, 'unlabelled', true]])
-    const table = await run('verify', '--all', '-s', 'native')
+    const table = await containerd.layercast('verify', '--all', '-s', 'native')
     expect(table.status).toBe(5)
     expect(table.stdout.toString()).toMatch(new RegExp(`${name} +native +3 +ready`))
     expect(table.stdout.toString()).toMatch(new RegExp(`${unlabelled} +native +3 +absent`))

@@ -1,38 +1,35 @@
 import { rmSync } from 'node:fs'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { ContainerdBackend } from '../../../functions/node/containerd/backend.ts'
 import { smallImage } from '../../runner/unpack/support/images.ts'
 import { describeContainerd } from '../../support/containerd/describe.ts'
 import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
-import { writeOciArchive } from '../../support/images/write.ts'
-import { errorOf, layercast, type Ran } from '../../support/layercast.ts'
+import type { BuiltImage } from '../../support/images/image.ts'
+import { errorOf } from '../../support/layercast.ts'
+import { directoryOf } from '../../support/snapshot-directory.ts'
 
 await describeContainerd("a snapshot that is in containerd's books and whose directory is gone", (version) => {
   let containerd: TestContainerd
   let backend: ContainerdBackend
-  let directory: string
   let count = 0
 
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'layercast-lost-'))
     containerd = await startContainerd({ version })
     backend = await containerd.connect()
   })
-  afterAll(async () => {
-    await containerd?.stop()
-    await rm(directory, { recursive: true, force: true })
-  })
+  afterAll(() => containerd?.stop())
 
-  const run = (...args: string[]): Promise<Ran> => layercast(args, { env: containerd.env })
-  /** Where a committed snapshot lies, by the mounts of a view of it. */
-  const directoryOf = async (snapshotter: string, chainID: string): Promise<string> => {
-    const [mount] = await backend.snapshotter(snapshotter).view(`where-${chainID}`, chainID, {})
-    await backend.snapshotter(snapshotter).remove(`where-${chainID}`)
-    const lower = mount?.options.find((option) => option.startsWith('lowerdir='))?.slice('lowerdir='.length)
-    const path = dirname((lower ?? mount?.source ?? '').split(':')[0] ?? '')
+  /** An image of its own for a test, there for overlayfs. */
+  const imported = async (): Promise<{ image: BuiltImage; name: string }> => {
+    const base = `example.com/lost-${++count}`
+    const image = smallImage(base)
+    return { image, ...(await containerd.importImage(image, base, { snapshotter: 'overlayfs' })) }
+  }
+  /** Where a committed snapshot lies: the directory of its number. */
+  const snapshotOf = async (snapshotter: string, chainID: string): Promise<string> => {
+    const path = dirname(await directoryOf(backend, snapshotter, chainID))
     expect(path).toContain('/snapshots')
     return path
   }
@@ -40,54 +37,44 @@ await describeContainerd("a snapshot that is in containerd's books and whose dir
   test.each([0, 1, 2])(
     'under overlayfs: layer %i is named by verify --deep, and made again by repair --deep',
     async (layer) => {
-      const base = `example.com/lost-${++count}`
-      const image = smallImage(base)
-      const archive = join(directory, 'image.tar')
-      await writeOciArchive(image, archive, { ref: '1' })
-      await containerd.importArchive(archive, { baseName: base, snapshotter: 'overlayfs' })
-      const name = `${base}:1`
-      expect((await run('unpack', name, '-s', 'overlayfs')).status).toBe(0)
+      const { image, name } = await imported()
+      expect((await containerd.layercast('unpack', name, '-s', 'overlayfs')).status).toBe(0)
       const chainID = image.chainIDs[layer] ?? ''
-      rmSync(await directoryOf('overlayfs', chainID), { recursive: true })
+      rmSync(await snapshotOf('overlayfs', chainID), { recursive: true })
 
-      const found = await run('verify', name, '-s', 'overlayfs', '--deep')
+      const found = await containerd.layercast('verify', name, '-s', 'overlayfs', '--deep')
       expect([found.status, found.stdout.toString()]).toEqual([
         5,
         expect.stringMatching(new RegExp(`layer ${layer + 1}, snapshot ${chainID}, has lost its directory`)),
       ])
-      const json = await run('verify', name, '-s', 'overlayfs', '--deep', '-o', 'json')
+      const json = await containerd.layercast('verify', name, '-s', 'overlayfs', '--deep', '-o', 'json')
       expect([errorOf(json).code, errorOf(json).fix]).toEqual([
         'VERIFICATION_FAILED',
         expect.stringContaining('--deep'),
       ])
       expect(JSON.parse(json.stdout.toString())).toMatchObject({ tree: { ok: false, lost: { index: layer, chainID } } })
 
-      const repaired = await run('repair', name, '-s', 'overlayfs', '--deep')
+      const repaired = await containerd.layercast('repair', name, '-s', 'overlayfs', '--deep')
       expect([repaired.status, repaired.stderr]).toEqual([0, ''])
-      expect((await run('verify', name, '-s', 'overlayfs', '--deep', '--contents')).status).toBe(0)
+      expect((await containerd.layercast('verify', name, '-s', 'overlayfs', '--deep', '--contents')).status).toBe(0)
     },
   )
 
   test('under native, which copies what it shows: the top is named, and made again', async () => {
-    const base = `example.com/lost-${++count}`
-    const image = smallImage(base)
-    const archive = join(directory, 'image.tar')
-    await writeOciArchive(image, archive, { ref: '1' })
-    await containerd.importArchive(archive, { baseName: base, snapshotter: 'overlayfs' })
-    const name = `${base}:1`
-    expect((await run('unpack', name, '-s', 'native')).status).toBe(0)
+    const { image, name } = await imported()
+    expect((await containerd.layercast('unpack', name, '-s', 'native')).status).toBe(0)
     // A view is a directory beside the others.
-    const snapshots = await directoryOf('native', image.chainIDs[0] ?? '')
+    const snapshots = await snapshotOf('native', image.chainIDs[0] ?? '')
     const [top] = (await readdir(snapshots)).map(Number).sort((one, other) => other - one)
     rmSync(join(snapshots, String(top)), { recursive: true })
 
-    const found = await run('verify', name, '-s', 'native', '--deep')
+    const found = await containerd.layercast('verify', name, '-s', 'native', '--deep')
     expect([found.status, found.stdout.toString()]).toEqual([
       5,
       expect.stringContaining(`layer 3, snapshot ${image.chainIDs[2] ?? ''}, has lost its directory`),
     ])
-    const repaired = await run('repair', name, '-s', 'native', '--deep')
+    const repaired = await containerd.layercast('repair', name, '-s', 'native', '--deep')
     expect([repaired.status, repaired.stderr]).toEqual([0, ''])
-    expect((await run('verify', name, '-s', 'native', '--deep', '--contents')).status).toBe(0)
+    expect((await containerd.layercast('verify', name, '-s', 'native', '--deep', '--contents')).status).toBe(0)
   })
 })

@@ -7,21 +7,14 @@ import { findImage } from '../../../functions/runner/images/find.ts'
 import { dryRun } from '../../../functions/runner/unpack/dry-run.ts'
 import type { UnpackEvent } from '../../../functions/runner/unpack/types.ts'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
-import {
-  bereft,
-  blobs,
-  collect,
-  expectUntouched,
-  expectWhole,
-  origins,
-  UNCOMPRESSED,
-} from '../../runner/blobs/missing.ts'
+import { bereft, blobs, expectUntouched, expectWhole, origins, UNCOMPRESSED } from '../../runner/blobs/missing.ts'
 import { missingBlobs } from '../../runner/blobs/suite.ts'
 import { ACCOUNT, push, registryProgram, startRegistry, type Peer } from '../../runner/sources/registry-peer.ts'
 import { failure } from '../../runner/unpack/support/failure.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { leftovers, removeChain } from '../../runner/unpack/support/stores.ts'
 import { treeOf } from '../../runner/unpack/support/tree.ts'
+import { collect } from '../../support/collect.ts'
 import { describeContainerd } from '../../support/containerd/describe.ts'
 import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
 import { writeOciLayout } from '../../support/images/write.ts'

@@ -1,6 +1,3 @@
-import { access, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ContainerdBackend } from '../../../functions/node/containerd/backend.ts'
 import type { UnpackOptions } from '../../../functions/runner/unpack/types.ts'
@@ -18,11 +15,8 @@ import { startContainerd, type TestContainerd } from '../../support/containerd/s
 import { isAtLeast } from '../../support/containerd/versions.ts'
 import { dir, file, hardlink, opaque, symlink, whiteout, type TarEntry } from '../../support/images/entries.ts'
 import { buildImage, type BuiltImage } from '../../support/images/image.ts'
+import { hasMkfsErofs } from '../../support/mkfs-erofs.ts'
 
-const mkfs = await access('/usr/bin/mkfs.erofs').then(
-  () => true,
-  () => false,
-)
 const of = { mode: 0o750, uid: 5, gid: 6, mtime: 1_600_000_000 }
 
 /** Layers that name every directory that they have, as most builders write them. */
@@ -78,20 +72,15 @@ const untimed = (tree: Record<string, string>): Record<string, string> =>
 
 await describeContainerd('layers side by side', (version) => {
   const rebases = isAtLeast(version, '2.2')
-  const snapshotters = ['overlayfs', ...(rebases && mkfs ? ['erofs'] : [])]
+  const snapshotters = ['overlayfs', ...(rebases && hasMkfsErofs ? ['erofs'] : [])]
   let containerd: TestContainerd
   let backend: ContainerdBackend
-  let directory: string
 
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'layercast-side-'))
     containerd = await startContainerd({ version })
     backend = await containerd.connect()
   })
-  afterAll(async () => {
-    await containerd?.stop()
-    await rm(directory, { recursive: true, force: true })
-  })
+  afterAll(() => containerd?.stop())
 
   /** Unpacks, and tells how many layers were put onto their parents at their Commit, and the tree that they come to. */
   async function make(

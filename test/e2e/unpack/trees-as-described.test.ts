@@ -1,6 +1,5 @@
 /** Layers that containerd's diff service writes wrong: who is asked to write them, and what is said where it is containerd. */
-import { access, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ContainerdBackend } from '../../../functions/node/containerd/backend.ts'
@@ -13,13 +12,9 @@ import { describeContainerd } from '../../support/containerd/describe.ts'
 import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
 import { dir, file, hardlink, symlink, whiteout, type TarEntry } from '../../support/images/entries.ts'
 import { buildImage, type BuiltImage } from '../../support/images/image.ts'
-import { writeOciArchive } from '../../support/images/write.ts'
 import { errorOf, LAUNCHER, layercast, type Ran } from '../../support/layercast.ts'
+import { hasMkfsErofs } from '../../support/mkfs-erofs.ts'
 
-const mkfs = await access('/usr/bin/mkfs.erofs').then(
-  () => true,
-  () => false,
-)
 const of = { mode: 0o750, uid: 5, gid: 6, mtime: 1_600_000_000 }
 
 interface Case {
@@ -87,19 +82,13 @@ const CASES: Record<string, Case> = {
 await describeContainerd('trees as layers describe them', (version) => {
   let containerd: TestContainerd
   let backend: ContainerdBackend
-  let directory: string
 
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'layercast-trees-'))
     containerd = await startContainerd({ version })
     backend = await containerd.connect()
   })
-  afterAll(async () => {
-    await containerd?.stop()
-    await rm(directory, { recursive: true, force: true })
-  })
+  afterAll(() => containerd?.stop())
 
-  const run = (...args: string[]): Promise<Ran> => layercast(args, { env: containerd.env })
   const right = async (image: BuiltImage, snapshotter: string): Promise<void> => {
     const { plan } = planOf(image, { snapshotter })
     const tree = await compareTree({ backend, plan, contents: true })
@@ -113,7 +102,7 @@ await describeContainerd('trees as layers describe them', (version) => {
   }
 
   // 1.x has no erofs, and no version has without its tool.
-  const hasErofs = mkfs && version.startsWith('2.')
+  const hasErofs = hasMkfsErofs && version.startsWith('2.')
 
   describe.each(['overlayfs', 'native', ...(hasErofs ? ['erofs'] : [])])('under %s', (snapshotter) => {
     test.each(Object.keys(CASES))('%s: right where no applier is asked for', async (title) => {
@@ -173,18 +162,15 @@ await describeContainerd('trees as layers describe them', (version) => {
 
   test('a chain that containerd itself made is found and mended by the verbs', async () => {
     const image = await bring('a file through a link of a layer below')
-    const archive = join(directory, 'image.tar')
-    await writeOciArchive(image, archive, { ref: '1' })
-    await containerd.importArchive(archive, { baseName: 'example.com/usrmerge', snapshotter: 'overlayfs' })
-    const name = 'example.com/usrmerge:1'
-    expect((await run('verify', name, '-s', 'overlayfs', '--deep')).status).toBe(5)
-    expect((await run('repair', name, '-s', 'overlayfs', '--deep')).status).toBe(0)
-    expect((await run('verify', name, '-s', 'overlayfs', '--deep', '--contents')).status).toBe(0)
+    const { name } = await containerd.importImage(image, 'example.com/usrmerge', { snapshotter: 'overlayfs' })
+    expect((await containerd.layercast('verify', name, '-s', 'overlayfs', '--deep')).status).toBe(5)
+    expect((await containerd.layercast('repair', name, '-s', 'overlayfs', '--deep')).status).toBe(0)
+    expect((await containerd.layercast('verify', name, '-s', 'overlayfs', '--deep', '--contents')).status).toBe(0)
     await removeChain(backend, image, 'overlayfs')
   })
 
   test('where the snapshots cannot be seen containerd writes them, and what is wrong of it is told', async () => {
-    const launcher = join(directory, 'elsewhere.sh')
+    const launcher = join(containerd.files, 'elsewhere.sh')
     const hidden = `mount -t tmpfs none ${join(containerd.directory, 'root')}`
     await writeFile(launcher, `#!/bin/sh\nexec unshare --mount sh -c '${hidden}; exec ${LAUNCHER} "$@"' sh "$@"\n`, {
       mode: 0o755,

@@ -9,6 +9,7 @@ import type { Planned } from '../../../functions/plan/document.ts'
 import type { UnpackResult } from '../../../functions/runner/unpack/types.ts'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
 import { verifyChain } from '../../../functions/runner/verify/verify.ts'
+import { collect } from '../../support/collect.ts'
 import { buildImage, type BuiltImage, type Compression } from '../../support/images/image.ts'
 import { writeOciLayout } from '../../support/images/write.ts'
 import { smallImage } from '../unpack/support/images.ts'
@@ -47,12 +48,6 @@ export async function bereft(
 export async function removeLayers(backend: Backend, image: BuiltImage): Promise<void> {
   for (const { digest } of image.layers) await backend.content.remove(digest)
   await collect(backend)
-}
-
-/** containerd keeps the bytes of a removed blob until it collects, and takes them for a write of the same blob. */
-export async function collect(backend: Backend): Promise<void> {
-  const { id } = await backend.leases.create()
-  await backend.leases.delete(id, { sync: true })
 }
 
 /** The same layers, compressed otherwise. */

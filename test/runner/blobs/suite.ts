@@ -5,6 +5,7 @@ import type { Backend } from '../../../functions/node/ports.ts'
 import { dryRun } from '../../../functions/runner/unpack/dry-run.ts'
 import type { ApplierChoice, UnpackEvent } from '../../../functions/runner/unpack/types.ts'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
+import { collect } from '../../support/collect.ts'
 import { digestOf } from '../../support/images/image.ts'
 import { writeDockerArchive, writeOciArchive, writeOciLayout } from '../../support/images/write.ts'
 import { failure } from '../unpack/support/failure.ts'
@@ -12,7 +13,6 @@ import { removeChain } from '../unpack/support/stores.ts'
 import {
   bereft,
   blobs,
-  collect,
   expectUntouched,
   expectWhole,
   origins,

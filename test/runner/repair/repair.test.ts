@@ -10,14 +10,15 @@ import { unpack } from '../../../functions/runner/unpack/unpack.ts'
 import { verifyAll, type VerifiedImage } from '../../../functions/runner/verify/all.ts'
 import { verifyChain } from '../../../functions/runner/verify/verify.ts'
 import { all } from '../../support/all.ts'
+import { chainOf, damageLabel, labelDamages, madeAt, misplace, removeFrom } from '../../support/damage.ts'
 import { file } from '../../support/images/entries.ts'
 import { buildImage, buildIndex, type BuiltImage } from '../../support/images/image.ts'
+import { directoryOf } from '../../support/snapshot-directory.ts'
 import { smallImage } from '../unpack/support/images.ts'
 import { intercept } from '../unpack/support/intercept.ts'
 import { planOf } from '../unpack/support/plans.ts'
 import { sandbox, type Sandbox } from '../unpack/support/sandbox.ts'
 import { leftovers, store } from '../unpack/support/stores.ts'
-import { chainOf, damageLabel, labelDamages, madeAt, misplace, removeFrom } from './support/damage.ts'
 
 const SNAPSHOTTER = 'overlayfs'
 const GC = `containerd.io/gc.ref.snapshot.${SNAPSHOTTER}`
@@ -37,12 +38,8 @@ describe('repair over the embedded backend', () => {
   afterEach(() => box.close())
 
   const verify = (of = planned) => verifyChain({ backend, plan: of.plan })
-  const content = async (chainID: string, path: string): Promise<string> => {
-    const [mount] = await backend.snapshotter(SNAPSHOTTER).view('looked-at', chainID, {})
-    await backend.snapshotter(SNAPSHOTTER).remove('looked-at')
-    const lower = mount?.options.find((option) => option.startsWith('lowerdir='))?.slice('lowerdir='.length)
-    return join((lower ?? mount?.source ?? '').split(':')[0] ?? '', path)
-  }
+  const content = async (chainID: string, path: string): Promise<string> =>
+    join(await directoryOf(backend, SNAPSHOTTER, chainID), path)
 
   test('leaves alone what is as planned', async () => {
     const before = await chainOf(backend, planned.plan)

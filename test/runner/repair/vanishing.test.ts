@@ -9,12 +9,12 @@ import { verifyAll } from '../../../functions/runner/verify/all.ts'
 import { compareTree } from '../../../functions/runner/verify/compare-tree.ts'
 import { verifyChain } from '../../../functions/runner/verify/verify.ts'
 import { all } from '../../support/all.ts'
+import { misplace } from '../../support/damage.ts'
 import { smallImage } from '../unpack/support/images.ts'
 import { intercept } from '../unpack/support/intercept.ts'
 import { planOf, REFERENCE } from '../unpack/support/plans.ts'
 import { sandbox, type Sandbox } from '../unpack/support/sandbox.ts'
 import { leftovers, store } from '../unpack/support/stores.ts'
-import { misplace } from './support/damage.ts'
 
 const SNAPSHOTTER = 'overlayfs'
 /** Whether long runs are met at every call, for minutes, rather than at some. */

@@ -3,6 +3,9 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { connectContainerd, type ContainerdBackend } from '../../../functions/node/containerd/backend.ts'
+import type { BuiltImage } from '../images/image.ts'
+import { writeOciArchive } from '../images/write.ts'
+import { layercast, type Ran } from '../layercast.ts'
 import { containerdConfig, type ConfigOptions } from './config.ts'
 import { Daemon } from './daemon.ts'
 import { clear, makeDirectory } from './directory.ts'
@@ -32,10 +35,18 @@ interface ImportOptions {
   allPlatforms?: boolean
 }
 
+interface ImportedImage {
+  name: string
+  /** The archive that it came out of. */
+  archive: string
+}
+
 /** A private containerd: everything of it lies in one directory that goes with it. */
 export interface TestContainerd {
   readonly version: ContainerdVersion
   readonly directory: string
+  /** A directory for the files of the tests; it goes with the daemon. */
+  readonly files: string
   readonly address: string
   readonly namespace: string
   /** The environment in which the layercast program finds this daemon. */
@@ -47,6 +58,10 @@ export interface TestContainerd {
   ctr(...args: string[]): Promise<string>
   /** Imports an OCI or docker archive and gives the names of the images that it made. */
   importArchive(file: string, options?: ImportOptions): Promise<string[]>
+  /** Imports the image as `BASE:1` out of an OCI archive. */
+  importImage(image: BuiltImage, base: string, options?: Pick<ImportOptions, 'snapshotter'>): Promise<ImportedImage>
+  /** Runs the program as a user does, on this daemon. */
+  layercast(...args: string[]): Promise<Ran>
   /** A backend on the daemon, closed by `stop`. */
   connect(namespace?: string): Promise<ContainerdBackend>
   /** What the daemon has written to its log. */
@@ -64,6 +79,7 @@ export async function startContainerd(options: StartOptions = {}): Promise<TestC
   const found = await programs(version)
   if ('missing' in found) throw new Error(`containerd ${version} cannot run here: ${found.missing}`)
   const directory = await makeDirectory(options.parent)
+  const files = join(directory, 'files')
   const config = join(directory, 'config.toml')
   const daemon = new Daemon({
     program: found.containerd,
@@ -81,6 +97,7 @@ export async function startContainerd(options: StartOptions = {}): Promise<TestC
   let remoteDaemon: Daemon | undefined
   try {
     await mkdir(join(directory, 'tmp'))
+    await mkdir(files)
     await writeFile(config, containerdConfig(version, directory, { ...options, proxies }))
     if (nydus) await startNydus(directory)
     if (remote !== undefined) remoteDaemon = await startRemote(directory, remote)
@@ -102,9 +119,25 @@ export async function startContainerd(options: StartOptions = {}): Promise<TestC
     return stdout
   }
 
+  const importArchive: TestContainerd['importArchive'] = async (
+    file,
+    { snapshotter, baseName, allPlatforms = false } = {},
+  ) => {
+    const before = new Set(imageNames(await ctr('images', 'ls', '-q')))
+    // From 2.0 on ctr leaves the import to the daemon, which unpacks only where its configuration says so.
+    const where = version.startsWith('2.') ? ['--local'] : []
+    const unpack = snapshotter === undefined ? ['--no-unpack'] : ['--snapshotter', snapshotter]
+    const base = baseName === undefined ? [] : ['--base-name', baseName]
+    const platforms = allPlatforms ? ['--all-platforms'] : []
+    await ctr('images', 'import', ...where, ...unpack, ...base, ...platforms, file)
+    return imageNames(await ctr('images', 'ls', '-q')).filter((name) => !before.has(name))
+  }
+  let archives = 0
+
   return {
     version,
     directory,
+    files,
     address,
     namespace,
     env,
@@ -114,16 +147,16 @@ export async function startContainerd(options: StartOptions = {}): Promise<TestC
     remote: remoteDaemon,
     ctr,
 
-    async importArchive(file, { snapshotter, baseName, allPlatforms = false } = {}) {
-      const before = new Set(imageNames(await ctr('images', 'ls', '-q')))
-      // From 2.0 on ctr leaves the import to the daemon, which unpacks only where its configuration says so.
-      const where = version.startsWith('2.') ? ['--local'] : []
-      const unpack = snapshotter === undefined ? ['--no-unpack'] : ['--snapshotter', snapshotter]
-      const base = baseName === undefined ? [] : ['--base-name', baseName]
-      const platforms = allPlatforms ? ['--all-platforms'] : []
-      await ctr('images', 'import', ...where, ...unpack, ...base, ...platforms, file)
-      return imageNames(await ctr('images', 'ls', '-q')).filter((name) => !before.has(name))
+    importArchive,
+
+    async importImage(image, base, where = {}) {
+      const archive = join(files, `imported-${++archives}.tar`)
+      await writeOciArchive(image, archive, { ref: '1' })
+      await importArchive(archive, { ...where, baseName: base })
+      return { name: `${base}:1`, archive }
     },
+
+    layercast: (...args) => layercast(args, { env }),
 
     async connect(other = namespace) {
       const backend = await connectContainerd({ address, namespace: other })

@@ -7,8 +7,8 @@ import { openBackend, type BackendOptions } from '../../../../functions/node/ope
 import { parsePlan } from '../../../../functions/plan/parse.ts'
 import { removeSnapshots } from '../../../../functions/runner/chain/removal.ts'
 import { repairChain } from '../../../../functions/runner/repair/repair.ts'
-import { importSource } from '../../images/support.ts'
-import { intercept } from '../../unpack/support/intercept.ts'
+import { importSource } from '../../../runner/images/support.ts'
+import { intercept } from '../../../runner/unpack/support/intercept.ts'
 
 export interface DyingTask {
   backend: BackendOptions

@@ -1,4 +1,5 @@
 import type { Backend, ImageRecord } from '../../../../functions/node/ports.ts'
+import { collect } from '../../../support/collect.ts'
 import type { BuiltImage } from '../../../support/images/image.ts'
 import { REFERENCE } from './plans.ts'
 
@@ -52,10 +53,4 @@ export async function removeChain(backend: Backend, image: BuiltImage, snapshott
         if (error.code !== 'SNAPSHOT_NOT_FOUND') throw error
       })
   }
-}
-
-/** Returns when the garbage collector has been through. */
-async function collect(backend: Backend): Promise<void> {
-  const { id } = await backend.leases.create()
-  await backend.leases.delete(id, { sync: true })
 }
