@@ -15,7 +15,7 @@ export async function gatherFacts(backend: Backend): Promise<Facts> {
     architecture: variant === undefined ? architecture : `${architecture}/${variant}`,
     kernel: release(),
     backend: backend.kind,
-    ...(backend.kind === 'containerd' ? { containerdVersion: await backend.version() } : {}),
+    ...(backend.daemon && { containerdVersion: backend.daemon.version }),
     snapshotters: ready.sort().slice(0, MOST_SNAPSHOTTERS),
   }
 }

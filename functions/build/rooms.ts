@@ -24,9 +24,17 @@ const node = 'functions/node'
 const containerd = 'functions/node/containerd'
 const config = 'functions/node/containerd-config'
 /** What lies in `functions/node` itself: the ports, and what needs nothing but them. */
-const ports = ['ports', 'or-none', 'blob-fault', 'verified', 'owned-lease', 'process-mark', 'cri-namespace'].map(
-  (file) => `${node}/${file}.ts`,
-)
+const ports = [
+  'ports',
+  'or-none',
+  'blob-fault',
+  'verified',
+  'owned-lease',
+  'process-mark',
+  'cri-namespace',
+  'daemon',
+  'daemon-version',
+].map((file) => `${node}/${file}.ts`)
 
 /** What every room of the runner stands on. */
 const ground = [...ports, layer, linux, image, plan, kit, errors]
@@ -93,7 +101,7 @@ export const ROOMS: readonly Room[] = [
     imports: [...ground, ...runner('operation', 'content', 'blobs', 'images', 'chain', 'unpack', 'verify')],
     host: 'node',
   },
-  { path: 'functions/runner/doctor', imports: [...ground, containerd, config], host: 'node' },
+  { path: 'functions/runner/doctor', imports: [...ground, config], host: 'node' },
   {
     path: 'functions/runner/runtime-handlers',
     imports: [...ground, containerd, config, ...runner('images', 'doctor')],

@@ -35,7 +35,7 @@ export interface Usage {
 /** Snapshots of one snapshotter, with containerd's semantics (core/snapshots/snapshotter.go). */
 export interface Snapshotter {
   readonly name: string
-  /** What the snapshotter's plugin advertises, such as `rebase` or `remap-ids`. */
+  /** What it can do beyond the rest, such as `rebase` (takes a parent at Commit) or `remap-ids`. */
   capabilities(): Promise<ReadonlySet<string>>
   /** An active snapshot on top of `parent` ('' for none). ALREADY_EXISTS also when a remote snapshotter took the layer. */
   prepare(key: string, parent: string, labels: Labels): Promise<Mount[]>
@@ -147,8 +147,68 @@ export interface SnapshotterPlugin {
   error?: string
 }
 
-/** One node's parts. */
+/** A container's record, as far as it says which snapshot it stands on. */
+export interface ContainerRecord {
+  id: string
+  image: string
+  snapshotter: string
+  snapshotKey: string
+  runtime: string
+  labels: Labels
+}
+
+/** Makes a layer out of the difference between two trees, and writes it into the content store. */
+export interface Differ {
+  /**
+   * The changes from `lower` to `upper` as a layer of this media type, whose order of entries and times are the differ's own,
+   * so that it is not the blob that the upper tree was made from. CONTAINERD_FAILED where the daemon cannot make the mounts;
+   * ABORTED.
+   */
+  diff(lower: readonly Mount[], upper: readonly Mount[], options: DiffOptions): Promise<Descriptor>
+}
+
+export interface DiffOptions {
+  mediaType: string
+  /** Of the blob that is written. */
+  labels?: Labels | undefined
+  signal?: AbortSignal | undefined
+}
+
+/** A plugin of the daemon, as its introspection service shows it. */
+export interface Plugin {
+  type: string
+  id: string
+  /** What it says of itself; a snapshotter's `root` for one. */
+  exports: Record<string, string>
+  capabilities: readonly string[]
+  /** OS features of the platforms that it advertises. */
+  osFeatures?: readonly string[]
+  /** Why it is not ready; absent when it is. */
+  error?: string
+}
+
+/** The daemon's own process, in the numbers of its PID namespace. */
+export interface DaemonProcess {
+  pid: number
+  /** The namespace's inode, as /proc/self/ns/pid shows it. */
+  pidNamespace: number
+}
+
+/** The daemon that serves a backend. */
+export interface Daemon {
+  /** Its socket's path. */
+  readonly address: string
+  /** As it says it, such as `v2.3.4`. */
+  readonly version: string
+  /** Its process; undefined where it does not say, as containerd before 1.7. */
+  process(): Promise<DaemonProcess | undefined>
+  /** Its plugins of a type such as `io.containerd.differ.v1`, or all. */
+  plugins(type?: string): Promise<Plugin[]>
+}
+
+/** One node's parts. What only one of the backends can do is an optional member: ask for it, and not for the kind. */
 export interface Backend {
+  /** Which backend it is, to tell a person or a server. */
   readonly kind: 'containerd' | 'embedded'
   /** Whose images and snapshots these are; absent where there is but one. */
   readonly namespace?: string
@@ -162,8 +222,16 @@ export interface Backend {
   snapshotters(): Promise<SnapshotterPlugin[]>
   /** SNAPSHOTTER_NOT_FOUND and SNAPSHOTTER_NOT_READY come at the first call where there is none of this name that works. */
   snapshotter(name: string): Snapshotter
-  /** The backend's own applier: containerd's diff service; layercast's for the embedded one. */
-  readonly applier: Applier
+  /** The daemon behind it; absent where there is none. */
+  readonly daemon?: Daemon
+  /** The containers of this namespace, which keep the snapshots that they stand on; absent where it knows of none. */
+  containers?(): AsyncIterable<ContainerRecord>
+  /** The daemon's own applier, beside layercast's, which works for every backend. */
+  readonly diffService?: Applier
+  /** Makes layers out of snapshots. */
+  readonly differ?: Differ
+  /** What an error met while a snapshot was written to means to a user, such as a full disk; absent where it stands as it is. */
+  writeFailure?(error: unknown): unknown
   /** The same backend, everything it makes held by this lease. */
   withLease(id: string): Backend
   close(): Promise<void>

@@ -1,6 +1,7 @@
 /** `layercast doctor` */
 
 import { LayercastError } from '../../errors.ts'
+import { daemonOf } from '../../node/daemon.ts'
 import type { Finding, LabelledUnpack, NodeFacts } from '../../runner/doctor/examine.ts'
 import { count, printable } from '../program/text.ts'
 import { verb } from '../program/verb.ts'
@@ -24,7 +25,7 @@ export const doctorVerb = verb({
     const backend = await containerdOf(context)
     const { diagnose, gatherFacts, labelledUnpack } = await import('../../runner/doctor/examine.ts')
     const configPath = options.containerdConfig
-    const facts = await gatherFacts(backend, configPath === undefined ? {} : { configPath })
+    const facts = await gatherFacts(daemonOf(backend), configPath === undefined ? {} : { configPath })
     const findings = diagnose(facts)
     const files = facts.config.files.map(({ path, version }) => ({ path, version }))
     const labelled = labelledUnpack(facts)

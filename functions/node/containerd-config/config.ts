@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import type { DaemonVersion } from './daemon-version.ts'
+import { isAtLeast, type DaemonVersion } from '../daemon-version.ts'
 import {
   DEFAULT_CONFIG_PATH,
   loadConfigFiles,
@@ -9,8 +9,6 @@ import {
 } from './files.ts'
 import { pullsLocally } from './local-pull.ts'
 import { booleanAt, stringAt, table, tableAt, type Table } from './merge.ts'
-
-export type { DaemonVersion } from './daemon-version.ts'
 
 /** A runtime handler of CRI, and where its images and containers go. */
 export interface RuntimeHandler {
@@ -112,7 +110,7 @@ function readHandlers(sections: CriSections, fallback: string, daemon: DaemonVer
     .map(([name, value]) => {
       // containerd 1.6 knows no snapshotter of a runtime and passes the key over.
       const named = stringAt(table(value), 'snapshotter')
-      const own = daemon.major > 1 || daemon.minor > 6 ? named : undefined
+      const own = isAtLeast(daemon, '1.7') ? named : undefined
       const snapshotter = own ?? fallback
       const pulled = stringAt(table(sections.platforms?.[name]), 'snapshotter')
       // containerd 1.7 has one place for both; containerd 2 asks runtime_platforms at a pull.
@@ -172,7 +170,7 @@ export function readNodeConfig(options: { path?: string; daemon: DaemonVersion }
   const snapshotter = stringAt(sections.image, 'snapshotter') ?? 'overlayfs'
   const transfer = tableAt(merged, 'plugins', 'io.containerd.transfer.v1.local')
   const unpacks = transfer?.['max_concurrent_unpacks']
-  const hasTransfer = daemon.major > 2 || (daemon.major === 2 && daemon.minor > 0)
+  const hasTransfer = isAtLeast(daemon, '2.1')
   const pinned = Object.entries(sections.pinned ?? {}).filter(([key]) => key !== 'sandbox')
   return {
     files,

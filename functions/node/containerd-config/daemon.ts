@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { namespaceOf, orGone, processStat } from '../../linux/process.ts'
 import type { ProcessStat } from '../../linux/process.ts'
-import type { ContainerdBackend } from '../containerd/backend.ts'
+import type { Daemon } from '../ports.ts'
 import { DEFAULT_CONFIG_PATH } from './files.ts'
 
 /** The daemon's process, as /proc shows it. */
@@ -18,12 +18,10 @@ export interface RunningDaemon {
  * say their process, and for older ones the kernel says who holds the socket. Undefined where it cannot be seen from here,
  * as from another PID namespace.
  */
-export async function findDaemon(
-  backend: Pick<ContainerdBackend, 'address' | 'daemonProcess'>,
-): Promise<RunningDaemon | undefined> {
-  const said = await backend.daemonProcess()
+export async function findDaemon(daemon: Pick<Daemon, 'address' | 'process'>): Promise<RunningDaemon | undefined> {
+  const said = await daemon.process()
   if (said !== undefined && said.pidNamespace !== namespaceOf('pid')) return undefined
-  const pid = said?.pid ?? listenerOf(backend.address)
+  const pid = said?.pid ?? listenerOf(daemon.address)
   return pid === undefined ? undefined : orGone(() => describe(pid))
 }
 

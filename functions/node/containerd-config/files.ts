@@ -2,7 +2,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, isAbsolute, join, normalize } from 'node:path'
 import { parse, TomlError } from 'smol-toml'
 import { LayercastError } from '../../errors.ts'
-import type { DaemonVersion } from './daemon-version.ts'
+import { isAtLeast, type DaemonVersion } from '../daemon-version.ts'
 import { mergeConfig, tableAt, type Table } from './merge.ts'
 import { migrateNames, migrateToV3, OLD_CRI } from './migrate.ts'
 
@@ -62,14 +62,14 @@ function readToml(path: string): Table {
   }
 }
 
-function resolveImports(parent: string, imports: unknown, { major, minor }: DaemonVersion): string[] {
+function resolveImports(parent: string, imports: unknown, daemon: DaemonVersion): string[] {
   if (!Array.isArray(imports)) return []
   return imports
     .filter((item): item is string => typeof item === 'string')
     .flatMap((item) => {
       const glob = item.includes('*')
       // containerd 1.6 leaves a relative glob to the daemon's working directory, which is / under systemd.
-      const base = glob && major < 2 && minor < 7 ? '/' : dirname(parent)
+      const base = glob && !isAtLeast(daemon, '1.7') ? '/' : dirname(parent)
       const path = isAbsolute(item) ? normalize(item) : join(base, item)
       return glob ? globSync(path).toSorted() : [path]
     })
@@ -91,9 +91,9 @@ interface Rules {
   migrates: 'nothing' | 'whole' | 'files'
 }
 
-function rulesOf({ major, minor }: DaemonVersion): Rules {
-  const whole = major === 2 && minor < 3
-  return { major, migrates: major < 2 ? 'nothing' : whole ? 'whole' : 'files' }
+function rulesOf(daemon: DaemonVersion): Rules {
+  const { major } = daemon
+  return { major, migrates: major < 2 ? 'nothing' : isAtLeast(daemon, '2.3') ? 'files' : 'whole' }
 }
 
 /**

@@ -3,21 +3,21 @@
  * every version from 1.6 on. One file per port.
  */
 import { Code } from '@connectrpc/connect'
-import type { Backend } from '../ports.ts'
+import type { Applier } from '../../layer/apply/types.ts'
+import { parseDaemonVersion } from '../daemon-version.ts'
+import type { Backend, ContainerRecord, Daemon, Differ } from '../ports.ts'
 import type { CallOptions } from './calls.ts'
 import { Connection, DEFAULT_ADDRESS, DEFAULT_NAMESPACE } from './connection.ts'
-import { containers, type ContainerRecord } from './containers.ts'
+import { containers } from './containers.ts'
 import { containerdContent } from './content.ts'
-import { containerdApplier, containerdDiffer, type Differ } from './diff.ts'
+import { diffService, differ } from './diff.ts'
 import { answered, unreachable } from './errors.ts'
 import { containerdImages } from './images.ts'
-import { daemonProcess, plugins, snapshotters, type DaemonProcess, type Plugin } from './introspection.ts'
+import { daemonProcess, plugins, snapshotters } from './introspection.ts'
 import { containerdLeases } from './leases.ts'
 import { namespaceNames } from './namespaces.ts'
 import { Version } from './proto/gen/version_pb.js'
 import { containerdSnapshotter } from './snapshotter.ts'
-
-export type { DaemonProcess, Plugin } from './introspection.ts'
 
 export interface ContainerdOptions extends CallOptions {
   /** The daemon's socket; CONTAINERD_ADDRESS, else containerd's default, where it is left out. */
@@ -26,18 +26,13 @@ export interface ContainerdOptions extends CallOptions {
   namespace?: string
 }
 
-/** What a containerd node has beyond the ports. */
+/** A backend with all the members that a containerd node has. */
 export interface ContainerdBackend extends Backend {
   readonly kind: 'containerd'
-  readonly address: string
   readonly namespace: string
-  /** The containers of this namespace, which keep the snapshots that they stand on. */
+  readonly daemon: Daemon
   containers(): AsyncIterable<ContainerRecord>
-  /** The daemon's plugins of a type such as `io.containerd.differ.v1`, or all. */
-  plugins(type?: string): Promise<Plugin[]>
-  /** The daemon's process; undefined before 1.7. */
-  daemonProcess(): Promise<DaemonProcess | undefined>
-  /** Makes layers out of snapshots. */
+  readonly diffService: Applier
   readonly differ: Differ
   withLease(id: string): ContainerdBackend
 }
@@ -77,7 +72,6 @@ async function readVersion(connection: Connection): Promise<string> {
 function backend(connection: Connection, version: string, close: () => void): ContainerdBackend {
   return {
     kind: 'containerd',
-    address: connection.address,
     namespace: connection.namespace,
     namespaces: () => namespaceNames(connection),
     version: () => Promise.resolve(version),
@@ -85,12 +79,16 @@ function backend(connection: Connection, version: string, close: () => void): Co
     content: containerdContent(connection),
     leases: containerdLeases(connection),
     snapshotters: () => snapshotters(connection),
-    snapshotter: (name) => containerdSnapshotter(connection, name),
-    applier: containerdApplier(connection),
+    snapshotter: (name) => containerdSnapshotter(connection, name, parseDaemonVersion(version)),
+    daemon: {
+      address: connection.address,
+      version,
+      process: () => daemonProcess(connection),
+      plugins: (type) => plugins(connection, type),
+    },
     containers: () => containers(connection),
-    plugins: (type) => plugins(connection, type),
-    daemonProcess: () => daemonProcess(connection),
-    differ: containerdDiffer(connection),
+    diffService: diffService(connection),
+    differ: differ(connection),
     withLease: (id) => backend(connection.withLease(id), version, () => {}),
     close: async () => close(),
   }

@@ -1,15 +1,6 @@
+import type { ContainerRecord } from '../ports.ts'
 import type { Connection } from './connection.ts'
 import { Containers } from './proto/gen/containers_pb.js'
-
-/** A container's record, as far as it says which snapshot it stands on. */
-export interface ContainerRecord {
-  id: string
-  image: string
-  snapshotter: string
-  snapshotKey: string
-  runtime: string
-  labels: Record<string, string>
-}
 
 /** The containers of the connection's namespace, running or not. */
 export async function* containers(connection: Connection): AsyncGenerator<ContainerRecord> {

@@ -2,7 +2,7 @@ import { blobFix, DAMAGED_FIX } from '../../image/blob-fixes.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Applied, Applier, ApplyOptions } from '../../layer/apply/types.ts'
 import type { Mount } from '../../linux/mount-list.ts'
-import type { Labels } from '../ports.ts'
+import type { Differ } from '../ports.ts'
 import type { Connection } from './connection.ts'
 import { fromDescriptor, fromMounts, toDescriptor } from './convert.ts'
 import type { Meaning } from './errors.ts'
@@ -54,7 +54,7 @@ const ALONE: Meaning = {
 }
 
 /** The daemon's diff service, which reads the blob from its own content store. BLOB_NOT_FOUND, LAYER_CORRUPT, LAYER_UNSUPPORTED. */
-export function containerdApplier(connection: Connection): Applier {
+export function diffService(connection: Connection): Applier {
   const client = connection.client(Diff)
   return {
     async apply(layer: Descriptor, mounts: readonly Mount[], options: ApplyOptions = {}): Promise<Applied> {
@@ -80,24 +80,8 @@ function isOverlay(mounts: readonly Mount[]): boolean {
   return mounts.some(({ type }) => type === 'overlay' || type.includes('/'))
 }
 
-/** Writes what a tree changes in another as a layer, into the content store. */
-export interface Differ {
-  /**
-   * The changes from `lower` to `upper` as a layer of this media type, which is no other's blob: its order and times are
-   * the differ's own. CONTAINERD_FAILED where the daemon cannot make the mounts; ABORTED.
-   */
-  diff(lower: readonly Mount[], upper: readonly Mount[], options: DiffOptions): Promise<Descriptor>
-}
-
-export interface DiffOptions {
-  mediaType: string
-  /** Of the blob that is written. */
-  labels?: Labels
-  signal?: AbortSignal
-}
-
-/** The daemon's diff service, the other way round. */
-export function containerdDiffer(connection: Connection): Differ {
+/** The other direction of the daemon's diff service: a layer out of two snapshots. */
+export function differ(connection: Connection): Differ {
   const client = connection.client(Diff)
   return {
     async diff(lower, upper, { mediaType, labels = {}, signal }): Promise<Descriptor> {

@@ -1,26 +1,6 @@
-import type { SnapshotterPlugin } from '../ports.ts'
+import type { DaemonProcess, Plugin, SnapshotterPlugin } from '../ports.ts'
 import type { Connection } from './connection.ts'
 import { Introspection } from './proto/gen/introspection_pb.js'
-
-/** A plugin of the daemon, as its introspection service shows it. */
-export interface Plugin {
-  type: string
-  id: string
-  /** What it says of itself; a snapshotter's `root` for one. */
-  exports: Record<string, string>
-  capabilities: readonly string[]
-  /** OS features of the platforms that it advertises. */
-  osFeatures?: readonly string[]
-  /** Why it is not ready; absent when it is. */
-  error?: string
-}
-
-/** The daemon's own process, in the numbers of its PID namespace. */
-export interface DaemonProcess {
-  pid: number
-  /** The namespace's inode, as /proc/self/ns/pid shows it. */
-  pidNamespace: number
-}
 
 const SNAPSHOTTER = 'io.containerd.snapshotter.v1'
 

@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf'
 import { FieldMaskSchema } from '@bufbuild/protobuf/wkt'
 import { hasCode, LayercastError } from '../../errors.ts'
 import type { Mount } from '../../linux/mount-list.ts'
+import { isAtLeast, type DaemonVersion } from '../daemon-version.ts'
 import type { Labels, SnapshotInfo, SnapshotKind, Snapshotter, Usage } from '../ports.ts'
 import type { Connection } from './connection.ts'
 import { labelPaths, toDate, toMounts } from './convert.ts'
@@ -16,8 +17,11 @@ const KINDS: ReadonlyMap<Kind, SnapshotKind> = new Map([
   [Kind.COMMITTED, 'committed'],
 ])
 
-/** One of the daemon's snapshotters, through its snapshots service. Errors as the port says. */
-export function containerdSnapshotter(connection: Connection, name: string): Snapshotter {
+/**
+ * One of the daemon's snapshotters, through its snapshots service. Errors as the port says.
+ * @param version the daemon's
+ */
+export function containerdSnapshotter(connection: Connection, name: string, version: DaemonVersion): Snapshotter {
   const client = connection.client(Snapshots)
   const snapshotter = name
   const missing = { notFound: 'SNAPSHOT_NOT_FOUND' } as const
@@ -31,7 +35,7 @@ export function containerdSnapshotter(connection: Connection, name: string): Sna
 
   let advertised: Promise<ReadonlySet<string>> | undefined
   const capabilities = (): Promise<ReadonlySet<string>> => {
-    advertised ??= readCapabilities(connection, name).catch((error: unknown) => {
+    advertised ??= readCapabilities(connection, name, version).catch((error: unknown) => {
       advertised = undefined
       throw error
     })
@@ -135,12 +139,20 @@ async function explain(connection: Connection, name: string, error: unknown): Pr
   return (plugins && whyNot(name, plugins, { cause: error })) ?? error
 }
 
-async function readCapabilities(connection: Connection, name: string): Promise<ReadonlySet<string>> {
+/** What the plugin advertises and the daemon lets it do. */
+async function readCapabilities(
+  connection: Connection,
+  name: string,
+  version: DaemonVersion,
+): Promise<ReadonlySet<string>> {
   const plugins = await snapshotters(connection)
   const plugin = plugins.find((candidate) => candidate.name === name)
   const error = whyNot(name, plugins)
   if (error !== undefined) throw error
-  return new Set(plugin?.capabilities)
+  const capabilities = new Set(plugin?.capabilities)
+  // Before 2.2 the daemon drops the parent of a Commit without an error, whatever the snapshotter can do.
+  if (!isAtLeast(version, '2.2')) capabilities.delete('rebase')
+  return capabilities
 }
 
 function toInfo(info: Info | undefined): SnapshotInfo {

@@ -1,6 +1,5 @@
 import { isAbsolute, resolve } from 'node:path'
 import packageJSON from '../../../package.json' with { type: 'json' }
-import type { Applied } from '../../layer/apply/types.ts'
 import type { Backend } from '../ports.ts'
 import { absentSnapshotter } from './absent.ts'
 import { completeRecords } from './complete-records.ts'
@@ -39,30 +38,18 @@ export async function openEmbedded(options: { root: string }): Promise<Backend> 
 }
 
 function backend(database: Database, layout: Layout, hold: Hold): Backend {
-  const content = embeddedContent(database, layout, hold)
   return {
     kind: 'embedded',
     version: async () => packageJSON.version,
     images: embeddedImages(database, layout),
-    content,
+    content: embeddedContent(database, layout, hold),
     leases: embeddedLeases(database, layout, SNAPSHOTTER),
     snapshotters: async () => [{ name: SNAPSHOTTER, capabilities: [] }],
     snapshotter: (name) =>
       name === SNAPSHOTTER
         ? new EmbeddedSnapshotter(name, database, layout, hold)
         : absentSnapshotter(name, [SNAPSHOTTER]),
-    applier: {
-      async apply(layer, mounts, options): Promise<Applied> {
-        // Loaded at the first layer: reading what is there takes neither the decoders nor system calls.
-        const { createApplier } = await import('../../layer/apply/applier.ts')
-        const applier = createApplier({ read: ({ digest }) => content.read(digest) })
-        try {
-          return await applier.apply(layer, mounts, options)
-        } catch (error) {
-          throw writeFailure(layout, error)
-        }
-      },
-    },
+    writeFailure: (error) => writeFailure(layout, error),
     withLease: (id) => backend(database, layout, leaseHolder(database, id)),
     close: async () => database.close(),
   }

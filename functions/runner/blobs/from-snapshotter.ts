@@ -4,7 +4,6 @@ import { hasCode, LayercastError } from '../../errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import { cleanUp } from '../../kit/cleanup.ts'
 import type { Mount } from '../../linux/mount-list.ts'
-import type { ContainerdBackend } from '../../node/containerd/backend.ts'
 import { removeIfThere, statOrNone } from '../../node/or-none.ts'
 import type { Backend, SnapshotInfo, Snapshotter } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
@@ -27,7 +26,7 @@ export interface SnapshotterProviderOptions {
  * A way over two snapshots of the chain: what the upper one changes is written as a layer, by containerd's diff service, or
  * by our own walk where that one cannot mount them. That layer fills a snapshot just as well, but is not the image's blob.
  * Offered where the chain up to the layer is there, committed, each on its parent; what is not is complained of. USAGE where
- * the backend is not containerd: the embedded one has no second snapshotter.
+ * the backend has no differ: the embedded one has no second snapshotter either.
  */
 export function snapshotterProvider(options: SnapshotterProviderOptions): BlobProvider {
   const { backend, plan, from, complain } = options
@@ -52,7 +51,7 @@ export function snapshotterProvider(options: SnapshotterProviderOptions): BlobPr
 }
 
 function checkPossible({ backend, plan, from }: SnapshotterProviderOptions): void {
-  if (backend.kind !== 'containerd') {
+  if (backend.differ === undefined) {
     throw new LayercastError('USAGE', `the ${backend.kind} backend cannot make layers out of snapshots`, {
       fix: 'Leave --from-snapshotter away, and name a source of the blobs: --source oci:DIR.',
     })
@@ -83,6 +82,7 @@ function fault(info: SnapshotInfo | undefined, chainID: string, parent: string):
 
 async function rebuild(into: Backend, from: string, { layer }: Placed, signal: AbortSignal): Promise<Descriptor> {
   const snapshotter = into.snapshotter(from)
+  const { differ } = into
   const mark = `layercast-diff-${randomBytes(9).toString('base64url')}`
   const keys = { lower: `${mark}-lower ${layer.parent}`, upper: `${mark}-upper ${layer.chainID}` }
   const steps = Object.values(keys).map((key) => ({
@@ -93,9 +93,9 @@ async function rebuild(into: Backend, from: string, { layer }: Placed, signal: A
   let blob: Descriptor
   try {
     const upper = await snapshotter.view(keys.upper, layer.chainID, {})
-    if (isForDiffService(upper)) {
+    if (differ !== undefined && isForDiffService(upper)) {
       const lower = await snapshotter.view(keys.lower, layer.parent, {})
-      blob = await (into as ContainerdBackend).differ.diff(lower, upper, options)
+      blob = await differ.diff(lower, upper, options)
     } else {
       const lower = layer.parent === '' ? undefined : await snapshotter.view(keys.lower, layer.parent, {})
       // Loaded when asked for: it binds system calls.

@@ -1,5 +1,6 @@
 /** What is said alike by doctor and by an unpack for a runtime handler. */
-import type { DaemonVersion, RuntimeHandler } from '../../node/containerd-config/config.ts'
+import type { RuntimeHandler } from '../../node/containerd-config/config.ts'
+import type { DaemonVersion } from '../../node/daemon-version.ts'
 import type { Finding } from './finding.ts'
 import { imageSection } from './names.ts'
 

@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import type { ProxyPlugin } from '../../node/containerd-config/config.ts'
 import { refusalOf } from '../../node/containerd-config/refusal.ts'
 import { readRunningConfig, type RunningConfig } from '../../node/containerd-config/running.ts'
-import type { ContainerdBackend, Plugin } from '../../node/containerd/backend.ts'
+import type { Daemon, Plugin } from '../../node/ports.ts'
 
 /** A proxy plugin of the configuration, and why nobody answers at its socket; absent where somebody does. */
 export interface ProxyState extends ProxyPlugin {
@@ -52,17 +52,14 @@ function changedFiles({ process, config }: RunningConfig): string[] {
  * @param options.configPath the file that the daemon was started with; as `readRunningConfig` finds it where it is left out
  * @throws CONTAINERD_UNREACHABLE, FILE_NOT_FOUND, NODE_CONFIG_INVALID
  */
-export async function gatherFacts(
-  backend: Pick<ContainerdBackend, 'address' | 'daemonProcess' | 'version' | 'plugins'>,
-  options: { configPath?: string },
-): Promise<NodeFacts> {
-  const running = await readRunningConfig(backend, options.configPath)
+export async function gatherFacts(daemon: Daemon, options: { configPath?: string }): Promise<NodeFacts> {
+  const running = await readRunningConfig(daemon, options.configPath)
   const proxies = await Promise.all(
     running.config.proxyPlugins.map(async (proxy): Promise<ProxyState> => {
       const error = await dial(proxy.address)
       return error === undefined ? proxy : { ...proxy, error }
     }),
   )
-  const [plugins, refusal] = [await backend.plugins(), await refusalOf(running)]
+  const [plugins, refusal] = [await daemon.plugins(), await refusalOf(running)]
   return { ...running, changedFiles: changedFiles(running), plugins, proxies, refusal }
 }

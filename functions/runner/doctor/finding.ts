@@ -1,3 +1,4 @@
+import { isAtLeast } from '../../node/daemon-version.ts'
 import { PROFILES } from '../../plan/profiles.ts'
 import type { NodeFacts } from './facts.ts'
 
@@ -17,22 +18,15 @@ export interface Finding {
 /** One thing that is looked at. */
 export type Check = (facts: NodeFacts) => Finding[]
 
-type Numbers = readonly [major: number, minor: number, patch: number]
-
-/** How the daemon's version stands to another: below zero, zero, or above. */
-export function compareVersion({ daemon }: Pick<NodeFacts, 'daemon'>, [major, minor, patch]: Numbers): number {
-  return daemon.major - major || daemon.minor - minor || daemon.patch - patch
-}
-
 /**
  * Who of the daemon unpacks in parallel mode, for a sentence; undefined where nobody does. Pulls do from 2.2 on and only
  * where the transfer service is told to; CreateContainer always does since it sends labels (2.2.2).
  */
 export function parallelUnpackers(facts: NodeFacts): string | undefined {
-  if (compareVersion(facts, [2, 2, 0]) < 0) return undefined
+  if (!isAtLeast(facts.daemon, '2.2')) return undefined
   const { maxConcurrentUnpacks: unpacks, useLocalImagePull } = facts.config
   const pulls = unpacks > 1 && !useLocalImagePull ? [`pulls (max_concurrent_unpacks = ${unpacks})`] : []
-  const create = compareVersion(facts, [2, 2, 2]) >= 0 ? ['CreateContainer, for an image that is not unpacked yet'] : []
+  const create = isAtLeast(facts.daemon, '2.2.2') ? ['CreateContainer, for an image that is not unpacked yet'] : []
   return [...pulls, ...create].join(' and ') || undefined
 }
 
@@ -44,7 +38,7 @@ export interface LabelledUnpack {
 
 /** Whether containerd itself unpacks an image that is there for a second snapshotter with its labels, and why (not). */
 export function labelledUnpack(facts: Pick<NodeFacts, 'daemon' | 'version' | 'config'>): LabelledUnpack {
-  if (compareVersion(facts, [2, 2, 2]) < 0) {
+  if (!isAtLeast(facts.daemon, '2.2.2')) {
     return {
       byContainerd: false,
       why: `containerd ${facts.version} has none in CreateContainer, as 2.2.2 and later have`,

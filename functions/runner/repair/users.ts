@@ -2,7 +2,6 @@ import { LayercastError } from '../../errors.ts'
 import type { Digest } from '../../image/digest.ts'
 /** Who stands on snapshots that are to be removed. */
 import { GC_REF_CONTENT } from '../../image/label-names.ts'
-import type { ContainerdBackend } from '../../node/containerd/backend.ts'
 import type { Backend, ContentInfo, SnapshotInfo } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
 import { gcLabel } from '../chain/gc-label.ts'
@@ -43,8 +42,8 @@ export async function usersOf({ backend, plan, removed, staleBefore }: UsersOpti
   const users: SnapshotUser[] = []
   const seen = new Set<string>()
 
-  if (backend.kind === 'containerd') {
-    for await (const { id, snapshotter, snapshotKey } of (backend as ContainerdBackend).containers()) {
+  if (backend.containers !== undefined) {
+    for await (const { id, snapshotter, snapshotKey } of backend.containers()) {
       if (snapshotter !== plan.snapshotter) continue
       seen.add(snapshotKey)
       const snapshot = nearest(snapshotKey, byName, removed)

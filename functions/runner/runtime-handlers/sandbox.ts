@@ -1,8 +1,9 @@
 import { LayercastError, hasCode } from '../../errors.ts'
 import type { NodeConfig } from '../../node/containerd-config/config.ts'
-import type { ContainerdBackend } from '../../node/containerd/backend.ts'
 import { Connection } from '../../node/containerd/connection.ts'
-import type { ImageRecord } from '../../node/ports.ts'
+import { CRI_NAMESPACE } from '../../node/cri-namespace.ts'
+import { daemonOf } from '../../node/daemon.ts'
+import type { Backend, Daemon, ImageRecord } from '../../node/ports.ts'
 import { findImage, type FindOptions } from '../images/find.ts'
 import type { NamedImage } from '../images/named-image.ts'
 import { RuntimeService } from './proto/gen/runtime_pb.js'
@@ -25,11 +26,11 @@ const PINNED = 'io.cri-containerd.pinned'
  * say that something is not there.
  */
 export async function findSandboxImage(
-  backend: ContainerdBackend,
+  backend: Backend,
   config: NodeConfig,
   options: Pick<FindOptions, 'platform' | 'signal'> = {},
 ): Promise<SandboxImage> {
-  const name = config.sandboxImage ?? (await builtInName(backend)) ?? (await pinnedName(backend, config))
+  const name = config.sandboxImage ?? (await builtInName(daemonOf(backend))) ?? (await pinnedName(backend, config))
   if (name === undefined) return { name, image: undefined, why: 'no image on the node is marked as pinned by CRI' }
   try {
     return { name, image: await findImage(backend, name, options) }
@@ -39,10 +40,10 @@ export async function findSandboxImage(
   }
 }
 
-async function builtInName(backend: ContainerdBackend): Promise<string | undefined> {
-  const cri = await backend.plugins('io.containerd.grpc.v1')
+async function builtInName(daemon: Daemon): Promise<string | undefined> {
+  const cri = await daemon.plugins('io.containerd.grpc.v1')
   if (!cri.some(({ id, error }) => id === 'cri' && error === undefined)) return undefined
-  const connection = Connection.to(backend.address, backend.namespace)
+  const connection = Connection.to(daemon.address, CRI_NAMESPACE)
   try {
     const status = await connection.call('ask CRI for its settings', () =>
       connection.client(RuntimeService).status({ verbose: true }),
@@ -64,7 +65,7 @@ function sandboxImageOf(text: string): string | undefined {
   return typeof name === 'string' && name !== '' ? name : undefined
 }
 
-async function pinnedName(backend: ContainerdBackend, config: NodeConfig): Promise<string | undefined> {
+async function pinnedName(backend: Backend, config: NodeConfig): Promise<string | undefined> {
   const pinned: ImageRecord[] = []
   for await (const record of backend.images.list()) {
     if (record.labels[PINNED] === 'pinned' && !config.otherPinnedImages.includes(record.name)) pinned.push(record)

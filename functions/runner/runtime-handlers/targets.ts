@@ -2,9 +2,9 @@
 import { LayercastError } from '../../errors.ts'
 import type { RuntimeHandler } from '../../node/containerd-config/config.ts'
 import { readRunningConfig, type RunningConfig } from '../../node/containerd-config/running.ts'
-import type { ContainerdBackend } from '../../node/containerd/backend.ts'
 import { whyNot } from '../../node/containerd/why-not.ts'
-import type { SnapshotterPlugin } from '../../node/ports.ts'
+import { daemonOf } from '../../node/daemon.ts'
+import type { Backend, SnapshotterPlugin } from '../../node/ports.ts'
 import type { PlanWarning } from '../../plan/document.ts'
 import { annotationsOffAdvice, handlerIgnoredAdvice } from '../doctor/advice.ts'
 import { readsCriLabels, type Finding } from '../doctor/finding.ts'
@@ -30,10 +30,10 @@ export interface HandlerTarget {
  *   NODE_CONFIG_INVALID; CONTAINERD_UNREACHABLE
  */
 export async function resolveHandlers(
-  backend: ContainerdBackend,
+  backend: Backend,
   options: { handlers: readonly string[] | 'all'; configPath?: string },
 ): Promise<{ targets: HandlerTarget[]; running: RunningConfig }> {
-  const running = await readRunningConfig(backend, options.configPath)
+  const running = await readRunningConfig(daemonOf(backend), options.configPath)
   checkWhole(running)
   const chosen =
     options.handlers === 'all' ? running.config.handlers : options.handlers.map((name) => find(running, name))

@@ -23,9 +23,9 @@ export interface Chosen {
   daemons: ReadonlyMap<Digest, Daemons>
 }
 
-/** USAGE where containerd's applier is asked for and there is no containerd. */
+/** USAGE where the daemon's applier is asked for and the backend has none. */
 export function checkApplier(backend: Backend, choice: ApplierChoice | Applier | undefined): void {
-  if (choice !== 'containerd' || backend.kind === 'containerd') return
+  if (choice !== 'containerd' || backend.diffService !== undefined) return
   throw new LayercastError('USAGE', `the ${backend.kind} backend has no applier called containerd`, {
     fix: 'Leave --applier away, or say --applier own.',
   })
@@ -38,11 +38,12 @@ export function checkApplier(backend: Backend, choice: ApplierChoice | Applier |
 export async function chooseApplier(backend: Backend, choice: ApplierChoice | Applier | undefined): Promise<Chosen> {
   if (typeof choice === 'object') return notDaemons(choice)
   if (choice === 'own') return notDaemons(await ownApplier(backend))
-  if (backend.kind !== 'containerd') return notDaemons(backend.applier)
+  const { diffService } = backend
+  if (diffService === undefined) return notDaemons(await ownApplier(backend))
   const daemons = new Map<Digest, Daemons>()
   const noting: Applier = {
     async apply(layer, mounts, options): Promise<Applied> {
-      const applied = await backend.applier.apply(layer, mounts, options)
+      const applied = await diffService.apply(layer, mounts, options)
       if (!isErofsLayer(layer.mediaType)) daemons.set(applied.diffID, { blob: layer, view: viewThrough(mounts) })
       return applied
     },
@@ -57,7 +58,16 @@ function notDaemons(applier: Applier): Chosen {
 async function ownApplier(backend: Backend): Promise<Applier> {
   // Loaded when asked for: it binds system calls, which a plan or a dry run has no use for.
   const { createApplier } = await import('../../layer/apply/applier.ts')
-  return createApplier({ read: (layer) => backend.content.read(layer.digest) })
+  const own = createApplier({ read: (layer) => backend.content.read(layer.digest) })
+  return {
+    async apply(layer, mounts, options): Promise<Applied> {
+      try {
+        return await own.apply(layer, mounts, options)
+      } catch (error) {
+        throw backend.writeFailure?.(error) ?? error
+      }
+    },
+  }
 }
 
 function ownWherePossible(own: Applier, daemons: Applier): Applier {

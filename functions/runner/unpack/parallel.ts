@@ -19,14 +19,13 @@ import { isVisible } from './reach.ts'
 import { applyLayer, discard, prepareLayer, topHalf, type TopHalf } from './top-half.ts'
 import type { ApplierChoice, UnpackedLayer } from './types.ts'
 import { namesItsDirectories, now } from './upper.ts'
-import { minorOf } from './version.ts'
 
 /** The snapshotters whose layers are upper directories of overlayfs until they are committed. */
 const PROFILES: ReadonlySet<string> = new Set(['overlayfs', 'erofs'])
 
 /**
- * Whether layers can be made side by side: from containerd 2.2 on (older ones pass over a parent at Commit, in silence), by
- * a snapshotter that advertises `rebase` and keeps a layer as overlayfs does, with an applier that writes whiteouts so.
+ * Whether layers can be made side by side: by a snapshotter that can set a parent at Commit (`rebase`) and keeps a layer as
+ * overlayfs does, with an applier that writes whiteouts as overlayfs keeps them.
  */
 export async function canUnpackInParallel(
   context: LayerContext,
@@ -34,12 +33,8 @@ export async function canUnpackInParallel(
   present: number,
   applier: ApplierChoice | Applier | undefined,
 ): Promise<boolean> {
-  const { backend, snapshotter } = context
-  if (plan.layers.length - present < 2 || !PROFILES.has(plan.profile)) return false
-  if (backend.kind !== 'containerd' || typeof applier === 'object') return false
-  const [major, minor] = minorOf(await backend.version()) ?? [0, 0]
-  if (major < 2 || (major === 2 && minor < 2)) return false
-  return (await snapshotter.capabilities()).has('rebase')
+  if (plan.layers.length - present < 2 || !PROFILES.has(plan.profile) || typeof applier === 'object') return false
+  return (await context.snapshotter.capabilities()).has('rebase')
 }
 
 /**

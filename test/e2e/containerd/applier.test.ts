@@ -1,12 +1,14 @@
 import { afterAll, beforeAll } from 'vitest'
-import { createApplier } from '../../../functions/layer/apply/applier.ts'
 import type { Applier } from '../../../functions/layer/apply/types.ts'
 import type { Backend } from '../../../functions/node/ports.ts'
-import { applierConformance, type ApplierConformance } from '../../node/conformance/applier.ts'
+import { applierConformance, own, type ApplierConformance } from '../../node/conformance/applier.ts'
 import { describeContainerd } from '../../support/containerd/describe.ts'
 import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
 
-const own = ({ content }: Backend): Applier => createApplier({ read: ({ digest }) => content.read(digest) })
+const daemons = ({ diffService }: Backend): Applier => {
+  if (diffService === undefined) throw new Error('this backend has no diff service')
+  return diffService
+}
 
 await describeContainerd('the appliers', (version) => {
   let containerd: TestContainerd
@@ -21,7 +23,7 @@ await describeContainerd('the appliers', (version) => {
   const open = (): Promise<Backend> => containerd.connect(`applier-${++namespaces}`)
   const zstd: ApplierConformance['lacks'] = version.startsWith('1.') ? ['docker zstd'] : []
 
-  applierConformance(open, 'overlayfs', { lacks: ['links to lower layers', ...zstd] })
-  applierConformance(open, 'native', { lacks: zstd })
+  applierConformance(open, 'overlayfs', { choose: daemons, lacks: ['links to lower layers', ...zstd] })
+  applierConformance(open, 'native', { choose: daemons, lacks: zstd })
   for (const name of ['overlayfs', 'native']) applierConformance(open, name, { choose: own })
 })

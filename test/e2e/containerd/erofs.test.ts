@@ -51,7 +51,7 @@ await describeContainerd('the erofs snapshotter through the diff service', (vers
       }
       await backend.content.write(layer, once())
       const mounts = await erofs.prepare(`extract-${index}`, parent, {})
-      await backend.applier.apply(layer, mounts)
+      await backend.diffService.apply(layer, mounts)
       await erofs.commit(`committed-${index}`, `extract-${index}`, {})
       parent = `committed-${index}`
     }

@@ -115,7 +115,7 @@ await describeContainerd('containerd images, leases and layers', (version) => {
     const layer = await store(gzip, LAYER)
     const mounts = await backend.snapshotter(name).prepare(`apply-${name}`, '', {})
     const progress: number[] = []
-    const applied = await backend.applier.apply(layer, mounts, { onProgress: (bytes) => progress.push(bytes) })
+    const applied = await backend.diffService.apply(layer, mounts, { onProgress: (bytes) => progress.push(bytes) })
     expect(applied).toEqual({ diffID: digestOf(tar), size: tar.length })
     expect(progress.at(-1)).toBe(layer.size)
     const { stdout } = await run('stat', ['-c', '%a %u %g', join(mounts[0]?.source ?? '', 'dir', 'file')])
@@ -127,15 +127,15 @@ await describeContainerd('containerd images, leases and layers', (version) => {
     const mounts = await backend.snapshotter('overlayfs').prepare('broken', '', {})
     const { gzip } = await makeLayer('broken')
     const missing = { mediaType: LAYER, digest: digestOf(randomBytes(8)), size: 8 }
-    await expect(backend.applier.apply(missing, mounts)).rejects.toEqual(
+    await expect(backend.diffService.apply(missing, mounts)).rejects.toEqual(
       expect.objectContaining({ code: 'BLOB_NOT_FOUND', message: expect.stringContaining(missing.digest) }),
     )
     const cut = await store(gzip.subarray(0, gzip.length / 2), LAYER)
-    await expect(backend.applier.apply(cut, mounts)).rejects.toEqual(
+    await expect(backend.diffService.apply(cut, mounts)).rejects.toEqual(
       expect.objectContaining({ code: 'LAYER_CORRUPT', message: expect.stringContaining(cut.digest) }),
     )
     const odd = await store(gzip, 'application/vnd.example.odd')
-    await expect(backend.applier.apply(odd, mounts)).rejects.toEqual(code('LAYER_UNSUPPORTED'))
+    await expect(backend.diffService.apply(odd, mounts)).rejects.toEqual(code('LAYER_UNSUPPORTED'))
     await backend.snapshotter('overlayfs').remove('broken')
   })
 
@@ -144,7 +144,7 @@ await describeContainerd('containerd images, leases and layers', (version) => {
     const layer = await store(big, LAYER)
     const mounts = await backend.snapshotter('overlayfs').prepare('aborted', '', {})
     const abort = new AbortController()
-    const apply = backend.applier.apply(layer, mounts, { signal: abort.signal })
+    const apply = backend.diffService.apply(layer, mounts, { signal: abort.signal })
     abort.abort()
     await expect(apply).rejects.toEqual(code('ABORTED'))
     await backend.snapshotter('overlayfs').remove('aborted')

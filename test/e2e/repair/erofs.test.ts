@@ -36,7 +36,7 @@ describe.skipIf(missing !== '')(
       const snapshotter = leased.snapshotter('erofs')
       for (const [index, layer] of plan.layers.entries()) {
         const key = `extract-${index} ${layer.chainID}`
-        await leased.applier.apply(layer.descriptor, await snapshotter.prepare(key, '', layer.labels))
+        await leased.diffService.apply(layer.descriptor, await snapshotter.prepare(key, '', layer.labels))
         await snapshotter.commit(layer.chainID, key, layer.labels, layer.parent === '' ? {} : { parent: layer.parent })
       }
       await backend.content.label(plan.config.digest, { 'containerd.io/gc.ref.snapshot.erofs': plan.chainID })

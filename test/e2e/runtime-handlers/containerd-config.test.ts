@@ -5,11 +5,8 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { stringify } from 'smol-toml'
 import { describe, expect, test } from 'vitest'
-import {
-  readNodeConfig,
-  type DaemonVersion,
-  type NodeConfig,
-} from '../../../functions/node/containerd-config/config.ts'
+import { readNodeConfig, type NodeConfig } from '../../../functions/node/containerd-config/config.ts'
+import { parseDaemonVersion } from '../../../functions/node/daemon-version.ts'
 import { matrix, programs } from '../../support/containerd/versions.ts'
 
 type Toml = Record<string, unknown>
@@ -109,8 +106,8 @@ function withDirectory<T>(run: (directory: string) => T): T {
 
 for (const version of matrix()) {
   const found = await programs(version)
-  const [major = 0, minor = 0] = version.split('.').map(Number)
-  const daemon: DaemonVersion = { major, minor }
+  const daemon = parseDaemonVersion(version)
+  const { major, minor } = daemon
   describe.skipIf('missing' in found)(`containerd ${version}'s configuration`, () => {
     const binary = 'containerd' in found ? found.containerd : ''
     const shortV2 = v1File.map((file): Toml => ({ ...file, version: 2 }))

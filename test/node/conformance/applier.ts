@@ -13,6 +13,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { LayercastError } from '../../../functions/errors.ts'
 import type { Descriptor } from '../../../functions/image/descriptor.ts'
+import { createApplier } from '../../../functions/layer/apply/applier.ts'
 import type { Applied, Applier } from '../../../functions/layer/apply/types.ts'
 import { withMounted } from '../../../functions/linux/mounted.ts'
 import type { Backend, Snapshotter } from '../../../functions/node/ports.ts'
@@ -49,9 +50,12 @@ function look(root: string, path: string): string {
   return `${stat.isCharacterDevice() ? 'char' : 'block'} ${mode}: ${stat.rdev >> 8},${stat.rdev & 0xff}`
 }
 
+/** layercast's own applier, as an unpack makes it. */
+export const own = ({ content }: Backend): Applier => createApplier({ read: ({ digest }) => content.read(digest) })
+
 export interface ApplierConformance {
-  /** The backend's own applier, or another over the same content store. */
-  choose?: (backend: Backend) => Applier
+  /** layercast's applier over the backend's content store, or the daemon's. */
+  choose: (backend: Backend) => Applier
   /**
    * What this applier is known not to do. containerd's writes an overlay's layer without the ones below, where there is
    * nothing to link to, and before 2.0 it knows zstd by OCI's media type alone.
@@ -60,8 +64,8 @@ export interface ApplierConformance {
 }
 
 /** What every applier does with the layers of an image, one on top of the other. Mounts, so it needs root. */
-export function applierConformance(open: OpenBackend, name: string, options: ApplierConformance = {}): void {
-  const { choose = (backend) => backend.applier, lacks = [] } = options
+export function applierConformance(open: OpenBackend, name: string, options: ApplierConformance): void {
+  const { choose, lacks = [] } = options
   describe.skipIf(process.getuid?.() !== 0)(`the applier over ${name}`, () => {
     const backend = freshBackend(open)
     const snapshotter = (): Snapshotter => backend().snapshotter(name)

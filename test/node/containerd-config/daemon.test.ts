@@ -33,12 +33,12 @@ test('a daemon that does not say its process is found by the socket that it hold
     })
     symlinkSync(path, link)
     for (const address of [path, `unix://${path}`, link]) {
-      const found = await findDaemon({ address, daemonProcess: () => Promise.resolve(undefined) })
+      const found = await findDaemon({ address, process: () => Promise.resolve(undefined) })
       expect(found).toMatchObject({ pid: process.pid })
       expect(Math.abs((found?.startedAt.getTime() ?? 0) - (Date.now() - process.uptime() * 1000))).toBeLessThan(5_000)
     }
     const nobody = join(directory, 'nobody.sock')
-    expect(await findDaemon({ address: nobody, daemonProcess: () => Promise.resolve(undefined) })).toBeUndefined()
+    expect(await findDaemon({ address: nobody, process: () => Promise.resolve(undefined) })).toBeUndefined()
   } finally {
     server.close()
     rmSync(directory, { recursive: true, force: true })
@@ -47,5 +47,5 @@ test('a daemon that does not say its process is found by the socket that it hold
 
 test('a process of another PID namespace is not looked up in this one', async () => {
   const said = { pid: process.pid, pidNamespace: 1 }
-  expect(await findDaemon({ address: '', daemonProcess: () => Promise.resolve(said) })).toBeUndefined()
+  expect(await findDaemon({ address: '', process: () => Promise.resolve(said) })).toBeUndefined()
 })

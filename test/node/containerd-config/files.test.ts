@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { readNodeConfig } from '../../../functions/node/containerd-config/config.ts'
+import { parseDaemonVersion } from '../../../functions/node/daemon-version.ts'
 
 let directory = ''
 beforeEach(() => {
@@ -17,9 +18,9 @@ function write(name: string, text: string): string {
   return path
 }
 
-const V16 = { major: 1, minor: 6 }
-const V17 = { major: 1, minor: 7 }
-const V23 = { major: 2, minor: 3 }
+const V16 = parseDaemonVersion('1.6.0')
+const V17 = parseDaemonVersion('1.7.0')
+const V23 = parseDaemonVersion('2.3.0')
 
 const KATA_V2 = `version = 2
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.kata]
@@ -86,7 +87,7 @@ test.each([
 ])('with %s it is %s that containerd 2.1 and later pull without the transfer service', (setting, locally) => {
   const path = write('config.toml', `version = 3\n[plugins."io.containerd.cri.v1.images"]\n${setting}\n`)
   expect(readNodeConfig({ path, daemon: V23 }).useLocalImagePull).toBe(locally)
-  expect(readNodeConfig({ path, daemon: { major: 2, minor: 0 } }).useLocalImagePull).toBe(true)
+  expect(readNodeConfig({ path, daemon: parseDaemonVersion('2.0.0') }).useLocalImagePull).toBe(true)
 })
 
 test('a registry mirror of a version 2 file makes pulls local after the migration too', () => {

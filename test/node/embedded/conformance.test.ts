@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll } from 'vitest'
 import { openEmbedded } from '../../../functions/node/embedded/backend.ts'
-import { applierConformance } from '../conformance/applier.ts'
+import { applierConformance, own } from '../conformance/applier.ts'
 import { contentConformance } from '../conformance/content.ts'
 import { imagesConformance } from '../conformance/images.ts'
 import { leasesConformance } from '../conformance/leases.ts'
@@ -18,7 +18,7 @@ const open: OpenBackend = () => openEmbedded({ root: mkdtempSync(join(base, 'roo
 
 snapshotterConformance(open, 'overlayfs')
 snapshotContentConformance(open, 'overlayfs')
-applierConformance(open, 'overlayfs')
+applierConformance(open, 'overlayfs', { choose: own })
 contentConformance(open)
 leasesConformance(open)
 imagesConformance(open)

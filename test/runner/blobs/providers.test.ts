@@ -39,7 +39,7 @@ async function run(
 ) {
   const events: UnpackEvent[] = []
   const result = unpack({
-    backend: watched(backend, of).backend,
+    ...watched(backend, of),
     planned,
     onEvent: (event) => events.push(event),
     ...options,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { NodeConfig, RuntimeHandler } from '../../../functions/node/containerd-config/config.ts'
-import type { Plugin } from '../../../functions/node/containerd/backend.ts'
+import type { Plugin } from '../../../functions/node/ports.ts'
 import { diagnose, labelledUnpack } from '../../../functions/runner/doctor/examine.ts'
 import type { NodeFacts } from '../../../functions/runner/doctor/facts.ts'
 

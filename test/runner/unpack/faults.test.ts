@@ -62,7 +62,7 @@ const WELL = {
 async function endingOf(real: Backend, faults: readonly Fault[]): Promise<typeof WELL> {
   let count = 0
   let dirty = false
-  const { backend } = watched(real, image, async (call, goOn) => {
+  const { backend, applier } = watched(real, image, async (call, goOn) => {
     const number = count++
     const due = faults.find((each) => each.at === number)
     if (due === undefined) return goOn()
@@ -72,7 +72,7 @@ async function endingOf(real: Backend, faults: readonly Fault[]): Promise<typeof
     const code = CLEANING.has(call.name) && due.code !== 'CONTAINERD_UNREACHABLE' ? 'CONTAINERD_FAILED' : due.code
     throw new LayercastError(code, `call ${number}, ${call.name}, was to fail`)
   })
-  const ended = await unpack({ backend, planned }).then(
+  const ended = await unpack({ backend, applier, planned }).then(
     () => undefined,
     (error: unknown) => error,
   )
@@ -80,7 +80,7 @@ async function endingOf(real: Backend, faults: readonly Fault[]): Promise<typeof
   const honest = ended === undefined ? report.ok : ended instanceof LayercastError
   const left = dirty ? [] : ((await leftovers(real, SNAPSHOTTER)) as never[])
 
-  await unpack({ backend: watched(real, image).backend, planned })
+  await unpack({ ...watched(real, image), planned })
   const { ok } = await verifyChain({ backend: real, plan: planned.plan })
   // What a failed clean-up left is for the collector, who asks the leases.
   for await (const { id } of real.leases.list()) await real.leases.delete(id, { sync: true })

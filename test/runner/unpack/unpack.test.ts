@@ -28,9 +28,9 @@ afterEach(() => box.close())
 
 /** Runs over the watched backend, with `around` about every call. */
 async function run(around?: Around, options: Partial<Parameters<typeof unpack>[0]> = {}) {
-  const { backend, calls } = watched(box.backend, image, around)
+  const { backend, applier, calls } = watched(box.backend, image, around)
   const events: UnpackEvent[] = []
-  const result = unpack({ backend, planned, onEvent: (event) => events.push(event), ...options })
+  const result = unpack({ backend, applier, planned, onEvent: (event) => events.push(event), ...options })
   await result.catch(() => undefined)
   return { result, calls, events }
 }
@@ -336,13 +336,13 @@ test('a layer that another image brought first keeps its labels, and only labels
   await store(box.backend, other, reference)
   const theirs = planOf(other, { snapshotter: SNAPSHOTTER, reference })
   await run()
-  const again = await unpack({ backend: watched(box.backend, other).backend, planned: theirs })
+  const again = await unpack({ ...watched(box.backend, other), planned: theirs })
   expect(again.layers.map((layer) => layer.state)).toEqual(['exists', 'applied'])
   expect(again.warnings).toEqual([])
   // The same with labels of neither image.
   await box.backend.snapshotter(SNAPSHOTTER).update(image.chainIDs[0] ?? '', { 'containerd.io/snapshot/diff-id': 'x' })
   await box.backend.content.label(other.config.digest, { [`containerd.io/gc.ref.snapshot.${SNAPSHOTTER}`]: '' })
-  const damaged = await unpack({ backend: watched(box.backend, other).backend, planned: theirs })
+  const damaged = await unpack({ ...watched(box.backend, other), planned: theirs })
   expect(damaged.warnings.map((warning) => warning.code)).toEqual(['LABELS_DIFFER'])
   expect(damaged.warnings[0]?.detail).toContain(image.chainIDs[0])
 })

@@ -17,7 +17,7 @@ describe('a snapshotter whose mounts need a helper that is not there', () => {
   let backend: Backend
   beforeAll(async () => {
     box = await sandbox(image)
-    await unpack({ backend: watched(box.backend, image).backend, planned })
+    await unpack({ ...watched(box.backend, image), planned })
     backend = intercept(box.backend, (call, goOn) =>
       call.name === 'snapshotter.peek' || call.name === 'snapshotter.view' ? Promise.resolve(mounts) : goOn(),
     )

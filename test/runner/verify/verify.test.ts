@@ -21,7 +21,7 @@ describe('verifyChain', () => {
 
   beforeAll(async () => {
     box = await sandbox(image)
-    await unpack({ backend: watched(box.backend, image).backend, planned: { plan, ...planned } })
+    await unpack({ ...watched(box.backend, image), planned: { plan, ...planned } })
   })
   afterAll(() => box.close())
 

@@ -1,7 +1,7 @@
 /** The snapshotter by which a verb goes: named itself, or by runtime handlers that use it. */
 
 import { LayercastError } from '../../../errors.ts'
-import type { ContainerdBackend } from '../../../node/containerd/backend.ts'
+import type { Backend } from '../../../node/ports.ts'
 import type { Context } from '../../program/context.ts'
 import { usage } from '../../program/usage.ts'
 
@@ -51,7 +51,7 @@ export function chooseSnapshotter(
  * @param namespace the namespace unless the user names one
  * @throws LayercastError USAGE where the user names the embedded backend; CONTAINERD_UNREACHABLE
  */
-export async function containerdOf(context: Context, namespace?: string): Promise<ContainerdBackend> {
+export async function containerdOf(context: Context, namespace?: string): Promise<Backend> {
   const { backend: kind, root } = context.globals
   if (kind === 'embedded' || root !== undefined) {
     throw usage(
@@ -59,9 +59,7 @@ export async function containerdOf(context: Context, namespace?: string): Promis
       "Leave it away, and name containerd's socket with --address where it is not in its usual place.",
     )
   }
-  const backend = await context.backend({ backend: 'containerd', namespace })
-  // This is the kind that was just asked for.
-  return backend as ContainerdBackend
+  return await context.backend({ backend: 'containerd', namespace })
 }
 
 /**

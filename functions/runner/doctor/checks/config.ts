@@ -1,4 +1,5 @@
 import type { UnpackPlatform } from '../../../node/containerd-config/config.ts'
+import { isAtLeast } from '../../../node/daemon-version.ts'
 import { annotationsOffAdvice, handlerIgnoredAdvice } from '../advice.ts'
 import type { NodeFacts } from '../facts.ts'
 import { handlersOf, readsCriLabels, snapshottersInUse, type Check } from '../finding.ts'
@@ -103,10 +104,10 @@ export const unpackPlatformMissing: Check = ({ config, daemon, plugins }) => {
 
 /** What the daemon has without an `unpack_config`: erofs from 2.3 on, where its differ works. */
 function builtInPlatforms(
-  { major, minor }: NodeFacts['daemon'],
+  daemon: NodeFacts['daemon'],
   plugins: NodeFacts['plugins'],
 ): Pick<UnpackPlatform, 'snapshotter' | 'platform'>[] {
-  const knowsErofs = major > 2 || minor >= 3
+  const knowsErofs = isAtLeast(daemon, '2.3')
   const differ = plugins.some(({ type, id, error }) => type === DIFFER && id === 'erofs' && error === undefined)
   const names = ['overlayfs', ...(knowsErofs && differ ? ['erofs'] : [])]
   return names.map((snapshotter) => ({ snapshotter, platform: 'linux' }))

@@ -1,4 +1,5 @@
 import { wholeVersion } from '../../../node/containerd-config/files.ts'
+import { isAtLeast } from '../../../node/daemon-version.ts'
 import type { NodeFacts } from '../facts.ts'
 import type { Check } from '../finding.ts'
 
@@ -12,9 +13,9 @@ export const importMissing: Check = ({ config }) =>
   }))
 
 /** The highest version of a configuration file that a daemon knows. */
-function highestVersion({ daemon: { major, minor } }: NodeFacts): number {
-  if (major < 2) return 2
-  return major === 2 && minor < 3 ? 3 : 4
+function highestVersion({ daemon }: NodeFacts): number {
+  if (daemon.major < 2) return 2
+  return isAtLeast(daemon, '2.3') ? 4 : 3
 }
 
 /** A file of a version that the daemon does not know yet. */
@@ -23,7 +24,7 @@ export const versionTooNew: Check = (facts) => {
   const highest = highestVersion(facts)
   // 1.6 reads on, and finds nothing under the names that it knows.
   const outcome =
-    daemon.major === 1 && daemon.minor < 7
+    daemon.major === 1 && !isAtLeast(daemon, '1.7')
       ? 'what it says under newer names does not count'
       : 'containerd does not start again from it'
   return config.files
@@ -86,7 +87,7 @@ export const importTooNew: Check = (facts) => {
 
 /** Before 2.3, containerd 2 takes the last file's version for that of all. */
 export const versionsMixed: Check = ({ config: { files }, daemon, version }) => {
-  if (daemon.major !== 2 || daemon.minor > 2 || wholeVersion(files) === 2) return []
+  if (daemon.major !== 2 || isAtLeast(daemon, '2.3') || wholeVersion(files) === 2) return []
   return files
     .filter((file) => file.version < 3)
     .map((file) => ({

@@ -1,11 +1,5 @@
-import {
-  compareVersion,
-  handlersOf,
-  parallelUnpackers,
-  snapshotterPlugins,
-  snapshottersInUse,
-  type Check,
-} from '../finding.ts'
+import { isAtLeast } from '../../../node/daemon-version.ts'
+import { handlersOf, parallelUnpackers, snapshotterPlugins, snapshottersInUse, type Check } from '../finding.ts'
 import { DIFFER } from '../names.ts'
 
 /** A handler's snapshotter that the daemon does not have at all. */
@@ -79,7 +73,7 @@ export const erofsWithoutDiffer: Check = (facts) => {
  * asks the walking differ only): as bad as without it.
  */
 export const erofsDifferUnused: Check = (facts) => {
-  if (!snapshottersInUse(facts).includes('erofs') || compareVersion(facts, [2, 2, 2]) < 0) return []
+  if (!snapshottersInUse(facts).includes('erofs') || !isAtLeast(facts.daemon, '2.2.2')) return []
   const differ = facts.plugins.find(({ type, id }) => type === DIFFER && id === 'erofs')
   if (differ === undefined || differ.error !== undefined) return []
   const { differs = ['walking'] } = facts.config

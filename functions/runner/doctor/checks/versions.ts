@@ -1,6 +1,6 @@
+import { isAtLeast } from '../../../node/daemon-version.ts'
 import type { NodeFacts } from '../facts.ts'
 import {
-  compareVersion,
   handlersOf,
   parallelUnpackers,
   readsCriLabels,
@@ -9,11 +9,11 @@ import {
   type Severity,
 } from '../finding.ts'
 
-type Numbers = Parameters<typeof compareVersion>[1]
+type Version = Parameters<typeof isAtLeast>[1]
 
 /** Whether the daemon's version has a fault that came with the one version and was mended in the other. */
-function between(facts: NodeFacts, first: Numbers, mended: Numbers): boolean {
-  return compareVersion(facts, first) >= 0 && compareVersion(facts, mended) < 0
+function isBetween({ daemon }: NodeFacts, first: Version, mended: Version): boolean {
+  return isAtLeast(daemon, first) && !isAtLeast(daemon, mended)
 }
 
 const SEQUENTIAL = 'Leave max_concurrent_unpacks under [plugins."io.containerd.transfer.v1.local"] at 1'
@@ -31,7 +31,7 @@ function ofParallelMode(facts: NodeFacts, severity: Severity): { severity: Sever
 
 /** 2.2.0 to before 2.4.0 lose an error of a parallel unpack and call the chain ready (containerd/FACTS.md section 2, step 8). */
 export const silentSuccess: Check = (facts) => {
-  if (!between(facts, [2, 2, 0], [2, 4, 0])) return []
+  if (!isBetween(facts, '2.2', '2.4')) return []
   const { severity, who, fix } = ofParallelMode(facts, 'warning')
   return [
     {
@@ -45,7 +45,7 @@ export const silentSuccess: Check = (facts) => {
 
 /** 2.2.0 to 2.2.2 apply a layer's whiteouts to an empty directory under overlayfs. */
 export const lostWhiteouts: Check = (facts) => {
-  if (!between(facts, [2, 2, 0], [2, 2, 3])) return []
+  if (!isBetween(facts, '2.2', '2.2.3')) return []
   const { severity, who, fix } = ofParallelMode(facts, 'error')
   return [
     {
@@ -63,7 +63,7 @@ export const lostWhiteouts: Check = (facts) => {
 /** Before 2.2.2 nothing gives an image's layers their labels under a second snapshotter. */
 export const noSecondUnpack: Check = (facts) => {
   const others = snapshottersInUse(facts).filter((name) => name !== facts.config.snapshotter && readsCriLabels(name))
-  if (compareVersion(facts, [2, 2, 2]) >= 0 || others.length === 0) return []
+  if (isAtLeast(facts.daemon, '2.2.2') || others.length === 0) return []
   return others.map((name) => ({
     code: 'VERSION_NO_LABELS_AFTER_PULL',
     severity: 'warning',
@@ -74,7 +74,7 @@ export const noSecondUnpack: Check = (facts) => {
 
 /** `ctr image mount --snapshotter erofs` of an image with several layers takes the daemon down, from 2.3.0 to before 2.4.0. */
 export const erofsMountPanics: Check = (facts) =>
-  between(facts, [2, 3, 0], [2, 4, 0]) && snapshottersInUse(facts).includes('erofs')
+  isBetween(facts, '2.3', '2.4') && snapshottersInUse(facts).includes('erofs')
     ? [
         {
           code: 'VERSION_EROFS_MOUNT_PANICS',

@@ -38,12 +38,8 @@ export function hostRoots(configPath = DEFAULT_CONFIG_PATH): string[] {
 
 /** The same for the daemon behind a backend, which may have been started with another file. NODE_CONFIG_INVALID. */
 export async function hostRootsOf(backend: Backend | undefined): Promise<string[]> {
-  const daemon = backend !== undefined && isDaemon(backend) ? await findDaemon(backend) : undefined
+  const daemon = backend?.daemon === undefined ? undefined : await findDaemon(backend.daemon)
   return hostRoots(daemon?.configPath)
-}
-
-function isDaemon(backend: Backend): backend is Backend & Parameters<typeof findDaemon>[0] {
-  return backend.kind === 'containerd' && 'daemonProcess' in backend
 }
 
 /** Whoever may not read the daemon's configuration has the default directories. */

@@ -23,13 +23,14 @@ export function intercept(backend: Backend, around: Around): Backend {
     images: wrap('images', backend.images, around),
     content: wrap('content', backend.content, around),
     leases: wrap('leases', backend.leases, around),
-    applier: wrap('applier', backend.applier, around),
+    ...(backend.diffService && { diffService: wrap('diffService', backend.diffService, around) }),
     snapshotter: (name) => wrap('snapshotter', backend.snapshotter(name), around),
     withLease: (id) => intercept(backend.withLease(id), around),
   }
 }
 
-function wrap<T extends object>(port: string, target: T, around: Around): T {
+/** The same port, with its calls passing through `around`, but for streams. */
+export function wrap<T extends object>(port: string, target: T, around: Around): T {
   return new Proxy(target, {
     get(_, property) {
       const value: unknown = Reflect.get(target, property, target)

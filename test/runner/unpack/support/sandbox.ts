@@ -5,7 +5,7 @@ import type { Applier } from '../../../../functions/layer/apply/types.ts'
 import { openEmbedded } from '../../../../functions/node/embedded/backend.ts'
 import type { Backend } from '../../../../functions/node/ports.ts'
 import type { BuiltImage } from '../../../support/images/image.ts'
-import { intercept, type Around } from './intercept.ts'
+import { intercept, wrap, type Around } from './intercept.ts'
 import { store } from './stores.ts'
 
 /** An embedded backend that holds an image, in a directory of its own. */
@@ -29,8 +29,12 @@ export async function sandbox(image: BuiltImage): Promise<Sandbox> {
   }
 }
 
-/** The backend as it is, but with its calls watched and an applier that needs no root: it says what is in the image. */
-export function watched(backend: Backend, image: BuiltImage, around?: Around): { backend: Backend; calls: string[] } {
+/** The backend as it is, but with its calls watched, and an applier that needs no root: it says what is in the image. */
+export function watched(
+  backend: Backend,
+  image: BuiltImage,
+  around?: Around,
+): { backend: Backend; applier: Applier; calls: string[] } {
   const calls: string[] = []
   const applier: Applier = {
     apply: async ({ digest }) => {
@@ -40,10 +44,9 @@ export function watched(backend: Backend, image: BuiltImage, around?: Around): {
       return { diffID, size: image.tars[index]?.length ?? 0 }
     },
   }
-  const easy = (under: Backend): Backend => ({ ...under, applier, withLease: (id) => easy(under.withLease(id)) })
-  const wrapped = intercept(easy(backend), async (call, goOn) => {
+  const noting: Around = async (call, goOn) => {
     calls.push(call.name)
     return around ? around(call, goOn) : goOn()
-  })
-  return { backend: wrapped, calls }
+  }
+  return { backend: intercept(backend, noting), applier: wrap('applier', applier, noting), calls }
 }

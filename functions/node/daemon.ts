@@ -1,0 +1,11 @@
+/** The daemon of a backend, for what reads containerd's configuration or asks CRI. */
+import { LayercastError } from '../errors.ts'
+import type { Backend, Daemon } from './ports.ts'
+
+/** The daemon that serves the backend. USAGE where there is none, as behind the embedded backend. */
+export function daemonOf({ daemon, kind }: Backend): Daemon {
+  if (daemon !== undefined) return daemon
+  throw new LayercastError('USAGE', `the ${kind} backend has no daemon, and only containerd will do`, {
+    fix: 'Name its socket with --address, or say --backend containerd.',
+  })
+}
