@@ -1,27 +1,21 @@
+/**
+ * Fetches missing blobs ahead of the layers that need them, so many at once. Each blob is fetched once, from the first offer
+ * that works.
+ */
 import { hasCode, LayercastError, type Code } from '../../errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
 import { messageOf } from '../../kit/cleanup.ts'
 import { retry } from '../../kit/retry.ts'
-import { faultOf, hasBytes } from '../../node/blob-fault.ts'
+import { faultOf } from '../../node/blob-fault.ts'
 import type { Backend } from '../../node/ports.ts'
 import type { OperationEvent } from '../operation/events.ts'
 import { blobsNotFound } from './not-found.ts'
-import type { BlobOrigin } from './origin.ts'
-import { originText } from './origin.ts'
+import { originText, tellOrigin, type BlobOrigin, type OriginEvent } from './origin.ts'
+import type { Placed } from './placed.ts'
 import type { BlobProviders } from './providers.ts'
-import type { BlobOffer, Placed } from './types.ts'
-
-/** Where the blob of a layer comes from that has none here: told once it is decided, and again when that did not do. */
-export interface OriginEvent {
-  type: 'origin'
-  index: number
-  chainID: Digest
-  digest: Digest
-  origin: BlobOrigin
-}
-
-type Emit = (event: OriginEvent | OperationEvent) => void
+import { Slots } from './slots.ts'
+import type { BlobOffer } from './types.ts'
 
 export interface FetchQueueOptions {
   /** Under the lease. */
@@ -30,7 +24,7 @@ export interface FetchQueueOptions {
   /** How many blobs are fetched at once. */
   concurrency: number
   signal: AbortSignal
-  emit: Emit
+  emit: (event: OriginEvent | OperationEvent) => void
 }
 
 /** What a layer is written from. */
@@ -40,22 +34,7 @@ export interface FetchedBlob {
   origin: BlobOrigin
 }
 
-/** Sees to it that a layer's content is there when its turn comes. */
-export interface FetchQueue {
-  /** Begins to fetch these, in this order, ahead of their turn. */
-  ahead(layers: readonly Placed[]): void
-  /**
-   * Returns once the layer's blob, or another that does for it, is in the content store. BLOB_NOT_FOUND where it is not and
-   * no way leads to it; else what the last way failed with.
-   */
-  ensure(placed: Placed): Promise<FetchedBlob>
-  /** Whether, what was fetched having turned out to be something else, there is another way; `ensure` then goes it. */
-  another(placed: Placed, fetched: FetchedBlob, error: unknown): Promise<boolean>
-  /** Stops what is under way and waits for its end. */
-  close(): Promise<void>
-}
-
-/** What a blob under another digest than the layer's can be wrong with. */
+/** What may be wrong with a blob that was taken for the layer's content, and is something else. */
 const CONTENT_FAULTS: readonly Code[] = [
   'DIFF_ID_MISMATCH',
   'DIGEST_MISMATCH',
@@ -65,141 +44,135 @@ const CONTENT_FAULTS: readonly Code[] = [
   'LAYER_UNSUPPORTED',
 ]
 
-/** A supply over the content store and, for what is missing there, the ways to it. Each blob is fetched once. */
-export function createFetchQueue({ backend, providers, concurrency, signal, emit }: FetchQueueOptions): FetchQueue {
-  const stop = new AbortController()
-  const either = AbortSignal.any([signal, stop.signal])
-  const started = new Map<Digest, Promise<FetchedBlob>>()
-  const fetching = new Map<Digest, Promise<Descriptor>>()
-  /** Blobs that are there and turned out to be damaged. */
-  const damaged = new Set<Digest>()
-  const waiting: (() => void)[] = []
-  let running = 0
+export class FetchQueue {
+  readonly #options: FetchQueueOptions
+  readonly #slots: Slots
+  readonly #stop = new AbortController()
+  /** Fires when the run is stopped, and when the queue is closed. */
+  readonly #signal: AbortSignal
+  /** By chain ID. */
+  readonly #layers = new Map<Digest, Promise<FetchedBlob>>()
+  /** By the digest of the blob that is fetched, which several layers may share. */
+  readonly #blobs = new Map<Digest, Promise<Descriptor>>()
+  /** Blobs of the content store that turned out to be damaged. */
+  readonly #damaged = new Set<Digest>()
 
-  async function slot(): Promise<void> {
-    if (running < concurrency) running++
-    else await new Promise<void>((resolve) => waiting.push(resolve))
+  constructor(options: FetchQueueOptions) {
+    this.#options = options
+    this.#slots = new Slots(options.concurrency)
+    this.#signal = AbortSignal.any([options.signal, this.#stop.signal])
   }
 
-  function free(): void {
-    const next = waiting.shift()
-    if (next) next()
-    else running--
+  /** Starts to fetch the blobs of these layers, in this order, before anybody waits for them. */
+  prefetch(layers: readonly Placed[]): void {
+    for (const placed of layers) void this.#begin(placed)
   }
 
-  async function fetchOne({ origin, fetch }: BlobOffer, { layer }: Placed): Promise<Descriptor> {
-    await slot()
-    try {
-      const what = `fetch ${layer.descriptor.digest} from ${originText(origin)}`
-      return await retry(() => fetch(backend, either), { what, signal: either, emit })
-    } finally {
-      free()
+  /**
+   * Returns once the layer's blob, or another that gives the same content, is in the content store. BLOB_NOT_FOUND where it
+   * is missing and nobody offers it; else the error of the last offer.
+   */
+  async ensure(placed: Placed): Promise<FetchedBlob> {
+    const { descriptor, chainID } = placed.layer
+    const begun = this.#layers.get(chainID)
+    if (begun) return await begun
+    if (!this.#damaged.has(descriptor.digest) && (await this.#options.providers.isInStore(descriptor))) {
+      return { blob: descriptor, origin: { from: 'here' } }
+    }
+    return await this.#begin(placed)
+  }
+
+  /**
+   * Refuses what `ensure` gave, because applying it failed with `error`. Whether there is another offer; `ensure` then fetches
+   * that one. False for an error that no other blob would mend.
+   */
+  async refuse(placed: Placed, { blob, origin }: FetchedBlob, error: unknown): Promise<boolean> {
+    const { backend, providers } = this.#options
+    const { descriptor, chainID } = placed.layer
+    if (!hasCode(error, ...CONTENT_FAULTS)) return false
+    const isHere = origin.from === 'here'
+    // The layer's own blob is what the image consists of, right or wrong, unless its bytes have changed.
+    if (isHere && (await faultOf(backend.content, blob, this.#signal)) === undefined) return false
+    if (!isHere && blob.digest === descriptor.digest) return false
+    const next = await (isHere ? providers.offerFor(placed) : providers.nextOfferFor(placed))
+    if (next === undefined) return false
+    if (isHere) this.#damaged.add(descriptor.digest)
+    this.#layers.delete(chainID)
+    this.#tellRefused(placed, next.origin, error)
+    return true
+  }
+
+  /** Stops the fetches that are running and waits for their end. */
+  async close(): Promise<void> {
+    this.#stop.abort(new Error('the unpack has ended'))
+    await Promise.allSettled(this.#layers.values())
+  }
+
+  #begin(placed: Placed): Promise<FetchedBlob> {
+    const { chainID } = placed.layer
+    const begun = this.#layers.get(chainID)
+    if (begun) return begun
+    const fetching = this.#fetchFirst(placed)
+    this.#layers.set(chainID, fetching)
+    // Nobody may be waiting yet, and an unhandled rejection would end the process. Whoever waits later fetches again.
+    fetching.catch(() => this.#layers.delete(chainID))
+    return fetching
+  }
+
+  /** Goes through the offers for the layer until one works. */
+  async #fetchFirst(placed: Placed): Promise<FetchedBlob> {
+    const { providers } = this.#options
+    let offer = await providers.offerFor(placed)
+    if (offer === undefined) throw this.#notFound(placed)
+    for (;;) {
+      try {
+        return { blob: await this.#fetchOnce(offer, placed), origin: offer.origin }
+      } catch (error) {
+        if (this.#signal.aborted || !isOfOffer(error)) throw error
+        offer = await providers.nextOfferFor(placed)
+        if (offer === undefined) throw error
+        this.#tellRefused(placed, offer.origin, error)
+      }
     }
   }
 
-  /** Two layers of one blob have it fetched once; what is made again is of one place in the chain. */
-  async function fetchOnce(offer: BlobOffer, placed: Placed): Promise<Descriptor> {
-    if (offer.blob === undefined) return await fetchOne(offer, placed)
+  /** Two layers with one blob share its fetch. What is made again belongs to one place in the chain, and is not shared. */
+  async #fetchOnce(offer: BlobOffer, placed: Placed): Promise<Descriptor> {
+    if (offer.blob === undefined) return await this.#fetch(offer, placed)
     const { digest } = offer.blob
-    const under = fetching.get(digest)
-    if (under) return await under
-    const fetched = fetchOne(offer, placed)
-    fetching.set(digest, fetched)
+    const begun = this.#blobs.get(digest)
+    if (begun) return await begun
+    const fetching = this.#fetch(offer, placed)
+    this.#blobs.set(digest, fetching)
     try {
-      return await fetched
+      return await fetching
     } catch (error) {
-      fetching.delete(digest)
+      this.#blobs.delete(digest)
       throw error
     }
   }
 
-  async function supply(placed: Placed): Promise<FetchedBlob> {
-    let offer = await providers.current(placed)
-    for (;;) {
-      if (offer === undefined) throw nothingLeft(placed)
-      try {
-        return { blob: await fetchOnce(offer, placed), origin: offer.origin }
-      } catch (error) {
-        if (either.aborted || !isItsOwn(error)) throw error
-        offer = await providers.next(placed)
-        if (offer === undefined) throw error
-        told(placed, offer.origin, error)
-      }
-    }
+  async #fetch(offer: BlobOffer, { layer }: Placed): Promise<Descriptor> {
+    const { backend, emit } = this.#options
+    const what = `fetch ${layer.descriptor.digest} from ${originText(offer.origin)}`
+    return await this.#slots.run(() =>
+      retry(() => offer.fetch(backend, this.#signal), { what, signal: this.#signal, emit }),
+    )
   }
 
-  function told(placed: Placed, origin: BlobOrigin, error: unknown): void {
-    emit({ type: 'warning', code: 'ORIGIN_REFUSED', detail: `${messageOf(error)}; now from ${originText(origin)}` })
-    tellOrigin(placed, origin, emit)
+  #tellRefused(placed: Placed, next: BlobOrigin, error: unknown): void {
+    const { emit } = this.#options
+    emit({ type: 'warning', code: 'ORIGIN_REFUSED', detail: `${messageOf(error)}; now from ${originText(next)}` })
+    tellOrigin(placed, next, emit)
   }
 
-  function nothingLeft({ layer }: Placed): LayercastError {
-    const why = layer.blob === 'required' ? {} : { why: 'the snapshotter did not take the layer, so it is needed' }
-    return blobsNotFound([layer.descriptor.digest], {
-      ...why,
-      problems: providers.problems(),
-      causes: providers.causes(),
-      fixes: providers.fixes(),
-    })
-  }
-
-  function begin(placed: Placed): Promise<FetchedBlob> {
-    const { chainID } = placed.layer
-    const under = started.get(chainID)
-    if (under) return under
-    const supplying = supply(placed)
-    started.set(chainID, supplying)
-    // Whoever needs the blob meets the error at its turn; until then nobody awaits it, which must not end the process.
-    supplying.catch(() => started.delete(chainID))
-    return supplying
-  }
-
-  return {
-    ahead(layers) {
-      for (const placed of layers) void begin(placed)
-    },
-    async ensure(placed) {
-      const { descriptor, chainID } = placed.layer
-      const under = started.get(chainID)
-      if (under) return await under
-      if (!damaged.has(descriptor.digest) && (await providers.held(descriptor))) {
-        return { blob: descriptor, origin: { from: 'here' } }
-      }
-      return await begin(placed)
-    },
-    async another(placed, { blob, origin }, error) {
-      const { descriptor, chainID } = placed.layer
-      if (!hasCode(error, ...CONTENT_FAULTS)) return false
-      const isHere = origin.from === 'here'
-      // The layer's own blob is what the image has, right or wrong, unless its bytes are others.
-      if (isHere && (await faultOf(backend.content, blob, either)) === undefined) return false
-      if (!isHere && blob.digest === descriptor.digest) return false
-      const next = await (isHere ? providers.current(placed) : providers.next(placed))
-      if (next === undefined) return false
-      if (isHere) damaged.add(descriptor.digest)
-      started.delete(chainID)
-      told(placed, next.origin, error)
-      return true
-    },
-    async close() {
-      stop.abort(new Error('the unpack has ended'))
-      await Promise.allSettled(started.values())
-    },
+  #notFound({ layer }: Placed): LayercastError {
+    const why = layer.blob === 'required' ? undefined : 'the snapshotter did not take the layer, so it is needed'
+    return blobsNotFound([layer.descriptor.digest], { why, ...this.#options.providers.complaints() })
   }
 }
 
-/** Tells where a layer will come from. */
-export function tellOrigin({ index, layer }: Placed, origin: BlobOrigin, emit: Emit): void {
-  const { chainID, descriptor } = layer
-  emit({ type: 'origin', index, chainID, digest: descriptor.digest, origin })
-}
-
-/** Whether the failure is one of that way, so that another may do better; the node's own are not. */
-function isItsOwn(error: unknown): boolean {
+/** Whether the failure belongs to this offer, so that another one may work. Failures of the node do not. */
+function isOfOffer(error: unknown): boolean {
   return error instanceof LayercastError && !hasCode(error, 'ABORTED', 'CONTAINERD_UNREACHABLE', 'INTERNAL')
-}
-
-/** Whether the content store has the blob, as far as its last byte tells. */
-export async function hasBlob({ content }: Backend, digest: Digest): Promise<boolean> {
-  return await hasBytes(content, digest)
 }

@@ -1,4 +1,4 @@
-/** Layers made again out of what another snapshotter shows of the image. */
+/** The provider over another snapshotter: layers are made again from the image's snapshots there. */
 import { randomBytes } from 'node:crypto'
 import { hasCode, LayercastError } from '../../errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
@@ -9,31 +9,32 @@ import type { Backend, SnapshotInfo, Snapshotter } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
 import { inferProfile } from '../../plan/profiles.ts'
 import { isArchive } from './blob.ts'
-import type { Complain, Placed, BlobProvider } from './types.ts'
+import type { Placed } from './placed.ts'
+import type { Complain, BlobProvider } from './types.ts'
 
-/** Uncompressed: its digest is its diff ID, and it goes with the lease anyway. */
+/** Uncompressed, so that its digest is its diff ID. The blob goes with the lease, so its size matters little. */
 const REBUILT = 'application/vnd.oci.image.layer.v1.tar'
 
-export interface SnapshotterProviderOptions {
+interface SnapshotterProviderOptions {
   backend: Backend
   plan: Plan
-  /** The snapshotter to make them out of. */
+  /** The snapshotter that has the image unpacked. */
   from: string
   complain: Complain
 }
 
 /**
- * A way over two snapshots of the chain: what the upper one changes is written as a layer, by containerd's diff service, or
- * by our own walk where that one cannot mount them. That layer fills a snapshot just as well, but is not the image's blob.
- * Offered where the chain up to the layer is there, committed, each on its parent; what is not is complained of. USAGE where
- * the backend has no differ: the embedded one has no second snapshotter either.
+ * A layer is the difference between its snapshot and its parent's, written by containerd's diff service, or by layercast's
+ * own walk where that service cannot mount the snapshots. Such a layer fills a snapshot just as well, but is another blob
+ * than the image's. Offered where the chain up to the layer is there, committed, each snapshot on its parent; anything else
+ * is complained of. USAGE where the backend has no differ: the embedded one has no second snapshotter either.
  */
 export function snapshotterProvider(options: SnapshotterProviderOptions): BlobProvider {
   const { backend, plan, from, complain } = options
   checkPossible(options)
   let looked: Promise<{ right: number; why: string }> | undefined
   return {
-    async find(placed) {
+    async offers(placed) {
       if (!isArchive(placed.layer.descriptor)) return []
       looked ??= lookAtChain(backend.snapshotter(from), plan)
       const { right, why } = await looked.catch((error: unknown) => {
@@ -64,17 +65,17 @@ function checkPossible({ backend, plan, from }: SnapshotterProviderOptions): voi
   })
 }
 
-/** How many layers from the base up are as they should be, and what is wrong with the next one. */
+/** How many layers from the base up are right, and what is wrong with the next one. */
 async function lookAtChain(snapshotter: Snapshotter, plan: Plan): Promise<{ right: number; why: string }> {
   const infos = await Promise.all(plan.layers.map((layer) => statOrNone(snapshotter, layer.chainID)))
   for (const [index, { chainID, parent }] of plan.layers.entries()) {
-    const why = fault(infos[index], chainID, parent)
+    const why = faultIn(infos[index], chainID, parent)
     if (why !== undefined) return { right: index, why }
   }
   return { right: plan.layers.length, why: '' }
 }
 
-function fault(info: SnapshotInfo | undefined, chainID: string, parent: string): string | undefined {
+function faultIn(info: SnapshotInfo | undefined, chainID: string, parent: string): string | undefined {
   if (info === undefined) return `its snapshot ${chainID} is not there`
   if (info.kind !== 'committed') return `its snapshot ${chainID} is ${info.kind}`
   return info.parent === parent ? undefined : `its snapshot ${chainID} stands on "${info.parent}"`
@@ -98,7 +99,7 @@ async function rebuild(into: Backend, from: string, { layer }: Placed, signal: A
       blob = await differ.diff(lower, upper, options)
     } else {
       const lower = layer.parent === '' ? undefined : await snapshotter.view(keys.lower, layer.parent, {})
-      // Loaded when asked for: it binds system calls.
+      // Loaded on demand: it binds system calls.
       const { walkedLayer } = await import('../../layer/diff/diff.ts')
       blob = await walkedLayer(into.content, lower, upper, options)
     }
@@ -109,12 +110,12 @@ async function rebuild(into: Backend, from: string, { layer }: Placed, signal: A
   return blob
 }
 
-/** Mounts of erofs are templates for the mount manager (`format/overlay`), which the diff service does not ask. */
+/** The diff service cannot mount erofs: its mounts are templates (`format/overlay`) for the mount manager. */
 function isForDiffService(mounts: readonly Mount[]): boolean {
   return mounts.every(({ type }) => !type.includes('/'))
 }
 
-/** A snapshot that went since it was seen is a blob that cannot be had, not a hole in the chain that is being made. */
+/** A snapshot that vanished since the look means a missing blob, and not a gap in the chain that is being made. */
 function explain(error: unknown, from: string, { digest }: Descriptor): unknown {
   if (!hasCode(error, 'SNAPSHOT_NOT_FOUND')) return error
   return new LayercastError('BLOB_NOT_FOUND', `layer ${digest} cannot be made again: ${from} has lost its snapshot`, {

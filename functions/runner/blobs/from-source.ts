@@ -1,26 +1,25 @@
+/** The provider over one source that the user named: a layout, an archive, a registry. */
 import { LayercastError } from '../../errors.ts'
-/** Sources that the user names for missing blobs. */
 import { parseConfig } from '../../image/config.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
 import { parseManifest } from '../../image/manifest.ts'
 import { isLayer } from '../../image/media-type.ts'
-import { checkAborted, orAborted } from '../../kit/abort.ts'
-import type { Backend, Labels } from '../../node/ports.ts'
+import { orAborted } from '../../kit/abort.ts'
+import type { Backend } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
-import { sourceLabel } from '../../plan/gc-labels.ts'
 import { sourceDocuments } from '../content/documents.ts'
 import { registrySources } from '../content/registry-labels.ts'
-import { storeWhole } from '../content/store-whole.ts'
 import type { ImageSource } from '../sources/source.ts'
-import { isRegistrySpec } from '../sources/spec.ts'
 import { isArchive, sniffed } from './blob.ts'
-import type { BlobOffer, Complain, Placed, BlobProvider } from './types.ts'
+import type { Placed } from './placed.ts'
+import { storeFromSource } from './store-from-source.ts'
+import type { BlobOffer, BlobProvider, Complain } from './types.ts'
 
-/** The word for the registry that the image's blobs say that they came from. */
+/** Stands for the registries that the labels of the image's blobs name. */
 export const REGISTRY = 'registry'
 
-export interface SourcesOptions {
+interface SourceProviderOptions {
   backend: Backend
   plan: Plan
   signal: AbortSignal
@@ -28,63 +27,74 @@ export interface SourcesOptions {
 }
 
 /**
- * A way over one source as the user spelt it. It is opened once a layer is looked for, and read when that layer's turn
- * comes. A source that cannot be opened or asked is complained of, and has nothing.
+ * The provider over a source as the user spelt it. The source is opened when the first layer is looked for, and a blob is
+ * read when its layer's turn comes. A source that cannot be opened or asked is complained of, and offers nothing.
  */
-export function sourceProvider(spec: string, options: SourcesOptions): BlobProvider {
-  if (spec !== REGISTRY) return new SourceProvider(spec, options)
-  let providers: Promise<SourceProvider[]> | undefined
-  const open = async (): Promise<SourceProvider[]> => {
-    const { reference, manifest, config, layers } = options.plan
-    const blobs = [manifest, config, ...layers.map((layer) => layer.descriptor)].map(({ digest }) => digest)
-    const specs = await registrySources(options.backend, { reference, target: manifest.digest, blobs })
-    if (specs.length === 0) options.complain('no blob of the image says which registry it came from')
-    return specs.map((one) => new SourceProvider(one, options))
+export function sourceProvider(spec: string, options: SourceProviderOptions): BlobProvider {
+  return spec === REGISTRY ? new RegistryProvider(options) : new SourceProvider(spec, options)
+}
+
+/** The registries that the labels of the image's blobs name, in their order. */
+class RegistryProvider implements BlobProvider {
+  readonly #options: SourceProviderOptions
+  #registries: Promise<SourceProvider[]> | undefined
+
+  constructor(options: SourceProviderOptions) {
+    this.#options = options
   }
-  return {
-    async find(placed) {
-      providers ??= open()
-      const all = await providers.catch((error: unknown) => {
-        providers = undefined
-        throw error
-      })
-      for (const way of all) {
-        const found = await way.find(placed)
-        if (found.length > 0) return found
-      }
-      return []
-    },
-    async close() {
-      for (const way of (await providers) ?? []) await way.close()
-    },
+
+  async offers(placed: Placed): Promise<BlobOffer[]> {
+    this.#registries ??= this.#open()
+    const registries = await this.#registries.catch((error: unknown) => {
+      this.#registries = undefined
+      throw error
+    })
+    for (const registry of registries) {
+      const offers = await registry.offers(placed)
+      if (offers.length > 0) return offers
+    }
+    return []
+  }
+
+  async close(): Promise<void> {
+    for (const registry of (await this.#registries) ?? []) await registry.close()
+  }
+
+  async #open(): Promise<SourceProvider[]> {
+    const { backend, complain, plan } = this.#options
+    const { reference, manifest, config, layers } = plan
+    const blobs = [manifest, config, ...layers.map((layer) => layer.descriptor)].map(({ digest }) => digest)
+    const specs = await registrySources(backend, { reference, target: manifest.digest, blobs })
+    if (specs.length === 0) complain('no blob of the image says which registry it came from')
+    return specs.map((spec) => new SourceProvider(spec, this.#options))
   }
 }
 
 class SourceProvider implements BlobProvider {
   readonly #spec: string
-  readonly #options: SourcesOptions
+  readonly #options: SourceProviderOptions
   #source: Promise<ImageSource | undefined> | undefined
   #others: Promise<ReadonlyMap<Digest, Descriptor>> | undefined
 
-  constructor(spec: string, options: SourcesOptions) {
+  constructor(spec: string, options: SourceProviderOptions) {
     this.#spec = spec
     this.#options = options
   }
 
-  async find({ layer: { descriptor, diffID } }: Placed): Promise<BlobOffer[]> {
+  async offers({ layer: { descriptor, diffID } }: Placed): Promise<BlobOffer[]> {
     const source = await (this.#source ??= this.#open())
     if (source === undefined) return []
     const has = await this.#try(() => source.has(descriptor.digest))
     const from = { from: 'source', spec: this.#spec } as const
-    if (has === true) return [{ origin: from, blob: descriptor, fetch: this.#fetch(source, descriptor) }]
+    if (has === true) return [offer(from, source, descriptor)]
     if (!isArchive(descriptor)) return []
-    // An archive of docker's has layers uncompressed; a registry or layout may have the image compressed otherwise.
+    // An archive of docker's holds layers uncompressed; a registry or a layout may hold the image compressed otherwise.
     this.#others ??= this.#layersOf(source)
     const other = (await this.#others).get(diffID)
     if (other === undefined || other.digest === descriptor.digest) return []
     if ((await this.#try(() => source.has(other.digest))) !== true) return []
     const blob = sniffed(other)
-    return [{ origin: { ...from, digest: blob.digest }, blob, fetch: this.#fetch(source, blob) }]
+    return [offer({ ...from, digest: blob.digest }, source, blob)]
   }
 
   async close(): Promise<void> {
@@ -93,11 +103,11 @@ class SourceProvider implements BlobProvider {
 
   #open(): Promise<ImageSource | undefined> {
     return this.#try(async () => {
-      // Loaded when asked for: archives and registries are of no use to a run that lacks nothing.
+      // Loaded on demand: a run that lacks no blob needs neither archives nor registries.
       const { openSource } = await import('../sources/open.ts')
       const opening = openSource(this.#spec, { backend: this.#options.backend })
       const { signal } = this.#options
-      // One that comes when the run has been stopped is nobody's any more.
+      // Nobody else closes a source that opens after the run was stopped.
       void opening.then(
         (source) => (signal.aborted ? source.close() : undefined),
         () => undefined,
@@ -106,22 +116,7 @@ class SourceProvider implements BlobProvider {
     })
   }
 
-  #fetch(source: ImageSource, blob: Descriptor): BlobOffer['fetch'] {
-    return async (into, signal) => {
-      const data = async function* () {
-        for await (const chunk of source.read(blob)) {
-          checkAborted(signal)
-          yield chunk
-        }
-      }
-      const reference = isRegistrySpec(this.#spec) ? source.reference : undefined
-      const labels = (existing: Labels) => (reference === undefined ? {} : sourceLabel(reference, existing))
-      await storeWhole({ content: into.content, expected: blob, read: data, labels, signal })
-      return blob
-    }
-  }
-
-  /** The layers of the source's own image that are archives, by their diff IDs. */
+  /** The archives among the layers of the source's own image, by diff ID. */
   async #layersOf(source: ImageSource): Promise<ReadonlyMap<Digest, Descriptor>> {
     const found = await this.#try(async () => {
       const { platform } = this.#options.plan
@@ -135,7 +130,7 @@ class SourceProvider implements BlobProvider {
     return new Map((found ?? []).filter(([, layer]) => isArchive(layer)))
   }
 
-  /** What the source says, or undefined with a complaint; a run that was stopped, and what is no answer, are thrown. */
+  /** The source's answer; undefined, with a complaint, where it fails. ABORTED and INTERNAL are thrown. */
   async #try<T>(ask: () => Promise<T>): Promise<T | undefined> {
     const { signal, complain } = this.#options
     try {
@@ -145,5 +140,16 @@ class SourceProvider implements BlobProvider {
       complain(`${this.#spec}: ${error.message}`, error)
       return undefined
     }
+  }
+}
+
+function offer(origin: BlobOffer['origin'], source: ImageSource, blob: Descriptor): BlobOffer {
+  return {
+    origin,
+    blob,
+    async fetch(into, signal) {
+      await storeFromSource(source, blob, into.content, signal)
+      return blob
+    },
   }
 }

@@ -1,17 +1,15 @@
+/** Replaces damaged blobs before anything is made of them: an image's documents, and the layers of a repair. */
 import { LayercastError } from '../../errors.ts'
-/** Damaged blobs of an image that are replaced before anything is made of them: its documents, and a repair's layers. */
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
-import { checkAborted, orAborted } from '../../kit/abort.ts'
-import type { Backend, Labels } from '../../node/ports.ts'
-import { sourceLabel } from '../../plan/gc-labels.ts'
+import { orAborted } from '../../kit/abort.ts'
+import type { Backend } from '../../node/ports.ts'
 import { registrySources } from '../content/registry-labels.ts'
-import { storeWhole } from '../content/store-whole.ts'
 import { underLease } from '../operation/lease.ts'
 import type { ImageSource } from '../sources/source.ts'
-import { isRegistrySpec } from '../sources/spec.ts'
 import { REGISTRY } from './from-source.ts'
 import { blobsNotFound } from './not-found.ts'
+import { storeFromSource } from './store-from-source.ts'
 
 export interface HealerOptions {
   backend: Backend
@@ -19,21 +17,21 @@ export interface HealerOptions {
   reference: string
   /** What a registry is asked for: the image's index or manifest. */
   target: Digest
-  /** As the user spelt them, in this order. */
+  /** As the user spelt them, asked in this order. */
   sources: readonly string[]
   signal: AbortSignal
 }
 
 export interface Healer {
   /**
-   * Has the store have this blob, and have it right, from the first source that has it. BLOB_NOT_FOUND where none does, with
-   * the reasons.
+   * Stores the blob from the first source that has it, in place of a damaged one. BLOB_NOT_FOUND where no source has it, with
+   * the reasons; ABORTED.
    */
   heal(blob: Descriptor): Promise<void>
   close(): Promise<void>
 }
 
-/** Opens a source once a blob is wanted. What a source fails with is one more reason, and the next one is asked. */
+/** A source is opened when the first blob is wanted. When it fails, that is one more reason, and the next one is asked. */
 export function createHealer({ backend, reference, target, sources, signal }: HealerOptions): Healer {
   const opened = new Map<string, Promise<ImageSource>>()
   const open = (spec: string): Promise<ImageSource> => {
@@ -44,19 +42,12 @@ export function createHealer({ backend, reference, target, sources, signal }: He
   const specsOf = async (spec: string, { digest }: Descriptor): Promise<string[]> =>
     spec === REGISTRY ? await registrySources(backend, { reference, target, blobs: [target, digest] }) : [spec]
 
+  /** Whether the source has the blob; it is stored then. */
   const take = async (spec: string, blob: Descriptor): Promise<boolean> => {
     const source = await orAborted(open(spec), signal)
     if (!(await orAborted(source.has(blob.digest), signal))) return false
-    const read = async function* () {
-      for await (const chunk of source.read(blob)) {
-        checkAborted(signal)
-        yield chunk
-      }
-    }
-    const from = isRegistrySpec(spec) ? source.reference : undefined
-    const labels = (existing: Labels) => (from === undefined ? {} : sourceLabel(from, existing))
     await underLease(backend, { purpose: 'heal', signal, emit: () => undefined }, ({ content }) =>
-      storeWhole({ content, expected: blob, read, labels, signal }),
+      storeFromSource(source, blob, content, signal),
     )
     return true
   }

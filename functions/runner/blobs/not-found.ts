@@ -1,18 +1,16 @@
+/** The error for missing blobs. */
 import { LayercastError } from '../../errors.ts'
 import { blobFix } from '../../image/blob-fixes.ts'
 import type { Digest } from '../../image/digest.ts'
+import type { Complaints } from './types.ts'
 
-/** What there is to say of missing blobs besides their names. */
-interface NotFoundOptions {
-  why?: string
-  /** Why ways that were named do not help, in words, and the errors among those reasons. */
-  problems?: readonly string[]
-  causes?: readonly unknown[]
-  /** What is to be done about those. */
-  fixes?: readonly string[]
+/** What is said of missing blobs besides their digests. */
+interface NotFoundOptions extends Partial<Complaints> {
+  /** Follows in brackets. */
+  why?: string | undefined
 }
 
-/** BLOB_NOT_FOUND for everything that is missing, named in one error. */
+/** BLOB_NOT_FOUND that names all missing blobs at once. */
 export function blobsNotFound(digests: readonly Digest[], options: NotFoundOptions = {}): LayercastError {
   const { why, problems = [], causes = [], fixes = [] } = options
   const names = [...new Set(digests)]
@@ -21,7 +19,7 @@ export function blobsNotFound(digests: readonly Digest[], options: NotFoundOptio
   const said = `${what} not in the content store${why ? ` (${why})` : ''}${list}`
   return new LayercastError('BLOB_NOT_FOUND', [said, ...problems].join('; '), {
     fix: blobFix(fixes),
-    ...(causes.length > 0 && { cause: causes.length === 1 ? causes[0] : new AggregateError(causes, 'no way helps') }),
+    cause: causes.length > 1 ? new AggregateError(causes, 'no blob provider helps') : causes[0],
     detail: { digests: names, ...(problems.length > 0 && { problems }) },
   })
 }

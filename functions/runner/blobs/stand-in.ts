@@ -1,4 +1,4 @@
-/** Other blobs of the content store that come to the same diff ID (containerd/FACTS.md section 7). */
+/** The provider over the node's content store: other blobs with the same diff ID (containerd/FACTS.md section 7). */
 import type { Descriptor } from '../../image/descriptor.ts'
 import { UNCOMPRESSED_LABEL } from '../../image/label-names.ts'
 import { hasBytes } from '../../node/blob-fault.ts'
@@ -7,13 +7,13 @@ import { isArchive, sniffed } from './blob.ts'
 import type { BlobOffer, BlobProvider } from './types.ts'
 
 /**
- * A way over blobs whose `containerd.io/uncompressed` label is the diff ID, and the one that is the uncompressed layer
- * itself, which comes first because its digest proves it. A label may lie: whoever applies the blob checks the diff ID.
+ * Offers the blob that is the uncompressed layer itself, first, because its digest proves it; then blobs whose label
+ * `containerd.io/uncompressed` is the diff ID. A label may be wrong: whoever applies the blob checks the diff ID.
  */
 export function standInProvider(backend: Backend): BlobProvider {
   let listed: Promise<Map<string, ContentInfo[]>> | undefined
   const list = async (): Promise<Map<string, ContentInfo[]>> => {
-    listed ??= byUncompressed(backend)
+    listed ??= byDiffID(backend)
     try {
       return await listed
     } catch (error) {
@@ -22,7 +22,7 @@ export function standInProvider(backend: Backend): BlobProvider {
     }
   }
   return {
-    async find({ layer }) {
+    async offers({ layer }) {
       const { descriptor, diffID } = layer
       if (!isArchive(descriptor)) return []
       const found = (await list()).get(diffID) ?? []
@@ -36,7 +36,7 @@ export function standInProvider(backend: Backend): BlobProvider {
   }
 }
 
-async function byUncompressed(backend: Backend): Promise<Map<string, ContentInfo[]>> {
+async function byDiffID(backend: Backend): Promise<Map<string, ContentInfo[]>> {
   const found = new Map<string, ContentInfo[]>()
   for await (const info of backend.content.list()) {
     const label = info.labels[UNCOMPRESSED_LABEL]
@@ -51,7 +51,7 @@ function offer(blob: Descriptor): BlobOffer {
     origin: { from: 'stand-in', digest: blob.digest },
     blob,
     async fetch(into) {
-      // A write of what is there puts it under the lease and reads nothing; of what has gone it fails.
+      // Writing a blob that is there puts it under the lease and reads nothing. Where it has gone, the read fails.
       await into.content.write(blob, into.content.read(blob.digest))
       return blob
     },

@@ -1,43 +1,45 @@
+/** What the files of this room share: what a user allows, what a provider is, and what it offers. */
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Backend } from '../../node/ports.ts'
-import type { PlanLayer } from '../../plan/document.ts'
 import type { BlobOrigin } from './origin.ts'
+import type { Placed } from './placed.ts'
 
-/** The ways to a missing blob that a user allows besides what is on the node. */
+/** Where a missing blob may come from, besides other blobs of the same content on the node. */
 export interface BlobProviderOptions {
   /**
    * Sources, asked in this order: `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:NAME]`,
-   * `docker://NAME`, and `registry` for where the blobs' own labels say that they came from.
+   * `docker://NAME`, and `registry` for the registries that the blobs' own labels name.
    */
-  sources?: readonly string[]
-  /** A snapshotter under which the image is unpacked, and from which layers may be made again. */
-  fromSnapshotter?: string
+  sources?: readonly string[] | undefined
+  /** A snapshotter under which the image is unpacked. Layers may be made again from its snapshots. */
+  fromSnapshotter?: string | undefined
 }
 
-/** Brings a blob that is not there into the content store that it is given, or throws. */
-export type Provide = (layer: Descriptor, into: Backend, signal: AbortSignal) => Promise<void>
-
-/** A layer of the plan and its place in it. */
-export interface Placed {
-  index: number
-  layer: PlanLayer
-}
-
-/** One way by which one layer may come. */
+/** One provider's offer of one layer. */
 export interface BlobOffer {
   origin: BlobOrigin
-  /** What will be in the content store; unknown before a layer is made again. */
+  /** The blob that `fetch` leaves in the content store. Undefined where a layer is made again: its digest is known only then. */
   blob: Descriptor | undefined
-  /** Sees to it that the blob is in the content store and held by the lease of `into`; gives what to apply. */
+  /** Leaves the blob in the content store, under the lease of `into`, and gives the descriptor to apply. */
   fetch(into: Backend, signal: AbortSignal): Promise<Descriptor>
 }
 
-/** One way to all missing blobs. */
+/** One place that may have missing blobs. */
 export interface BlobProvider {
-  /** What there is for this layer. Looked for once; a failure that may pass is thrown, and it is asked again. */
-  find(placed: Placed): Promise<BlobOffer[]>
+  /** What it has for this layer, the best first. It is asked once, unless it throws: a failure that may pass is thrown. */
+  offers(placed: Placed): Promise<BlobOffer[]>
   close?(): Promise<void>
 }
 
-/** Takes note of why a way that the user named does not help; it is shown where a layer cannot be had. */
+/** Takes note of why a provider that the user named does not help. Shown where a layer cannot be had. */
 export type Complain = (text: string, cause?: unknown) => void
+
+/** All that was complained of, each once. */
+export interface Complaints {
+  /** In words. */
+  problems: string[]
+  /** The errors among them. */
+  causes: unknown[]
+  /** What those errors say is to be done. */
+  fixes: string[]
+}

@@ -6,8 +6,8 @@ import { faultOf } from '../../node/blob-fault.ts'
 import { infoOrNone } from '../../node/or-none.ts'
 import type { Backend } from '../../node/ports.ts'
 import { blobsNotFound } from '../blobs/not-found.ts'
+import type { Placed } from '../blobs/placed.ts'
 import { createBlobProviders, type BlobProviders } from '../blobs/providers.ts'
-import type { Placed } from '../blobs/types.ts'
 import type { RepairLook, RepairOptions } from './types.ts'
 
 /**
@@ -46,8 +46,8 @@ export async function withProviders<T>(
   options: RepairOptions,
   work: (providers: BlobProviders) => Promise<T>,
 ): Promise<T> {
-  const { backend, planned, blobs, provide, signal = new AbortController().signal } = options
-  const providers = createBlobProviders({ backend, plan: planned.plan, blobs, provide, signal })
+  const { backend, planned, blobs, signal = new AbortController().signal } = options
+  const providers = createBlobProviders({ backend, plan: planned.plan, blobs, signal })
   try {
     return await work(providers)
   } finally {
@@ -70,9 +70,9 @@ export async function findBlobs(
   const toFetch: Placed[] = []
   for (const index of decision.make) {
     const layer = plan.layers[index]
-    if (layer?.blob !== 'required' || (await providers.held(layer.descriptor))) continue
+    if (layer?.blob !== 'required' || (await providers.isInStore(layer.descriptor))) continue
     const placed = { index, layer }
-    if (await providers.current(placed)) toFetch.push(placed)
+    if (await providers.offerFor(placed)) toFetch.push(placed)
     else missing.add(layer.descriptor.digest)
   }
   return { toFetch, missing: [...missing] }
@@ -87,12 +87,7 @@ export async function fetchBlobs(
 ): Promise<void> {
   const { signal = new AbortController().signal } = options
   const { toFetch, missing } = await findBlobs(options, look, providers)
-  if (missing.length > 0)
-    throw blobsNotFound(missing, {
-      problems: providers.problems(),
-      causes: providers.causes(),
-      fixes: providers.fixes(),
-    })
+  if (missing.length > 0) throw blobsNotFound(missing, providers.complaints())
   for (const placed of toFetch) {
     checkAborted(signal)
     await fetchOne(placed, providers, leased, signal)
@@ -100,14 +95,14 @@ export async function fetchBlobs(
 }
 
 async function fetchOne(placed: Placed, providers: BlobProviders, leased: Backend, signal: AbortSignal): Promise<void> {
-  for (let offer = await providers.current(placed); offer !== undefined;) {
+  for (let offer = await providers.offerFor(placed); offer !== undefined;) {
     // What is made again out of another snapshotter is made when its turn comes: it has no digest to be known by.
     if (offer.blob === undefined) return
     try {
       await offer.fetch(leased, signal)
       return
     } catch (error) {
-      offer = await providers.next(placed)
+      offer = await providers.nextOfferFor(placed)
       if (offer === undefined) throw error
     }
   }

@@ -28,7 +28,8 @@ export async function dryRunRepair(options: RepairOptions): Promise<RepairDryRun
   const look = await lookAt(options)
   return await withProviders(options, async (providers) => {
     const { missing } = await findBlobs(options, look, providers)
-    return { ...look, missing, problems: providers.problems(), fixes: providers.fixes() }
+    const { problems, fixes } = providers.complaints()
+    return { ...look, missing, problems, fixes }
   })
 }
 
@@ -81,7 +82,6 @@ export async function repairChain(options: RepairOptions): Promise<RepairResult>
         onEvent: emit,
         ...(options.applier === undefined ? {} : { applier: options.applier }),
         ...(options.blobs === undefined ? {} : { blobs: options.blobs }),
-        ...(options.provide === undefined ? {} : { provide: options.provide }),
       })
       return { ...look, unpacked }
     })

@@ -2,7 +2,7 @@ import type { Digest } from '../../image/digest.ts'
 import type { Applier } from '../../layer/apply/types.ts'
 import type { Backend } from '../../node/ports.ts'
 import type { Planned } from '../../plan/document.ts'
-import type { BlobProviderOptions, Provide } from '../blobs/types.ts'
+import type { BlobProviderOptions } from '../blobs/types.ts'
 import type { ApplierChoice, UnpackEvent, UnpackResult } from '../unpack/types.ts'
 import type { TreeReport } from '../verify/compare-tree.ts'
 import type { VerifyReport } from '../verify/types.ts'
@@ -20,7 +20,6 @@ export interface RepairOptions {
   applier?: ApplierChoice | Applier
   /** Where missing blobs may come from, as `unpack` takes it. They are brought before anything is removed. */
   blobs?: BlobProviderOptions
-  provide?: Provide
   signal?: AbortSignal
   onEvent?: (event: RepairEvent) => void
   /** For how long an unpacker's active snapshot on what is to be removed counts as one at work. An hour. */

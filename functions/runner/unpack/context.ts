@@ -1,7 +1,7 @@
 import type { Applier } from '../../layer/apply/types.ts'
 import type { Backend, Snapshotter } from '../../node/ports.ts'
 import type { FetchQueue } from '../blobs/fetch-queue.ts'
-import type { Placed } from '../blobs/types.ts'
+import type { Placed } from '../blobs/placed.ts'
 import type { IgnoredTally } from './ignored.ts'
 import type { Emit, LayerState, LayerStep } from './types.ts'
 

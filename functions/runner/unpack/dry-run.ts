@@ -1,9 +1,9 @@
 import type { Digest } from '../../image/digest.ts'
+import { hasBytes } from '../../node/blob-fault.ts'
 import { infoOrNone, statOrNone } from '../../node/or-none.ts'
 import type { Backend } from '../../node/ports.ts'
 import type { BlobNeed, Plan } from '../../plan/document.ts'
 import { profileOf } from '../../plan/profiles.ts'
-import { hasBlob } from '../blobs/fetch-queue.ts'
 import type { BlobOrigin } from '../blobs/origin.ts'
 import { createBlobProviders, type BlobProviders } from '../blobs/providers.ts'
 import type { BlobProviderOptions } from '../blobs/types.ts'
@@ -59,13 +59,14 @@ export async function dryRun(options: DryRunOptions): Promise<DryRun> {
     )
     const missing = new Set(lacking.map((layer) => layer.digest))
     if (!configThere && plan.layers.length > 0) missing.add(plan.config.digest)
+    const { problems, fixes } = providers.complaints()
     return {
       layers,
       config: { digest: plan.config.digest, there: configThere, gcLabel: gcThere },
       ready: layers.every((layer) => layer.snapshot !== 'missing') && (gcThere || layers.length === 0),
       missing: [...missing],
-      problems: providers.problems(),
-      fixes: providers.fixes(),
+      problems,
+      fixes,
     }
   } finally {
     await providers.close()
@@ -80,11 +81,11 @@ async function lookAt(backend: Backend, plan: Plan, index: number, providers: Bl
   const difference = info && compareLabels(layer.labels, info.labels, profileOf(plan).writes)
   const same = difference && isSame(difference)
   const wanted = info === undefined && layer.blob === 'required'
-  const there = wanted ? await providers.held(layer.descriptor) : await hasBlob(backend, digest)
+  const there = wanted ? await providers.isInStore(layer.descriptor) : await hasBytes(backend.content, digest)
   const origin = there
     ? ({ from: 'here' } as const)
     : wanted
-      ? (await providers.current({ index, layer }))?.origin
+      ? (await providers.offerFor({ index, layer }))?.origin
       : undefined
   return {
     index,

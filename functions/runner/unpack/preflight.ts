@@ -5,8 +5,9 @@ import { infoOrNone } from '../../node/or-none.ts'
 import type { Backend, ContentInfo, SnapshotInfo } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
 import { blobsNotFound } from '../blobs/not-found.ts'
+import type { Placed } from '../blobs/placed.ts'
 import type { BlobProviders } from '../blobs/providers.ts'
-import type { BlobOffer, Placed } from '../blobs/types.ts'
+import type { BlobOffer } from '../blobs/types.ts'
 import { chainIDsOf, countPresent } from '../chain/snapshots.ts'
 
 interface Preflight {
@@ -30,19 +31,14 @@ export async function preflight(backend: Backend, plan: Plan, providers: BlobPro
   const { present, top } = await countPresent(snapshotter, chainIDsOf(plan))
   const config = await infoOrNone(backend.content, plan.config.digest)
   const missing = await missingBlobs(providers, plan, present)
-  const found = await Promise.all(missing.map(async (placed) => ({ placed, offer: await providers.current(placed) })))
+  const found = await Promise.all(missing.map(async (placed) => ({ placed, offer: await providers.offerFor(placed) })))
   const absent: Digest[] = config === undefined ? [plan.config.digest] : []
   const toFetch: Preflight['toFetch'] = []
   for (const { placed, offer } of found) {
     if (offer === undefined) absent.push(placed.layer.descriptor.digest)
     else toFetch.push({ placed, offer })
   }
-  if (config === undefined || absent.length > 0)
-    throw blobsNotFound(absent, {
-      problems: providers.problems(),
-      causes: providers.causes(),
-      fixes: providers.fixes(),
-    })
+  if (config === undefined || absent.length > 0) throw blobsNotFound(absent, providers.complaints())
   return { present, top, config, toFetch }
 }
 
@@ -63,7 +59,7 @@ function checkRequiredLabels(plan: Plan): void {
 async function missingBlobs(providers: BlobProviders, plan: Plan, present: number): Promise<Placed[]> {
   const known = new Map<Digest, Promise<boolean>>()
   const there = (descriptor: Descriptor) => {
-    const asked = known.get(descriptor.digest) ?? providers.held(descriptor)
+    const asked = known.get(descriptor.digest) ?? providers.isInStore(descriptor)
     known.set(descriptor.digest, asked)
     return asked
   }

@@ -9,7 +9,7 @@ import type { Applied } from '../../layer/apply/types.ts'
 import type { Mount } from '../../linux/mount-list.ts'
 import { removeIfThere, statOrNone } from '../../node/or-none.ts'
 import type { FetchedBlob } from '../blobs/fetch-queue.ts'
-import type { Placed } from '../blobs/types.ts'
+import type { Placed } from '../blobs/placed.ts'
 import { extractKey } from '../chain/snapshots.ts'
 import { tell, type LayerContext } from './context.ts'
 
@@ -47,7 +47,7 @@ export async function topHalf(context: LayerContext, placed: Placed): Promise<To
     } catch (error) {
       const failure = await discard(context, key, asAborted(error, context.signal))
       if (failure !== error || blob === undefined) throw failure
-      if (!(await context.fetchQueue.another(placed, blob, failure))) throw failure
+      if (!(await context.fetchQueue.refuse(placed, blob, failure))) throw failure
     }
   }
 }

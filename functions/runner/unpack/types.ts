@@ -2,9 +2,8 @@ import type { Digest } from '../../image/digest.ts'
 import type { Applier } from '../../layer/apply/types.ts'
 import type { Backend } from '../../node/ports.ts'
 import type { PlanWarning, Planned } from '../../plan/document.ts'
-import type { OriginEvent } from '../blobs/fetch-queue.ts'
-import type { BlobOrigin } from '../blobs/origin.ts'
-import type { BlobProviderOptions, Provide } from '../blobs/types.ts'
+import type { BlobOrigin, OriginEvent } from '../blobs/origin.ts'
+import type { BlobProviderOptions } from '../blobs/types.ts'
 import type { Lazy } from '../chain/lazy.ts'
 import type { OperationEvent } from '../operation/events.ts'
 
@@ -44,8 +43,6 @@ export interface UnpackOptions {
   planned: Planned
   /** Where absent layercast's own, wherever it can reach the snapshot, and containerd's for the others. */
   applier?: ApplierChoice | Applier
-  /** How many layers may be in flight: written side by side, or one while the blobs of others are fetched. 3, as CRI allows. */
-  concurrency?: number
   /** Whether layers are written one after the other also where they could be written side by side. */
   sequential?: boolean
   /**
@@ -53,8 +50,6 @@ export interface UnpackOptions {
    * that none of these ways leads to is an error before anything is touched.
    */
   blobs?: BlobProviderOptions
-  /** One more way to a missing blob, tried after the sources of `blobs`. */
-  provide?: Provide
   signal?: AbortSignal
   onEvent?: (event: UnpackEvent) => void
 }

@@ -1,7 +1,8 @@
 import { checkAborted } from '../../kit/abort.ts'
 import { retry } from '../../kit/retry.ts'
 import type { Plan, PlanWarning } from '../../plan/document.ts'
-import { createFetchQueue, tellOrigin } from '../blobs/fetch-queue.ts'
+import { FetchQueue } from '../blobs/fetch-queue.ts'
+import { tellOrigin } from '../blobs/origin.ts'
 import { createBlobProviders, type BlobProviders } from '../blobs/providers.ts'
 import { hasGcLabel } from '../chain/gc-label.ts'
 import type { Lazy } from '../chain/lazy.ts'
@@ -32,8 +33,8 @@ const LAYERS_IN_FLIGHT = 3
  * way to a blob failed with.
  */
 export async function unpack(options: UnpackOptions): Promise<UnpackResult> {
-  const { backend, planned, blobs, provide, signal = new AbortController().signal } = options
-  const providers = createBlobProviders({ backend, plan: planned.plan, blobs, provide, signal })
+  const { backend, planned, blobs, signal = new AbortController().signal } = options
+  const providers = createBlobProviders({ backend, plan: planned.plan, blobs, signal })
   try {
     return await carryOut({ ...options, signal }, providers)
   } finally {
@@ -75,7 +76,7 @@ async function carryOut(
   const look = await retry(() => preflight(backend, plan, providers), { what: 'look at the node', signal, emit })
   emit({ type: 'started', layers: plan.layers.length, present: look.present })
   for (const { placed, offer } of look.toFetch) tellOrigin(placed, offer.origin, emit)
-  for (const detail of providers.problems()) emit({ type: 'warning', code: 'ORIGIN_REFUSED', detail })
+  for (const detail of providers.complaints().problems) emit({ type: 'warning', code: 'ORIGIN_REFUSED', detail })
   // A top that stands elsewhere (containerd before 2.2 passes over the parent of a Commit) is for the check at the end.
   const whole = look.present === plan.layers.length && look.top?.parent === plan.layers.at(-1)?.parent
   if (whole && hasGcLabel(look.config, plan)) {
@@ -86,8 +87,8 @@ async function carryOut(
   }
 
   const done = await underLease(backend, { purpose: 'unpack', signal, emit, untidy: () => untidy }, async (leased) => {
-    const concurrency = options.concurrency ?? LAYERS_IN_FLIGHT
-    const fetchQueue = createFetchQueue({ backend: leased, providers, concurrency, signal, emit })
+    const concurrency = LAYERS_IN_FLIGHT
+    const fetchQueue = new FetchQueue({ backend: leased, providers, concurrency, signal, emit })
     const snapshotter = leased.snapshotter(plan.snapshotter)
     const { applier, daemons } = await chooseApplier(leased, options.applier)
     const context: LayerContext = {
@@ -100,7 +101,7 @@ async function carryOut(
       emit,
     }
     try {
-      fetchQueue.ahead(look.toFetch.map(({ placed }) => placed))
+      fetchQueue.prefetch(look.toFetch.map(({ placed }) => placed))
       const top = look.present < plan.layers.length ? undefined : plan.layers.at(-1)
       const held = top === undefined || (await leaseExisting(snapshotter, top, signal))
       const present = held ? look.present : (await countPresent(snapshotter, chainIDsOf(plan))).present

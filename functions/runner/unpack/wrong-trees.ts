@@ -1,8 +1,8 @@
 /** What is said of layers that containerd's diff service wrote, where it does not write what they describe. */
 import { LayercastError } from '../../errors.ts'
 import type { Reliance } from '../../layer/compare/reliance.ts'
+import { hasBytes } from '../../node/blob-fault.ts'
 import type { Plan, PlanLayer } from '../../plan/document.ts'
-import { hasBlob } from '../blobs/fetch-queue.ts'
 import type { Chosen, View } from './applier.ts'
 import type { LayerContext } from './context.ts'
 
@@ -76,7 +76,7 @@ async function look(
   })
   for (present of layers) {
     const descriptor = daemons.get(present.diffID)?.blob ?? present.descriptor
-    if (!(await hasBlob(backend, descriptor.digest))) return `blob ${descriptor.digest} is not here`
+    if (!(await hasBytes(backend.content, descriptor.digest))) return `blob ${descriptor.digest} is not here`
     try {
       await foldLayer(fold, { ...present, descriptor }, { source: backend.content.read(descriptor.digest), signal })
     } catch (error) {

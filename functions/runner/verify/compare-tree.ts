@@ -9,11 +9,11 @@ import { foldLayer } from '../../layer/compare/expected.ts'
 import { Fold } from '../../layer/compare/fold.ts'
 import { inUserNamespace } from '../../linux/user-namespace.ts'
 import { walk } from '../../linux/walk.ts'
+import { hasBytes } from '../../node/blob-fault.ts'
 import { statOrNone } from '../../node/or-none.ts'
 import type { Backend } from '../../node/ports.ts'
 import type { Plan, PlanLayer } from '../../plan/document.ts'
 import { profileOf } from '../../plan/profiles.ts'
-import { hasBlob } from '../blobs/fetch-queue.ts'
 import { isLazy } from '../chain/lazy.ts'
 import type { EmitOperation } from '../operation/events.ts'
 import { lostOf } from './lost-directory.ts'
@@ -181,7 +181,7 @@ async function reachOf({ backend, plan }: CompareOptions): Promise<Reach> {
     const there = info?.kind === 'committed'
     const why = !there
       ? 'snapshot missing'
-      : !(await hasBlob(backend, digest))
+      : !(await hasBytes(backend.content, digest))
         ? 'blob missing'
         : isUnreadable(layer)
           ? 'layer unreadable'

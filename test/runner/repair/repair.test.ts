@@ -5,7 +5,6 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Backend } from '../../../functions/node/ports.ts'
 import type { Planned } from '../../../functions/plan/document.ts'
 import { dryRunRepair, repairChain } from '../../../functions/runner/repair/repair.ts'
-import type { RepairEvent } from '../../../functions/runner/repair/types.ts'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
 import { verifyAll, type VerifiedImage } from '../../../functions/runner/verify/all.ts'
 import { verifyChain } from '../../../functions/runner/verify/verify.ts'
@@ -13,6 +12,7 @@ import { all } from '../../support/all.ts'
 import { chainOf, damageLabel, labelDamages, madeAt, misplace, removeFrom } from '../../support/damage.ts'
 import { file } from '../../support/images/entries.ts'
 import { buildImage, buildIndex, type BuiltImage } from '../../support/images/image.ts'
+import { writeOciLayout } from '../../support/images/write.ts'
 import { directoryOf } from '../../support/snapshot-directory.ts'
 import { smallImage } from '../unpack/support/images.ts'
 import { intercept } from '../unpack/support/intercept.ts'
@@ -276,28 +276,27 @@ describe('repair over the embedded backend', () => {
       expect(await leftovers(backend, SNAPSHOTTER)).toEqual([])
     })
 
-    test('where a blob that it takes is not there, unless it is provided first', async () => {
+    test('where a blob that it takes is not there, unless a source has it', async () => {
       const layer = image.layers[1] as BuiltImage['layers'][number]
       await backend.content.remove(layer.digest)
       await refused({ code: 'BLOB_NOT_FOUND', detail: { digests: [layer.digest] } })
       expect((await dryRunRepair({ backend, planned })).missing).toEqual([layer.digest])
-      const events: RepairEvent['type'][] = []
+      const layout = join(box.root, 'layout')
+      await writeOciLayout(image, layout)
+      const steps: string[] = []
       const result = await repairChain({
-        backend,
+        backend: intercept(backend, (call, goOn) => {
+          const [expected] = call.args as [{ digest: string }]
+          if (call.name === 'content.write' && expected.digest === layer.digest) steps.push('fetched')
+          return goOn()
+        }),
         planned,
-        onEvent: (event) => events.push(event.type),
-        provide: async (descriptor, into) => {
-          expect(events).not.toContain('removed')
-          const bytes = image.blobs.get(descriptor.digest) as Uint8Array
-          await into.content.write(
-            descriptor,
-            (async function* () {
-              yield bytes
-            })(),
-          )
-        },
+        blobs: { sources: [`oci:${layout}`] },
+        onEvent: ({ type }) => steps.push(type),
       })
       expect(result.ok).toBe(true)
+      expect(steps).toContain('fetched')
+      expect(steps.indexOf('fetched')).toBeLessThan(steps.indexOf('removed'))
     })
 
     test('where the config is not there', async () => {

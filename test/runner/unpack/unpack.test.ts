@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { LayercastError } from '../../../functions/errors.ts'
 import type { Digest } from '../../../functions/image/digest.ts'
@@ -6,7 +9,9 @@ import type { Planned } from '../../../functions/plan/document.ts'
 import type { UnpackEvent } from '../../../functions/runner/unpack/types.ts'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
 import { verifyChain } from '../../../functions/runner/verify/verify.ts'
+import { file } from '../../support/images/entries.ts'
 import { buildImage, type BuiltImage } from '../../support/images/image.ts'
+import { writeOciLayout } from '../../support/images/write.ts'
 import { failure } from './support/failure.ts'
 import { smallImage } from './support/images.ts'
 import type { Around } from './support/intercept.ts'
@@ -354,55 +359,79 @@ test('a plan of no layers is done without asking anything', async () => {
   expect(calls).toEqual([])
 })
 
-describe('missing blobs that can be had', () => {
-  const bring = async (digest: Digest) => {
-    const data = image.blobs.get(digest) as Uint8Array
-    await box.backend.content.write({ digest, size: data.length }, chunks(data))
-  }
+describe('missing blobs that a source has', () => {
+  const five = buildImage({ layers: ['a', 'b', 'c', 'd', 'e'].map((name) => [file(name, name)]) })
+  const layers = five.layers.map(({ digest }) => digest)
+  let layout: string
+  let other: Sandbox
+
   beforeEach(async () => {
-    for (const layer of image.layers) await box.backend.content.remove(layer.digest)
+    layout = await mkdtemp(join(tmpdir(), 'layercast-layout-'))
+    await writeOciLayout(five, layout)
+    other = await sandbox(five)
+    for (const digest of layers) await other.backend.content.remove(digest)
+  })
+  afterEach(async () => {
+    await other.close()
+    await rm(layout, { recursive: true })
   })
 
-  test('are fetched ahead, so many at once and each once', async () => {
-    const asked: string[] = []
+  /** Runs with the layout as a source, and with `around` about each write of a layer's blob. */
+  async function fetching(around: (digest: Digest, goOn: () => Promise<unknown>) => Promise<unknown>) {
+    const node = watched(other.backend, five, (call, goOn) => {
+      const [expected] = call.args as [{ digest: Digest }]
+      return call.name === 'content.write' && layers.includes(expected.digest) ? around(expected.digest, goOn) : goOn()
+    })
+    const result = unpack({
+      ...node,
+      planned: planOf(five, { snapshotter: SNAPSHOTTER }),
+      blobs: { sources: [`oci:${layout}`] },
+    })
+    await result.catch(() => undefined)
+    return result
+  }
+
+  test('are fetched ahead, three at once and each once', async () => {
+    const asked: Digest[] = []
     let running = 0
     let most = 0
-    const { result } = await run(undefined, {
-      concurrency: 2,
-      provide: async ({ digest }) => {
-        asked.push(digest)
-        most = Math.max(most, ++running)
-        await new Promise((done) => setTimeout(done, 20))
-        await bring(digest)
-        running--
-      },
+    const result = await fetching(async (digest, goOn) => {
+      asked.push(digest)
+      most = Math.max(most, ++running)
+      await new Promise((done) => setTimeout(done, 20))
+      await goOn()
+      running--
     })
-    await result
-    expect(asked).toEqual(image.layers.map((layer) => layer.digest))
-    expect(most).toBe(2)
-    await whole()
+    expect(asked).toEqual(layers)
+    expect(most).toBe(3)
+    expect(result.layers.map(({ state }) => state)).toEqual(layers.map(() => 'applied'))
   })
 
-  test('and cannot be: the run ends when all that was under way has ended, and leaves nothing', async () => {
+  test('and cannot be fetched: the run ends when all that was under way has ended, and leaves nothing', async () => {
+    const asked: Digest[] = []
     let running = 0
-    const { result } = await run(undefined, {
-      provide: async ({ digest }, _, signal) => {
-        running++
-        try {
-          if (digest === image.layers[0]?.digest) throw new LayercastError('REGISTRY_FAILED', 'no such blob')
-          await new Promise((_done, fail) => signal.addEventListener('abort', () => fail(new Error('stopped'))))
-        } finally {
-          await new Promise((done) => setTimeout(done, 30))
-          running--
-        }
-      },
+    const failed = Promise.withResolvers<void>()
+    const result = fetching(async (digest, goOn) => {
+      asked.push(digest)
+      running++
+      try {
+        if (digest === layers[0]) throw new LayercastError('REGISTRY_FAILED', 'no such blob')
+        await failed.promise
+        await new Promise((done) => setTimeout(done, 30))
+        return await goOn()
+      } finally {
+        if (digest === layers[0]) failed.resolve()
+        running--
+      }
     })
     expect(await failure(result)).toMatchObject({ code: 'REGISTRY_FAILED' })
     expect(running).toBe(0)
-    await nothing()
+    // The last one was waiting for its turn, and was not begun.
+    expect(asked).toEqual(layers.slice(0, 4))
+    for (const digest of layers) {
+      await expect(other.backend.content.info(digest)).rejects.toMatchObject({ code: 'BLOB_NOT_FOUND' })
+    }
+    expect(await leftovers(other.backend, SNAPSHOTTER)).toEqual([])
+    expect(await snapshotNames(other.backend, SNAPSHOTTER)).toEqual([])
   })
 })
-
-async function* chunks(data: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield data
-}
