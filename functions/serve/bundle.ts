@@ -1,7 +1,7 @@
+/** Building the Worker: the very files that `layercast serve` runs and `wrangler deploy --no-bundle` sends. */
 import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-/** Building the Worker: the very files that `layercast serve` runs and `wrangler deploy --no-bundle` sends. */
 import { build } from 'esbuild'
 import type { BuildOptions } from 'esbuild'
 import type { Migration } from './migrations.ts'

@@ -1,6 +1,6 @@
+/** The API as its tests meet it: the real app with real D1 and Durable Objects, inside workerd, fresh for every test. */
 import { applyD1Migrations, createExecutionContext, reset, waitOnExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
-/** The API as its tests meet it: the real app with real D1 and Durable Objects, inside workerd, fresh for every test. */
 import { vi } from 'vitest'
 import { createApp } from '../../functions/api/app.ts'
 import type { Env } from '../../functions/api/env.ts'

@@ -1,5 +1,5 @@
-import type { Backend, SnapshotInfo } from '../../functions/node/ports.ts'
 /** What goes wrong with a chain, and how. */
+import type { Backend, SnapshotInfo } from '../../functions/node/ports.ts'
 import type { Plan } from '../../functions/plan/document.ts'
 
 /** One label that is not as planned. An empty value drops it. */

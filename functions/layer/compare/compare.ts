@@ -1,6 +1,6 @@
+/** Compares a tree as it is on the disk with the tree that layers describe. */
 import { fromByteString } from '../../linux/bytes.ts'
 import type { FileKind, WalkEntry } from '../../linux/walk.ts'
-/** Compares a tree as it is on the disk with the tree that layers describe. */
 import { ACCESS_ACL, CAPABILITY, DEFAULT_ACL, isOfLayers } from '../xattr.ts'
 import { shownAccessAcl, shownDefaultAcl } from './acl.ts'
 import { hiddenAt, type Dir, type Leaf, type Owned, type TreeNode } from './node.ts'

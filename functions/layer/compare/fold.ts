@@ -1,10 +1,10 @@
-import { fromByteString } from '../../linux/bytes.ts'
 /**
  * Layers folded into the tree that they describe (image-spec 1.1, "Image Layer Filesystem Changeset"), with the decisions
  * of containerd and of layercast's own applier (apply/tree.ts): missing parents are made, also behind symbolic links, and
  * also in place of a file of the layers below (`#giveWay` there says why); a whiteout is of the layers below alone; a hard
  * link's entry describes the file. Where the two decide differently, the tree says that both are right.
  */
+import { fromByteString } from '../../linux/bytes.ts'
 import type { Entry, Make } from '../read/entry.ts'
 import { tooLarge, unsafe } from '../read/guard.ts'
 import { corrupt } from '../read/tar-header.ts'

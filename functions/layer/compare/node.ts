@@ -1,5 +1,5 @@
-import { S_IFBLK, S_IFCHR } from '../../linux/at.ts'
 /** A file system tree in memory, as layers describe it. Names, paths and attributes are byte strings (system/bytes.ts). */
+import { S_IFBLK, S_IFCHR } from '../../linux/at.ts'
 import type { Metadata } from '../read/entry.ts'
 import { CAPABILITY, isOfLayers } from '../xattr.ts'
 

@@ -1,8 +1,8 @@
+/** A blob put in the place of a damaged one, which the daemon's content store has no call for. */
 import { randomBytes } from 'node:crypto'
 import { hasCode, LayercastError } from '../../errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
-/** A blob put in the place of a damaged one, which the daemon's content store has no call for. */
 import { GC_REF_CONTENT, GC_REF_SNAPSHOT } from '../../image/label-names.ts'
 import { cleanUp } from '../../kit/cleanup.ts'
 import { faultOf } from '../blob-fault.ts'

@@ -1,5 +1,5 @@
-import type { SnapshotInfo } from '../../node/ports.ts'
 /** How many layers a remote snapshotter keeps lazy, rather than having them unpacked on the node. */
+import type { SnapshotInfo } from '../../node/ports.ts'
 import type { Plan, PlanWarning } from '../../plan/document.ts'
 import { profileOf } from '../../plan/profiles.ts'
 

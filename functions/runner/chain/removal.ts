@@ -1,6 +1,6 @@
+/** Removing snapshots by name, also those that containerd alone can take. */
 import { hasCode, LayercastError } from '../../errors.ts'
 import type { Digest } from '../../image/digest.ts'
-/** Removing snapshots by name, also those that containerd alone can take. */
 import { GC_REF_SNAPSHOT, GC_ROOT } from '../../image/label-names.ts'
 import { checkAborted } from '../../kit/abort.ts'
 import { cleanUp } from '../../kit/cleanup.ts'

@@ -1,8 +1,8 @@
+/** Which images a blob belongs to. */
 import { LayercastError } from '../../errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
 import { isDigest } from '../../image/digest.ts'
-/** Which images a blob belongs to. */
 import { parseIndex } from '../../image/image-index.ts'
 import { MAX_DOCUMENT_BYTES } from '../../image/json.ts'
 import { GC_REF_CONTENT } from '../../image/label-names.ts'

@@ -1,8 +1,8 @@
+/** `layercast doctor`: reads a node's configuration and daemon, and lists what will bite, each with its fix. */
 import * as config from './checks/config.ts'
 import * as files from './checks/files.ts'
 import * as snapshotters from './checks/snapshotters.ts'
 import * as versions from './checks/versions.ts'
-/** `layercast doctor`: reads a node's configuration and daemon, and lists what will bite, each with its fix. */
 import type { NodeFacts } from './facts.ts'
 import type { Check, Finding, Severity } from './finding.ts'
 

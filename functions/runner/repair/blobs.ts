@@ -1,5 +1,5 @@
-import { hasCode } from '../../errors.ts'
 /** The blobs that a repair takes, which must be there before anything is removed. */
+import { hasCode } from '../../errors.ts'
 import type { Digest } from '../../image/digest.ts'
 import { checkAborted } from '../../kit/abort.ts'
 import { faultOf } from '../../node/blob-fault.ts'

@@ -1,6 +1,6 @@
+/** Who stands on snapshots that are to be removed. */
 import { LayercastError } from '../../errors.ts'
 import type { Digest } from '../../image/digest.ts'
-/** Who stands on snapshots that are to be removed. */
 import { GC_REF_CONTENT } from '../../image/label-names.ts'
 import type { Backend, ContentInfo, SnapshotInfo } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'

@@ -1,5 +1,5 @@
-import type { Backend } from '../../node/ports.ts'
 /** Where images come from that are not in a node's stores: layouts, archives and registries. */
+import type { Backend } from '../../node/ports.ts'
 import { openArchive } from './archive.ts'
 import { openDirectory } from './directory.ts'
 import { openDockerArchive } from './docker-archive.ts'

@@ -1,5 +1,5 @@
-import type { Ignored } from '../../layer/apply/types.ts'
 /** Counts what layers hold and this node cannot write, for one warning of the run. */
+import type { Ignored } from '../../layer/apply/types.ts'
 import type { PlanWarning } from '../../plan/document.ts'
 import type { Emit, UnpackedLayer } from './types.ts'
 

@@ -1,5 +1,5 @@
-import { hasCode, LayercastError } from '../../errors.ts'
 /** Every image of a node against its plans. */
+import { hasCode, LayercastError } from '../../errors.ts'
 import { GC_REF_SNAPSHOT } from '../../image/label-names.ts'
 import { parseManifest } from '../../image/manifest.ts'
 import type { Platform } from '../../image/platform.ts'

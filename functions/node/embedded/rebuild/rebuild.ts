@@ -1,9 +1,9 @@
+/** Makes a root's database again out of what lies there. */
 import { lstatSync, mkdirSync, renameSync } from 'node:fs'
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { hasCode, LayercastError } from '../../../errors.ts'
 import type { Digest } from '../../../image/digest.ts'
-/** Makes a root's database again out of what lies there. */
 import { GC_REF_SNAPSHOT } from '../../../image/label-names.ts'
 import type { ContentInfo, Labels } from '../../ports.ts'
 import { Database } from '../database.ts'
