@@ -1,13 +1,11 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { LayercastError } from '../errors.ts'
+import { jittered } from '../kit/pause.ts'
 
-const JITTER = 0.2
+const LENGTHENING = 0.2
 const FIRST_WAIT_MS = 1_000
 const LONGEST_WAIT_MS = 5 * 60_000
 /** A server, or what stands before it, may ask for more than that, but not for ever. */
 const LONGEST_ASKED_MS = 15 * 60_000
-/** What a timer takes; it fires at once for more. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 /** Waits after failures: each longer than the one before, with an end, and never less than the server asks for. */
 export class Backoff {
@@ -22,7 +20,7 @@ export class Backoff {
     const own = jittered(Math.min(FIRST_WAIT_MS * 2 ** this.#failures++, LONGEST_WAIT_MS))
     const asked = Math.min(askedWait(error) ?? 0, LONGEST_ASKED_MS)
     // Only longer, since it was asked for; yet not for all agents of a fleet alike.
-    return Math.max(own, Math.round(asked * (1 + JITTER * Math.random())))
+    return Math.max(own, Math.round(asked * (1 + LENGTHENING * Math.random())))
   }
 }
 
@@ -30,18 +28,4 @@ export class Backoff {
 export function askedWait(error: unknown): number | undefined {
   const asked = error instanceof LayercastError ? error.detail['retryAfterMs'] : undefined
   return typeof asked === 'number' && asked >= 0 ? asked : undefined
-}
-
-/** Give or take a fifth, so that a fleet does not ask in step. */
-export function jittered(ms: number): number {
-  return Math.round(ms * (1 + JITTER * (2 * Math.random() - 1)))
-}
-
-/** Waits, or until the signal fires. Timers go by the monotonic clock. */
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  try {
-    await sleep(Math.min(ms, LONGEST_TIMER_MS), undefined, { signal })
-  } catch (error) {
-    if (!signal.aborted) throw error
-  }
 }

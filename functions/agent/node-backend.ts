@@ -3,8 +3,9 @@ import { readFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { hasCode } from '../errors.ts'
 import { checkAborted } from '../kit/abort.ts'
+import { pause } from '../kit/pause.ts'
 import type { Backend } from '../node/ports.ts'
-import { Backoff, pause } from './backoff.ts'
+import { Backoff } from './backoff.ts'
 import { DEFAULT_STATE_DIRECTORY } from './state.ts'
 
 export interface NodeBackendOptions {

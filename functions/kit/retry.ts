@@ -1,10 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+/** Tries again what failed because a service was away. */
 import { hasCode } from '../errors.ts'
-import { asAborted, checkAborted } from './abort.ts'
+import { checkAborted } from './abort.ts'
+import { jittered, pause } from './pause.ts'
 
 const FIRST_WAIT_MS = 100
 const FACTOR = 3
-const JITTER = 0.2
 
 /** Told before each wait. */
 export interface RetryEvent {
@@ -41,17 +41,9 @@ export async function retry<T>(work: () => Promise<T>, options: RetryOptions): P
       return await work()
     } catch (error) {
       if (attempt >= attempts || !isTransient(error)) throw error
-      const waitMs = Math.round(FIRST_WAIT_MS * FACTOR ** (attempt - 1) * (1 + JITTER * (2 * Math.random() - 1)))
+      const waitMs = jittered(FIRST_WAIT_MS * FACTOR ** (attempt - 1))
       emit?.({ type: 'retry', what, attempt, waitMs, error })
       await pause(waitMs, signal)
     }
-  }
-}
-
-async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  try {
-    await sleep(ms, undefined, signal ? { signal } : {})
-  } catch (error) {
-    throw signal ? asAborted(error, signal) : error
   }
 }

@@ -1,6 +1,7 @@
 /** One run of the program, from a command line to an exit status. */
 
 import { LayercastError } from '../../errors.ts'
+import { LONGEST_TIMER_MS } from '../../kit/pause.ts'
 import { write, type Streams } from './console.ts'
 import { createContext } from './context.ts'
 import { asLayercastError, renderError } from './failure.ts'
@@ -10,7 +11,6 @@ import { seconds } from './values.ts'
 import type { Verb } from './verb.ts'
 import { version } from './version.ts'
 
-const LONGEST_TIMER_MS = 2 ** 31 - 1
 /** Longer than a verb's own clean-up may take, whose calls are bounded. */
 const GRACE_MS = 12_000
 

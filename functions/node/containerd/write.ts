@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Code, ConnectError, type Client } from '@connectrpc/connect'
 import { LayercastError } from '../../errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
+import { jittered, pause } from '../../kit/pause.ts'
 import type { Labels } from '../ports.ts'
 import { rechunk } from './chunks.ts'
 import type { Connection } from './connection.ts'
@@ -138,7 +138,7 @@ class BlobWriter {
   async #open(): Promise<{ session: WriteSession; offset: number } | 'exists'> {
     let seen = -1n
     let since = performance.now()
-    for (let pause = 10; ; pause = Math.min(pause * 2, 500)) {
+    for (let waitMs = 10; ; waitMs = Math.min(waitMs * 2, 500)) {
       const session = new WriteSession(this.#client)
       try {
         return { session, offset: Number((await this.#greet(session)).offset) }
@@ -153,7 +153,7 @@ class BlobWriter {
           since = performance.now()
         } else if (performance.now() - since > STALLED_MS) throw error
       }
-      await sleep(pause * (0.5 + Math.random()))
+      await pause(jittered(waitMs, 0.5))
     }
   }
 

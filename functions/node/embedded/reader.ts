@@ -5,10 +5,11 @@ import { join } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
 import { LayercastError } from '../../errors.ts'
+import { pauseSync } from '../../kit/pause.ts'
 import { damaged, databaseFailure } from './failures.ts'
 import type { Layout } from './layout.ts'
 import { cannotOpen } from './mark.ts'
-import { BUSY_MS, checkWhole, pause } from './schema.ts'
+import { BUSY_MS, checkWhole } from './schema.ts'
 
 /** Coarser than the clock of any file system: a file that was written longer ago and looks the same is the same. */
 const TICK_MS = 25
@@ -65,7 +66,7 @@ export class Reader {
           detail: { root: this.#layout.root },
         })
       }
-      pause(TICK_MS)
+      pauseSync(TICK_MS)
     }
   }
 

@@ -3,6 +3,7 @@ import { linkSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { LayercastError } from '../../errors.ts'
+import { jittered, pauseSync } from '../../kit/pause.ts'
 import { damaged, databaseFailure, sqliteCode } from './failures.ts'
 import type { Layout } from './layout.ts'
 import { ownedName } from './owned-name.ts'
@@ -154,12 +155,7 @@ function useWriteAheadLog(db: DatabaseSync): void {
     } catch (error) {
       if (sqliteCode(error) !== SQLITE_BUSY || performance.now() > end) throw error
       // Not for equally long: two that try in step would refuse each other again.
-      pause(1 + Math.random() * 10)
+      pauseSync(jittered(6, 5 / 6))
     }
   }
-}
-
-/** Waits so many milliseconds, as SQLite's own calls do. */
-export function pause(ms: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 }

@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { LayercastError } from '../../../errors.ts'
 import type { Descriptor } from '../../../image/descriptor.ts'
 import { isIndex, isManifest } from '../../../image/media-type.ts'
+import { pause } from '../../../kit/pause.ts'
 import type { Range } from '../../../node/ports.ts'
 import { blobNotFound } from '../problems.ts'
 import { blobBody, codingOf } from './coding.ts'
@@ -63,7 +63,7 @@ export async function* readBlob(
       if (error instanceof LayercastError) throw error
       if (++breaks > MAX_BREAKS) throw unreachable(repository.url(path), error)
     }
-    await sleep(PAUSE_MS * breaks)
+    await pause(PAUSE_MS * breaks)
   }
 }
 

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { LayercastError } from '../../../errors.ts'
+import { pause } from '../../../kit/pause.ts'
 import { refused, unreachable } from './errors.ts'
 import type { Ask, Exchange } from './exchange.ts'
 import { isLoopback } from './host.ts'
@@ -21,11 +21,11 @@ const RETRIED = new Set([408, 425, 429, 500, 502, 503, 504])
 export function transport(exchange: Exchange, signal: AbortSignal): Send {
   return async (url, what = {}) => {
     for (let tries = 1; ; tries++) {
-      let pause = FIRST_PAUSE_MS * 2 ** tries
+      let waitMs = FIRST_PAUSE_MS * 2 ** tries
       try {
         const response = await follow(exchange, url, what, signal)
         if (tries >= TRIES || !RETRIED.has(response.status)) return response
-        pause = pauseFor(response, pause)
+        waitMs = pauseFor(response, waitMs)
         await response.body?.cancel()
       } catch (error) {
         signal.throwIfAborted()
@@ -33,7 +33,8 @@ export function transport(exchange: Exchange, signal: AbortSignal): Send {
         if (error instanceof LayercastError || error instanceof TypeError) throw error
         if (tries >= TRIES || isFinal(error)) throw unreachable(url, error)
       }
-      await sleep(pause, undefined, { signal })
+      await pause(waitMs, signal)
+      signal.throwIfAborted()
     }
   }
 }
