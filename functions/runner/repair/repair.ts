@@ -6,7 +6,7 @@ import type { Backend } from '../../node/ports.ts'
 import { underLease } from '../operation/lease.ts'
 import { dropLeftBehind, removeUnfinished } from '../operation/left-behind.ts'
 import { unpack } from '../unpack/unpack.ts'
-import { compareTree, lowestDamage } from '../verify/compare-tree.ts'
+import { compareTree, lowestWrongLayer } from '../verify/compare-tree.ts'
 import { verifyChain } from '../verify/verify.ts'
 import { fetchBlobs, findBlobs, healBlobs, withProviders } from './blobs.ts'
 import { decide, isNothing } from './decide.ts'
@@ -96,7 +96,7 @@ async function lookAt(options: RepairOptions): Promise<Looked> {
   const { backend, planned, deep = false, staleAfterMs = STALE_AFTER_MS } = options
   const { plan } = planned
   const tree = deep ? await compareTree({ ...options, plan }) : undefined
-  const damaged = tree === undefined || tree.ok ? undefined : await lowestDamage({ ...options, plan })
+  const damaged = tree === undefined || tree.ok ? undefined : await lowestWrongLayer({ ...options, plan })
   // Last, so that what went while the trees were compared is missing here.
   const before = await verifyChain({ backend, plan })
   const decision = decide(plan, before, damaged)

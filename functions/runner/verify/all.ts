@@ -1,4 +1,4 @@
-/** Every image of a node against its plans. */
+/** Verifies every image of a node under every snapshotter that it is unpacked under. */
 import { hasCode, LayercastError } from '../../errors.ts'
 import { GC_REF_SNAPSHOT } from '../../image/label-names.ts'
 import { parseManifest } from '../../image/manifest.ts'
@@ -10,19 +10,22 @@ import { plan as planImage } from '../../plan/plan.ts'
 import { findImage } from '../images/find.ts'
 import { imageInput, type NamedImage } from '../images/named-image.ts'
 import { byPreference } from '../images/record.ts'
-import { compareTree, whyNoTree, type TreeReport } from './compare-tree.ts'
-import type { VerifyReport } from './types.ts'
+import { compareTree, whyNoTree } from './compare-tree.ts'
+import type { TreeReport, VerifyReport } from './types.ts'
 import { verifyChain } from './verify.ts'
 
 export interface VerifyAllOptions {
   backend: Backend
-  /** One snapshotter for every image; those that the image's config says it is unpacked under where absent. */
-  snapshotter?: string
-  platform?: Platform | string
-  profile?: string
-  labels?: 'cri' | 'off'
-  deep?: boolean
-  contents?: boolean
+  /** One snapshotter for every image. Absent: those that the gc labels of the image's config name. */
+  snapshotter?: string | undefined
+  /** The host's own where absent. */
+  platform?: Platform | string | undefined
+  profile?: string | undefined
+  labels?: 'cri' | 'off' | undefined
+  /** Whether the trees are compared too. */
+  deep?: boolean | undefined
+  /** With `deep`: whether the content of the files is compared too. */
+  contents?: boolean | undefined
   signal: AbortSignal
 }
 
@@ -30,22 +33,22 @@ export interface VerifyAllOptions {
 export interface VerifiedImage {
   /** Its names, all of one target; the first is the one that was planned. */
   names: string[]
-  /** Undefined where it is unpacked nowhere, and where that cannot be read. */
+  /** Undefined where it is unpacked nowhere, and where that cannot be told. */
   snapshotter: string | undefined
   planned?: Planned
   report?: VerifyReport
   tree?: TreeReport
-  /** Why the trees were not compared though that was asked for. */
+  /** Why the trees were not compared, though `deep` was given. */
   noTree?: string
-  /** What kept it from being verified. */
+  /** Why it could not be verified. */
   error?: LayercastError
-  /** It is not for this node's platform, which is no fault. */
+  /** The image is not for this node's platform, which is no fault. */
   otherPlatform?: true
 }
 
 /**
- * Verifies every image of the node, one after another. An image that cannot be read or planned is told with its error and
- * stops nothing. CONTAINERD_UNREACHABLE, ABORTED.
+ * Verifies every image of the node, one after another. An image that cannot be read or planned is reported with its error; the
+ * others are verified all the same. CONTAINERD_UNREACHABLE, ABORTED.
  */
 export async function* verifyAll(options: VerifyAllOptions): AsyncGenerator<VerifiedImage> {
   const { backend, signal } = options
@@ -55,7 +58,7 @@ export async function* verifyAll(options: VerifyAllOptions): AsyncGenerator<Veri
   }
 }
 
-/** The names of the images, those of one target together. The one that CRI labels with comes first. */
+/** The names of the images, those of one target together. The name with which CRI labels comes first. */
 async function imagesOf(backend: Backend): Promise<string[][]> {
   const byTarget = new Map<string, string[]>()
   for await (const { name, target } of backend.images.list()) {
@@ -82,7 +85,7 @@ async function* verifyImage(options: VerifyAllOptions, names: string[]): AsyncGe
     try {
       const planned = planOf(options, image, snapshotter)
       const tree = options.deep ? await treeOf(options, planned.plan) : {}
-      // Last, so that what went while the trees were compared is missing here.
+      // After the trees, so that a snapshot that vanished while they were compared is missing in the report.
       const report = await verifyChain({ backend, plan: planned.plan })
       if (!report.ok && (await isGone(options, names))) return
       yield { names, snapshotter, planned, report, ...tree }
@@ -94,7 +97,7 @@ async function* verifyImage(options: VerifyAllOptions, names: string[]): AsyncGe
   }
 }
 
-/** Whether an image that was listed has been removed since, which is no fault of it. */
+/** Whether an image that was listed has been removed since: then there is nothing to report. */
 async function isGone({ backend }: VerifyAllOptions, [name = '']: readonly string[]): Promise<boolean> {
   try {
     await backend.images.get(name)
@@ -105,52 +108,52 @@ async function isGone({ backend }: VerifyAllOptions, [name = '']: readonly strin
   }
 }
 
-/** The manifest of an image that is, or should be, unpacked under a snapshotter. */
+/** One manifest of an image, and a snapshotter under which it is, or should be, unpacked. */
 interface Unpacked {
   image: NamedImage
   snapshotter: string
 }
 
 /**
- * Where an image is unpacked, or the one snapshotter that was asked for. A snapshotter that takes what is made for its own OS
- * features first has that manifest, where the image has one for it.
+ * Where an image is unpacked, or the one snapshotter that was asked for. An index may have one manifest for the OS features of a
+ * snapshotter (`erofs`) and a plain one: each snapshotter has the one that is unpacked under it.
  */
 async function unpackedOf({ backend, platform, snapshotter }: VerifyAllOptions, name: string): Promise<Unpacked[]> {
-  const where = platform === undefined ? {} : { platform }
-  const own = await featuresBySnapshotter(backend)
-  const first = await findImage(backend, name, {
-    ...where,
-    features: [...(snapshotter === undefined ? own.values() : [own.get(snapshotter) ?? []])].flat(),
+  const features = await featuresBySnapshotter(backend)
+  const preferred = await findImage(backend, name, {
+    platform,
+    features: [...(snapshotter === undefined ? features.values() : [features.get(snapshotter) ?? []])].flat(),
   })
-  if (snapshotter !== undefined) return [{ image: first, snapshotter }]
-  const plain = own.size === 0 ? first : await findOrNone(backend, name, where)
-  const found = (await unpackedUnder(backend, first)).map((under) => ({ image: first, snapshotter: under }))
-  if (plain === undefined || plain.descriptor.digest === first.descriptor.digest) return found
+  if (snapshotter !== undefined) return [{ image: preferred, snapshotter }]
+  const plain = features.size === 0 ? preferred : await findOrNone(backend, name, platform)
+  const found = (await snapshottersOf(backend, preferred)).map((under) => ({ image: preferred, snapshotter: under }))
+  if (plain === undefined || plain.descriptor.digest === preferred.descriptor.digest) return found
   const known = new Set(found.map(({ snapshotter: under }) => under))
-  const others = (await unpackedUnder(backend, plain)).filter((under) => !known.has(under))
+  const others = (await snapshottersOf(backend, plain)).filter((under) => !known.has(under))
   return [...found, ...others.map((under) => ({ image: plain, snapshotter: under }))]
 }
 
 async function findOrNone(
   backend: Backend,
   name: string,
-  where: Pick<VerifyAllOptions, 'platform'>,
+  platform: VerifyAllOptions['platform'],
 ): Promise<NamedImage | undefined> {
   try {
-    return await findImage(backend, name, where)
+    return await findImage(backend, name, { platform })
   } catch (error) {
     if (hasCode(error, 'PLATFORM_NOT_FOUND')) return undefined
     throw error
   }
 }
 
+/** The OS features whose images a snapshotter prefers, for those that prefer any. */
 async function featuresBySnapshotter(backend: Backend): Promise<ReadonlyMap<string, readonly string[]>> {
   const plugins = await backend.snapshotters()
   return new Map(plugins.flatMap(({ name, osFeatures }) => (osFeatures === undefined ? [] : [[name, osFeatures]])))
 }
 
 /** The snapshotters whose gc label the image's config carries. */
-async function unpackedUnder(backend: Backend, image: NamedImage): Promise<string[]> {
+async function snapshottersOf(backend: Backend, image: NamedImage): Promise<string[]> {
   const { config } = parseManifest(image.manifest, image.mediaType)
   const { labels } = await backend.content.info(config.digest)
   const prefix = `${GC_REF_SNAPSHOT}.`
@@ -159,12 +162,7 @@ async function unpackedUnder(backend: Backend, image: NamedImage): Promise<strin
 }
 
 function planOf({ profile, labels }: VerifyAllOptions, image: NamedImage, snapshotter: string): Planned {
-  return planImage({
-    ...imageInput(image),
-    snapshotter,
-    ...(profile === undefined ? {} : { profile }),
-    ...(labels === undefined ? {} : { labels }),
-  })
+  return planImage({ ...imageInput(image), snapshotter, profile, labels })
 }
 
 async function treeOf(
@@ -176,13 +174,13 @@ async function treeOf(
   try {
     return { tree: await compareTree({ backend, plan, contents, signal }) }
   } catch (error) {
-    // A tree that this node can show to nobody is no fault of the image.
+    // That this node cannot mount the tree is no fault of the image.
     if (hasCode(error, 'MOUNT_HELPER_MISSING')) return { noTree: error.message }
     throw error
   }
 }
 
-/** An error that is about one image; the others are about the node, or about this program, and end it all. */
+/** The error, where it is about one image. Errors about the node or about this program are thrown, and end the whole run. */
 function expected(error: unknown): LayercastError {
   if (error instanceof LayercastError && error.kind !== 'unreachable' && error.code !== 'ABORTED') return error
   throw error

@@ -1,31 +1,33 @@
-/** Snapshots that a snapshotter's books name and whose directories are gone. */
+/** Snapshots that are in a snapshotter's metadata, and whose directories are gone. */
 import { existsSync } from 'node:fs'
 import { hasCode, LayercastError } from '../../errors.ts'
 import type { Mount } from '../../linux/mount-list.ts'
 import { shownDirectories } from '../../linux/plain-mounts.ts'
 
-/** How far below the one that was to be shown, and where it should be, as far as that is known. */
+/** A directory that is gone. */
 export interface Lost {
+  /** How many snapshots below the one that was to be shown its snapshot is: 0 for that one itself. */
   below: number
+  /** Where the directory should be; absent where the snapshotter does not say. */
   path?: string
 }
 
-/** SNAPSHOT_NOT_FOUND, from which `lostOf` tells what is gone. */
+/** SNAPSHOT_NOT_FOUND that carries what is gone, for `lostOf`. */
 export function lostSnapshot(snapshotter: string, name: string, lost: Lost, cause?: unknown): LayercastError {
   const where = lost.path === undefined ? 'its directory' : `the directory ${lost.path}`
   return new LayercastError('SNAPSHOT_NOT_FOUND', `snapshot ${name} of ${snapshotter} has lost ${where}`, {
     fix: "Run 'layercast repair --deep' on the image, which makes again what is gone.",
     detail: { snapshotter, snapshot: name, lost },
-    ...(cause === undefined ? {} : { cause }),
+    cause,
   })
 }
 
-/** What is gone, where an error says that a snapshot's directory is; undefined for every other error. */
+/** What is gone, where the error is one of `lostSnapshot`; undefined for every other error. */
 export function lostOf(error: unknown): Lost | undefined {
   return hasCode(error, 'SNAPSHOT_NOT_FOUND') ? (error.detail['lost'] as Lost | undefined) : undefined
 }
 
-/** The nearest of the directories that mounts show, by their order, that is not there; all are on this machine's disk. */
+/** The topmost directory of overlay or bind mounts that is not there. The mounts must be of this machine. */
 export function lostIn(mounts: readonly Mount[]): Lost | undefined {
   const paths = shownDirectories(mounts)
   const below = paths.findIndex((path) => path.startsWith('/') && !existsSync(path))
@@ -33,7 +35,7 @@ export function lostIn(mounts: readonly Mount[]): Lost | undefined {
   return path === undefined ? undefined : { below, path }
 }
 
-/** Whether a snapshotter refused a view because of a directory that is not there, which a daemon tells in words alone. */
+/** Whether a snapshotter refused a view because a directory is not there. containerd says so in the message alone. */
 export function saysLost(error: unknown): boolean {
   return (
     error instanceof LayercastError &&

@@ -1,4 +1,4 @@
-/** The tree that a committed snapshot shows, mounted for as long as someone looks at it. */
+/** The tree of a committed snapshot, mounted read-only while it is compared. */
 import { randomBytes } from 'node:crypto'
 import { LayercastError } from '../../errors.ts'
 import { cleanUp } from '../../kit/cleanup.ts'
@@ -6,34 +6,36 @@ import type { Mount } from '../../linux/mount-list.ts'
 import { withMounted } from '../../linux/mounted.ts'
 import { removeIfThere } from '../../node/or-none.ts'
 import type { Backend, Snapshotter } from '../../node/ports.ts'
-import type { EmitOperation } from '../operation/events.ts'
 import { underLease } from '../operation/lease.ts'
 import { lostIn, lostSnapshot, saysLost } from './lost-directory.ts'
 
 export interface MountedSnapshotOptions {
   backend: Backend
   snapshotter: string
-  /** The committed snapshot to look at. */
+  /** The committed snapshot to show. */
   name: string
   signal: AbortSignal
-  emit: EmitOperation
 }
 
 /**
- * Runs `look` over a directory that shows the snapshot, read-only. Where no view is needed none is made; else view, mount and lease are gone afterwards, whatever
- * happens; those of a process that was killed go with the next one. Errors: SNAPSHOT_NOT_FOUND (of which `lostOf` tells
- * whether it is the directory that is gone), SYSTEM_CALL_FAILED,
- * FAILED_PRECONDITION (mounts that nobody but containerd can make), those of `look`.
+ * Runs `look` over a directory that shows the snapshot, read-only. Where the snapshotter can show it without a view (`peek`), no
+ * view is made. Otherwise view, mount and lease are removed afterwards, whatever happens; what a killed process left of them is
+ * removed by the next operation (`dropLeftBehind`).
+ *
+ * Errors: SNAPSHOT_NOT_FOUND (`lostOf` tells whether the directory alone is gone), SYSTEM_CALL_FAILED, FAILED_PRECONDITION for
+ * mounts that only containerd can make, and those of `look`.
  */
 export async function withMountedSnapshot<T>(
   options: MountedSnapshotOptions,
   look: (directory: string) => Promise<T>,
 ): Promise<T> {
-  const { backend, name, signal, emit } = options
+  const { backend, name, signal } = options
   const snapshots = backend.snapshotter(options.snapshotter)
   const peeked = await snapshots.peek?.(name)
   if (peeked !== undefined) return await withPeek(snapshots, name, peeked, look)
-  return await underLease(backend, { purpose: 'verify', signal, emit }, async (leased) => {
+  // Nobody is told of this lease: comparing changes nothing that lasts.
+  const lease = { purpose: 'verify', signal, emit: () => {} }
+  return await underLease(backend, lease, async (leased) => {
     const snapshotter = leased.snapshotter(options.snapshotter)
     const key = `layercast-verify-${randomBytes(9).toString('base64url')} ${name}`
     const remove = { what: `remove snapshot ${key}`, run: () => removeIfThere(snapshotter, key) }
@@ -48,7 +50,10 @@ export async function withMountedSnapshot<T>(
   })
 }
 
-/** What was seen of a snapshot counts only if it was there to the end: SNAPSHOT_NOT_FOUND otherwise. */
+/**
+ * Nothing keeps a snapshot during a peek, so the result counts only if the snapshot is still the same afterwards.
+ * SNAPSHOT_NOT_FOUND otherwise.
+ */
 async function withPeek<T>(
   snapshotter: Snapshotter,
   name: string,

@@ -1,10 +1,10 @@
-/** What state a chain is in, in one word and in a sentence. */
+/** The state of a chain, as one word and as a sentence. */
 import type { PlanLayer } from '../../plan/document.ts'
 import type { ChainState, VerifiedLayer, VerifyReport } from './types.ts'
 
 type Found = Pick<VerifyReport, 'layers' | 'config' | 'leftovers'>
 
-/** The state, from what was found of each layer. */
+/** Decides the state by what was found of each layer, the config and other unpackers' snapshots. */
 export function stateOf({ layers, config, leftovers }: Found, planned: readonly PlanLayer[]): ChainState {
   const missing = layers.map((layer) => has(layer, 'SNAPSHOT_MISSING'))
   if (layers.some((layer) => has(layer, 'KIND_WRONG') || has(layer, 'PARENT_WRONG'))) return 'broken'
@@ -23,13 +23,13 @@ function has({ problems }: VerifiedLayer, code: string): boolean {
   return problems.some((problem) => problem.code === code)
 }
 
-/** Whether not one of the planned labels is there. */
+/** Whether every planned label is missing. */
 function isBare({ problems }: VerifiedLayer, planned: PlanLayer | undefined): boolean {
   const lacking = problems.filter(({ code }) => code === 'LABEL_MISSING').length
   return lacking > 0 && lacking === Object.values(planned?.labels ?? {}).filter((value) => value !== '').length
 }
 
-/** The state as a person reads it. */
+/** The state in words for a person. */
 export function stateText(report: VerifyReport): string {
   const { layers, snapshotter } = report
   const there = layers.filter((layer) => !has(layer, 'SNAPSHOT_MISSING')).length

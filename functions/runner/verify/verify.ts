@@ -1,4 +1,5 @@
-import { hasCode } from '../../errors.ts'
+/** Compares the snapshots of a chain, and the gc label that keeps them, with a plan. */
+import { infoOrNone, statOrNone } from '../../node/or-none.ts'
 import type { Backend, SnapshotInfo } from '../../node/ports.ts'
 import type { Plan, PlanLayer } from '../../plan/document.ts'
 import { profileOf } from '../../plan/profiles.ts'
@@ -12,10 +13,9 @@ import { stateOf } from './state.ts'
 import type { ConfigProblem, VerifiedLayer, VerifyProblem, VerifyReport } from './types.ts'
 
 /**
- * Compares what a node has with a plan: each layer's snapshot, its kind, its parent and every label, and the gc label of
- * the config blob. A snapshot that another image of the node stands on too may carry exactly that image's labels: that is
- * said, and no problem. Changes nothing; whether a problem is an error is the caller's to say. SNAPSHOTTER_NOT_FOUND,
- * CONTAINERD_*.
+ * Compares what a node has with a plan: the snapshot of each layer, its kind, its parent and every label, and the gc label of the
+ * config blob. Labels that are exactly those of another image with the same layer are reported, and are no problem. Changes
+ * nothing; the caller decides whether a problem is an error. SNAPSHOTTER_NOT_FOUND, CONTAINERD_*.
  */
 export async function verifyChain({ backend, plan }: { backend: Backend; plan: Plan }): Promise<VerifyReport> {
   const snapshotter = backend.snapshotter(plan.snapshotter)
@@ -24,13 +24,13 @@ export async function verifyChain({ backend, plan }: { backend: Backend; plan: P
   const infos: (SnapshotInfo | undefined)[] = []
   let others: OtherLabels | undefined
   for (const [index, layer] of plan.layers.entries()) {
-    const info = await orMissing(snapshotter.stat(layer.chainID))
+    const info = await statOrNone(snapshotter, layer.chainID)
     infos.push(info)
     const problems = info === undefined ? [{ code: 'SNAPSHOT_MISSING' as const }] : compareSnapshot(layer, info, writes)
     const { digest } = layer.descriptor
-    // Reading every other image takes a while, and only a label that differs asks for it.
+    // Every other image must be read for this, so it is done only where a label differs.
     if (info !== undefined && problems.some(isLabelProblem)) others ??= await labelsOfOtherImages(backend, plan)
-    const labelledFor = info && others && ownerOf(layer, info, others, writes)
+    const labelledFor = info && others && imageLabelled(layer, info, others, writes)
     const unplanned = info === undefined ? [] : unplannedLabels(layer.labels, info.labels, writes)
     layers.push({
       index,
@@ -58,12 +58,13 @@ export async function verifyChain({ backend, plan }: { backend: Backend; plan: P
   }
 }
 
-/** Whether a problem is one of labels alone. */
+/** Whether a problem is about labels alone. */
 export function isLabelProblem({ code }: VerifyProblem): boolean {
   return code === 'LABEL_MISSING' || code === 'LABEL_DIFFERENT' || code === 'LABEL_EXTRA'
 }
 
-function ownerOf(
+/** The other image whose labels the snapshot carries exactly, where they are not this plan's. */
+function imageLabelled(
   layer: PlanLayer,
   info: SnapshotInfo,
   others: OtherLabels,
@@ -94,9 +95,9 @@ function compareSnapshot(layer: PlanLayer, info: SnapshotInfo, writes: readonly 
 }
 
 async function verifyConfig(backend: Backend, plan: Plan): Promise<ConfigProblem[]> {
-  // A plan of no layers makes nothing that the config could keep.
+  // A plan without layers has no snapshot that the config could keep.
   if (plan.chainID === '') return []
-  const info = await orMissing(backend.content.info(plan.config.digest))
+  const info = await infoOrNone(backend.content, plan.config.digest)
   if (info === undefined) return [{ code: 'CONFIG_MISSING' }]
   const key = gcLabel(plan.snapshotter)
   const actual = info.labels[key]
@@ -104,13 +105,4 @@ async function verifyConfig(backend: Backend, plan: Plan): Promise<ConfigProblem
   return actual
     ? [{ code: 'GC_LABEL_DIFFERENT', key, expected: plan.chainID, actual }]
     : [{ code: 'GC_LABEL_MISSING', key, expected: plan.chainID }]
-}
-
-async function orMissing<T>(asked: Promise<T>): Promise<T | undefined> {
-  try {
-    return await asked
-  } catch (error) {
-    if (hasCode(error, 'SNAPSHOT_NOT_FOUND', 'BLOB_NOT_FOUND')) return undefined
-    throw error
-  }
 }
