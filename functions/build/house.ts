@@ -1,11 +1,12 @@
 /**
  * Holds a source tree against its table of rooms: what each module imports, types included; circles among files and among
- * folders; a README in every room. oxlint's own rule compares the text of an import, not the file that it leads to.
+ * folders; a README in every room; citations of what is not there. oxlint's own rule compares the text of an import, not the file that it leads to.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { builtinModules } from 'node:module'
 import { dirname, join, normalize, sep } from 'node:path'
 import { parseSync } from 'oxc-parser'
+import { falseCitations } from './citations.ts'
 import type { Room } from './rooms.ts'
 
 const TABLE = 'functions/build/rooms.ts'
@@ -41,6 +42,7 @@ export function inspectHouse(options: HouseOptions): string[] {
       .map(dirname)
       .filter(isFirst)
       .flatMap((folder) => unexplained(root, folder)),
+    ...falseCitations(root, tops),
   ]
 }
 

@@ -177,3 +177,19 @@ test('names a file in no room, and a room with no file', async () => {
 test('says which module cannot be parsed', async () => {
   await expect(inspect({ 'src/base/x.ts': 'import {' })).rejects.toThrow('src/base/x.ts cannot be parsed')
 })
+
+test.each([
+  ['a file', 'other/FACTS.md section 1', 'other/FACTS.md'],
+  ['a section', 'base/FACTS.md section 3', 'base/FACTS.md section 3'],
+  ['a section, over the end of a line', 'base/FACTS.md\n * section 3', 'base/FACTS.md section 3'],
+  ['a step', 'FACTS.md section 2, step 3', 'FACTS.md section 2, step 3'],
+  ['one of two steps', 'FACTS.md section 2, steps 2 and 3', 'FACTS.md section 2, step 3'],
+])('names a module that cites %s that is not there', async (_, citation, what) => {
+  const facts = '# Facts\n\n## 1. One\n3. not of the next\n\n## 2. Two\n1. a\n2. b\n'
+  const file = (text: string) => ({
+    'src/base/FACTS.md': facts,
+    'src/base/cites.ts': `/**\n * ${text}\n */\nexport {}`,
+  })
+  expect(await inspect(file('base/FACTS.md section 1, and FACTS.md section 2, steps 1 and 2.'))).toEqual([])
+  expect(await inspect(file(citation))).toEqual([`src/base/cites.ts cites ${what}, which is not there`])
+})
