@@ -1,4 +1,4 @@
-/** Assignments: which plans the nodes that a selector matches should have, now and when they enrol later. */
+/** Assignments: which plans the nodes that match a selector should have, those of now and those that enrol later. */
 import { z } from '@hono/zod-openapi'
 import { digest, id, json, jsonBody, pageOf, pageQuery, timestamp } from './fields.ts'
 import { planByDigest } from './plans.ts'

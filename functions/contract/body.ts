@@ -1,8 +1,8 @@
-/** Reading a body of unknown length without holding more than a limit of it. */
+/** Reading a body whose length is not known, without holding more than a limit of it. */
 
 /**
- * All bytes of a stream, or undefined once there are more than `limit`: then the rest is left in it, for the caller to
- * cancel or to read.
+ * All bytes of a stream, or undefined where it has more than `limit`. The rest is then left in the stream, which is unlocked,
+ * for the caller to read or to cancel.
  */
 export async function readAtMost(stream: ReadableStream<Uint8Array> | null, limit: number) {
   if (stream === null) return new Uint8Array(0)

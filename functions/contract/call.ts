@@ -1,4 +1,4 @@
-/** One HTTP call of one route, typed by its definition: what the client's methods are made of. */
+/** One HTTP call of one route, typed by the route's definition. The methods of the client are made of these calls. */
 import type { z } from '@hono/zod-openapi'
 import { LayercastError } from '../errors.ts'
 import { readAtMost } from './body.ts'
@@ -6,7 +6,7 @@ import { fromProblem, PROBLEM_TYPE } from './problem.ts'
 import { retryAfterMs } from './retry-after.ts'
 import type { Route } from './route.ts'
 
-/** The most of an answer that is read: several of the largest plans. */
+/** How many bytes of an answer are read at most: several of the largest plans. */
 const ANSWER_LIMIT = 64 * 1024 * 1024
 
 export interface Connection {
@@ -18,13 +18,13 @@ export interface Connection {
   /** How long one call may take; 30 seconds if absent. */
   timeoutMs?: number | undefined
   signal?: AbortSignal | undefined
-  /** Sees the headers of every answer that was what its route answers. */
+  /** Gets the headers of every answer that the called route defines; not those of problems. */
   onAnswer?: ((headers: Headers) => void) | undefined
 }
 
 type Part<R, Name extends string> = R extends { request: Record<Name, infer S extends z.ZodType> } ? z.input<S> : never
 
-/** The JSON that a route takes. */
+/** The JSON body that a route takes. */
 export type JsonOf<R> = R extends { request: { body: { content: { 'application/json': { schema: infer S } } } } }
   ? S extends z.ZodType
     ? z.input<S>
@@ -41,16 +41,16 @@ type AnswerSchema<R> = R extends { responses: infer All }
     }[keyof All & (200 | 201)]
   : never
 
-/** The JSON that a route answers. */
+/** The JSON body that a route answers. */
 export type AnswerOf<R> = z.output<AnswerSchema<R>>
 
 export interface Arguments<R> {
-  params?: Part<R, 'params'>
-  query?: Part<R, 'query'>
-  json?: JsonOf<R>
+  params?: Part<R, 'params'> | undefined
+  query?: Part<R, 'query'> | undefined
+  json?: JsonOf<R> | undefined
   /** A body that is not JSON. */
-  body?: FormData | Uint8Array
-  headers?: Record<string, string>
+  body?: FormData | Uint8Array | undefined
+  headers?: Record<string, string> | undefined
 }
 
 export interface Answer {
@@ -60,9 +60,9 @@ export interface Answer {
 }
 
 /**
- * Calls a route and gives what was answered with a status that it has. A problem document is thrown as the error it
- * tells, and any other answer as SERVER_FAILED, with `retryAfterMs` among the details where the answer says when to ask
- * again; no connection, a broken one or none in time is SERVER_UNREACHABLE; an aborted signal is ABORTED.
+ * Calls a route and gives its answer, if the answer's status is one that the route defines. Errors: the one that a problem
+ * document states; SERVER_FAILED for any other answer, with `retryAfterMs` among the details where the answer has Retry-After;
+ * SERVER_UNREACHABLE without a connection, for one that breaks, and past the time limit; ABORTED by the signal.
  */
 export async function call<R extends Route>(to: Connection, route: R, args: Arguments<R> = {}): Promise<Answer> {
   const url = address(to.server, route.path, args.params, args.query)
@@ -74,10 +74,10 @@ export async function call<R extends Route>(to: Connection, route: R, args: Argu
   const init: RequestInit = {
     method: route.method.toUpperCase(),
     headers,
-    // A redirect would carry the body, and on the same host the token, somewhere that nobody named.
+    // Following a redirect would send the body, and within one host the token too, to an address that the user did not name.
     redirect: 'manual',
     signal: to.signal === undefined ? timeout : AbortSignal.any([timeout, to.signal]),
-    ...(body === undefined ? {} : { body: body as BodyInit }),
+    body: (body ?? null) as BodyInit | null,
   }
   let answer: Answer
   try {
@@ -97,11 +97,11 @@ export async function call<R extends Route>(to: Connection, route: R, args: Argu
   return answer
 }
 
-/** Throws whatever an answer's status tells that is not what the route answers. */
+/** Throws the error of an answer whose status the route does not define. */
 function checkStatus({ status, headers, bytes }: Answer, route: Route, url: URL, conditional: boolean): void {
   const after = retryAfterMs(headers)
   const more = after === undefined ? {} : { retryAfterMs: after }
-  // What has another type is not the API's own answer, whatever it looks like.
+  // A body of another type is not the API's, whatever it looks like: a proxy answered.
   if (status >= 400) throw fromProblem(isProblem(headers) ? tryJson(bytes) : undefined, status, url.origin, more)
   if (status >= 300 && status !== 304) {
     throw new LayercastError('SERVER_FAILED', `${url.origin} answered a redirect, status ${status}`, {
@@ -124,12 +124,12 @@ function isProblem(headers: Headers): boolean {
   return headers.get('content-type')?.split(';')[0]?.trim().toLowerCase() === PROBLEM_TYPE
 }
 
-/** Calls a route and reads the JSON it answers by the route's own schema. SERVER_FAILED if it does not fit. */
+/** Calls a route and gives the JSON of its answer. Errors: those of `call` and `readAnswer`. */
 export async function ask<R extends Route>(to: Connection, route: R, args: Arguments<R> = {}): Promise<AnswerOf<R>> {
   return readAnswer(to, route, await call(to, route, args))
 }
 
-/** The JSON of an answer, by the route's own schema. SERVER_FAILED if it does not fit. */
+/** The JSON of an answer, checked by the route's schema. SERVER_FAILED if it does not fit. */
 export function readAnswer<R extends Route>(to: Connection, route: R, answer: Answer): AnswerOf<R> {
   const content = route.responses[answer.status] as { content?: Record<string, { schema: z.ZodType }> } | undefined
   const read = content?.content?.['application/json']?.schema.safeParse(tryJson(answer.bytes))
@@ -146,7 +146,7 @@ export function readAnswer<R extends Route>(to: Connection, route: R, answer: An
   return read.data as AnswerOf<R>
 }
 
-/** The address that paths are added to. USAGE if it is none. */
+/** A server's address as a URL that paths are resolved against. USAGE if it is no http or https address. */
 export function baseOf(server: string): URL {
   const base = URL.parse(server.endsWith('/') ? server : `${server}/`)
   if (base === null || !/^https?:$/.test(base.protocol)) {
@@ -172,7 +172,7 @@ function tryJson(bytes: Uint8Array): unknown {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch {
-    // Not JSON: whoever reads it says what it should have been.
+    // Not JSON: undefined fits no schema, and the caller's check says what was expected.
     return undefined
   }
 }
@@ -188,7 +188,7 @@ function failure(error: unknown, url: URL, signal: AbortSignal | undefined): Lay
   })
 }
 
-/** Node keeps the telling part (ECONNREFUSED ...) in the cause. */
+/** Node's fetch keeps the part that tells why (ECONNREFUSED ...) in the error's cause. */
 function reason(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   return error.cause instanceof Error ? error.cause.message || error.message : error.message

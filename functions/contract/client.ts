@@ -8,7 +8,7 @@ import type { AnswerOf, Connection, JsonOf } from './call.ts'
 import { PLAN_TYPE } from './plans.ts'
 import { ROUTES } from './routes.ts'
 
-/** An image to plan: its documents as exact bytes, or the digests of documents kept on the server. */
+/** An image to plan: its documents as exact bytes, or the digests of documents that the server keeps. */
 export type PlanRequest = JsonOf<typeof ROUTES.createPlans> | UploadRequest
 
 type UploadRequest = Omit<JsonOf<typeof ROUTES.createPlans>, 'manifest' | 'config'> & {
@@ -17,15 +17,15 @@ type UploadRequest = Omit<JsonOf<typeof ROUTES.createPlans>, 'manifest' | 'confi
 }
 
 interface Page {
-  cursor?: string
-  limit?: number
+  cursor?: string | undefined
+  limit?: number | undefined
 }
 
 export type Client = ReturnType<typeof createClient>
 
 /**
- * A client of the API at `server`. Every method throws the error that the server told, with its code and fix, or
- * SERVER_UNREACHABLE when there was no answer.
+ * A client of the API at `to.server`. Every method throws the error that the server answered, with its code and fix, or
+ * SERVER_UNREACHABLE where there was no answer.
  */
 export function createClient(to: Connection) {
   return {
@@ -33,7 +33,7 @@ export function createClient(to: Connection) {
     openapi: () => ask(to, ROUTES.openapi),
     snapshotters: () => ask(to, ROUTES.listSnapshotters),
 
-    /** The plan for one snapshotter: the server's canonical bytes, checked like any plan from outside. */
+    /** The plan for one snapshotter, as the server's canonical bytes; parsed and checked like any plan from outside. */
     plan: async (request: PlanRequest & { snapshotter: string }): Promise<Planned> => {
       const answer = await call(to, ROUTES.createPlans, { ...planArguments(request), headers: { accept: PLAN_TYPE } })
       return parsePlan(answer.bytes)
@@ -43,13 +43,13 @@ export function createClient(to: Connection) {
       const { plans } = await ask(to, ROUTES.createPlans, planArguments(request))
       return plans.map(({ digest, plan }) => expectPlan(new TextEncoder().encode(JSON.stringify(plan)), digest))
     },
-    /** A plan by its digest. DIGEST_MISMATCH if the server answered another one. */
+    /** A plan by its digest. DIGEST_MISMATCH if the server answers another plan. */
     getPlan: async (digest: string): Promise<Planned> => {
       const answer = await call(to, ROUTES.getPlan, { params: { digest }, headers: { accept: PLAN_TYPE } })
       return expectPlan(answer.bytes, digest)
     },
 
-    /** Keeps a manifest, index or config on the server; saying its digest makes the server check it. */
+    /** Stores a manifest, index or config on the server, which checks the bytes against `digest` where it is given. */
     storeImage: (image: { bytes: Uint8Array; mediaType: string; digest?: string }) =>
       ask(to, ROUTES.storeImage, {
         body: image.bytes,
@@ -77,8 +77,8 @@ export function createClient(to: Connection) {
     unassign: async (id: string) => void (await call(to, ROUTES.removeAssignment, { params: { id } })),
 
     /**
-     * The calling node's assignment, or undefined when it is still the one with this ETag, which is opaque. An empty one
-     * stands for none: what took it away on the way makes the call dearer, and nothing else.
+     * The calling node's assignment with its ETag, or undefined where `etag` still names it. '' is no ETag: it asks for the
+     * assignment in any case, and it is what the result has where a proxy took the header away.
      */
     ownAssignment: async (
       etag = '',
@@ -92,13 +92,13 @@ export function createClient(to: Connection) {
   }
 }
 
-/** Every item of a list, page after page. */
+/** Every item of a list, page after page. A page is asked for when the items before it are taken. */
 export async function* everyItem<T>(
   list: (page: Page) => Promise<{ items: T[]; nextCursor?: string | undefined }>,
 ): AsyncGenerator<T, void, undefined> {
   let cursor: string | undefined
   do {
-    const page = await list(cursor === undefined ? {} : { cursor })
+    const page = await list({ cursor })
     yield* page.items
     cursor = page.nextCursor
   } while (cursor !== undefined)
@@ -108,7 +108,7 @@ function planArguments(request: PlanRequest) {
   if (typeof request.manifest === 'string') return { json: request as JsonOf<typeof ROUTES.createPlans> }
   const { manifest, config, snapshotter, ...rest } = request as UploadRequest
   const form = new FormData()
-  // A part with a filename is kept as bytes; one without is text, and would not keep a digest.
+  // Parts with a filename stay bytes. Parts without one are parsed as text, which may change bytes and so the digest.
   form.set('manifest', new Blob([manifest as BlobPart]), 'manifest.json')
   form.set('config', new Blob([config as BlobPart]), 'config.json')
   for (const name of [snapshotter].flat()) form.append('snapshotter', name)

@@ -1,10 +1,10 @@
-/** The small schemas that requests and responses are made of. */
+/** The schemas that several routes share. */
 import { z } from '@hono/zod-openapi'
 import type { Code } from '../errors.ts'
 import { isDigest } from '../image/digest.ts'
 import type { Digest } from '../image/digest.ts'
 
-/** An issue that is to be answered with a code of its own, not with REQUEST_INVALID. */
+/** The options of a zod check whose failure is answered with a code of its own instead of REQUEST_INVALID (api/http/problems.ts). */
 function coded(code: Code, message: string) {
   return { message, params: { code } }
 }
@@ -17,7 +17,7 @@ export const digest = z
 
 export const timestamp = z.iso.datetime().openapi({ example: '2026-11-24T03:00:00.000Z' })
 
-/** What the server calls a node, a token or an assignment. */
+/** The id that the server gives a node, a token or an assignment. */
 export const id = z
   .string()
   .regex(/^[a-z0-9]{1,64}$/)
@@ -48,7 +48,10 @@ export const labels = z
   .refine((all) => Object.keys(all).length <= 64, 'at most 64 labels')
   .openapi('Labels', { example: { zone: 'a', pool: 'kata' } })
 
-/** An object of strings with every key that it has: a record would pass over `__proto__`, and a plan's digest covers it. */
+/**
+ * An object of strings that keeps all its keys. Not z.record, which drops the key `__proto__`: an annotation may be called so,
+ * and the plan's digest covers it.
+ */
 export const strings = z
   .custom<Record<string, string>>(
     (value) =>
@@ -60,18 +63,18 @@ export const strings = z
   )
   .openapi({ type: 'object', additionalProperties: { type: 'string' } })
 
-/** How many to give and where to go on. The cursor is opaque. */
+/** How many items a page has at most, and where it begins. The cursor is opaque. */
 export const pageQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(100).default(50).openapi({ description: 'How many at most, 1 to 100' }),
   cursor: z.string().max(512).optional().openapi({ description: 'The nextCursor of the page before' }),
 })
 
-/** A page of a list; no nextCursor on the last one. */
+/** The schema of a page of a list. The last page has no nextCursor. */
 export function pageOf<T extends z.ZodType>(item: T, name: string) {
   return z.object({ items: z.array(item), nextCursor: z.string().optional() }).openapi(name)
 }
 
-/** A request header that routes read by themselves. */
+/** The request header of routes that answer 304. */
 export const conditional = z.object({
   'if-none-match': z
     .string()
@@ -80,10 +83,12 @@ export const conditional = z.object({
     .openapi({ description: 'ETags that the caller holds; 304 if one fits' }),
 })
 
+/** A response of JSON. */
 export function json<T extends z.ZodType>(schema: T, description: string) {
   return { description, content: { 'application/json': { schema } } }
 }
 
+/** A request body of JSON. */
 export function jsonBody<T extends z.ZodType>(schema: T) {
   return { required: true as const, content: { 'application/json': { schema } } }
 }

@@ -1,4 +1,4 @@
-/** Image documents kept by digest, so that later calls can name them: manifests, indexes and configs, exact bytes. */
+/** Image documents (manifests, indexes, configs), stored as exact bytes by digest, so that later calls can name them. */
 import { z } from '@hono/zod-openapi'
 import { MAX_DOCUMENT_BYTES } from '../image/json.ts'
 import { conditional, digest, json } from './fields.ts'

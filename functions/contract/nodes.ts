@@ -16,7 +16,7 @@ import { defineRoute } from './route.ts'
 
 const fact = z.string().max(256)
 
-/** What a node is, as it says itself. */
+/** What a node states of itself. */
 const facts = z
   .strictObject({
     os: fact,
@@ -38,7 +38,7 @@ const lazy = z
   .strictObject({ layers: z.number().int().min(0), of: z.number().int().min(0) })
   .openapi('LazyLayers', { description: 'How many layers are not unpacked on the node, of all' })
 
-/** What a node says about one plan. */
+/** What a node reports of one plan. */
 export const planReport = z
   .strictObject({
     digest,
@@ -50,7 +50,7 @@ export const planReport = z
   })
   .openapi('PlanReport')
 
-/** A plan that a node should have, and what it said of it: `pending` also where it said nothing yet. */
+/** A plan that a node is assigned, with the node's last report on it; `pending` where there is none yet. */
 const nodePlan = z
   .object({
     digest,
@@ -82,7 +82,7 @@ const node = z
 
 export type Node = z.infer<typeof node>
 
-/** What can stand in an Authorization header: a node that kept anything else could never call again. */
+/** Text that an Authorization header can carry. A node that kept any other token could not call the server again. */
 const token = z.string().regex(/^[\x21-\x7e]{1,512}$/)
 
 const enrolled = z.object({ id, name: nodeName, token }).openapi('EnrolledNode')

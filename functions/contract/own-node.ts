@@ -1,13 +1,13 @@
-/** What a node asks and says about itself: its own assignment, its own report. */
+/** The calls of a node about itself: its assignment, its report. */
 import { z } from '@hono/zod-openapi'
 import { conditional, digest, json, jsonBody } from './fields.ts'
 import { planReport } from './nodes.ts'
 import { defineRoute } from './route.ts'
 
 /**
- * On every answer to a node's own call: the state of what the server knows of the node, facts and reports, as an opaque
- * text. Where it is not what the server said after the node last told it something, a backup was put back, and the node
- * says everything again.
+ * A header of every answer to a node's own calls: an opaque name for the state of what the server knows of the node, its facts
+ * and reports. It stays the same until the node states facts or reports again. If it changes in between, the server's database
+ * was put back from a backup, and the node sends its facts and reports again.
  */
 export const KNOWN_HEADER = 'layercast-known'
 
@@ -27,7 +27,7 @@ export const getOwnAssignment = defineRoute({
   summary: 'What the calling node should have; cheap to ask with If-None-Match',
   description:
     `The header ${KNOWN_HEADER}, here and on the answers to a node's facts and reports, names the state of what the ` +
-    'server knows of the node. Where it is another than after the last call that told something, the node says all again.',
+    'server knows of the node. Where it differs from the one of the last answer to facts or a report, the node sends both again.',
   'x-access': 'node',
   request: { headers: conditional },
   responses: { 200: json(ownAssignment, 'The assignment, with an ETag'), 304: { description: 'Nothing changed' } },

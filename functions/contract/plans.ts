@@ -1,4 +1,4 @@
-/** Plans over HTTP: the same bytes as the library gives for the same input. */
+/** Plans over HTTP. The server makes the same bytes as the library for the same input. */
 import { z } from '@hono/zod-openapi'
 import { MAX_DOCUMENT_BYTES } from '../image/json.ts'
 import type { Plan } from '../plan/document.ts'
@@ -6,8 +6,8 @@ import { conditional, digest, snapshotterName, strings } from './fields.ts'
 import { defineRoute } from './route.ts'
 
 /**
- * The most layers, times the snapshotters they are planned for, in one call: about a second's work, during which nobody
- * else is answered. Of 127 layers, as many as overlayfs mounts, 16 snapshotters go together.
+ * The limit of layers times snapshotters in one call. So many take about a second, during which a Worker answers nobody else.
+ * An image of 127 layers, as many as overlayfs can mount, may be planned for 16 snapshotters at once.
  */
 export const MAX_PLANNED_LAYERS = 2048
 
@@ -46,7 +46,7 @@ const layer = z
   })
   .openapi('PlanLayer')
 
-/** The plan document, for the OpenAPI document; `parsePlan` of functions/plan is what judges one. */
+/** The plan document as the OpenAPI document shows it. A plan from outside is checked by `parsePlan` of functions/plan. */
 const planDocument = z
   .object({
     schema: z.literal('layercast.plan/v1'),
@@ -63,7 +63,7 @@ const planDocument = z
   })
   .openapi('Plan') as unknown as z.ZodType<Plan>
 
-/** Everything about a plan but the image. `snapshotter` may be several: one plan is made for each. */
+/** The input of a plan besides the image's documents. Where `snapshotter` names several, one plan is made for each. */
 const planOptions = {
   reference: z.string().min(1).max(4096).openapi({ example: 'docker.io/library/nginx:1.29' }),
   referenceForm: z.enum(['cri', 'store']).optional().openapi({
@@ -92,7 +92,7 @@ const planOptions = {
     .openapi({ description: 'Of the manifest, where it does not say so itself' }),
 }
 
-/** A plan of an image whose documents are kept already (`POST /v1/images`). */
+/** The request for plans of an image whose documents the server keeps (`POST /v1/images`). */
 export const planByDigest = z
   .strictObject({
     manifest: digest.openapi({ description: 'A manifest, or an index from which `platform` chooses one' }),
@@ -105,7 +105,7 @@ const uploaded = z
   .custom<File>((value) => value instanceof Blob, 'must be a file part (with a filename), so that its bytes stay exact')
   .openapi({ type: 'string', format: 'binary' })
 
-/** A plan of an image whose documents come along. */
+/** The request for plans of an image whose documents it brings. */
 export const planByUpload = z
   .strictObject({ manifest: uploaded, config: uploaded, ...planOptions })
   .openapi('PlanByUpload')

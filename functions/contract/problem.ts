@@ -1,4 +1,4 @@
-/** Errors on the wire: RFC 9457 problem details, made from and turned back into the one error family. */
+/** Errors on the wire: a LayercastError as RFC 9457 problem details, and back. */
 import { z } from '@hono/zod-openapi'
 import { CODES, LayercastError } from '../errors.ts'
 import type { Code } from '../errors.ts'
@@ -26,7 +26,7 @@ export const problem = z
 
 export type Problem = z.infer<typeof problem>
 
-/** The problem document that tells an error. A cause never travels: it may hold what the caller must not see. */
+/** The problem document of an error. The error's cause is left out: it may hold what the caller must not see. */
 export function toProblem(error: LayercastError, instance?: string): Problem {
   return {
     type: typeOf(error.code),
@@ -34,20 +34,21 @@ export function toProblem(error: LayercastError, instance?: string): Problem {
     status: error.status,
     detail: error.message,
     code: error.code,
-    ...(error.fix === undefined ? {} : { fix: error.fix }),
-    ...(instance === undefined ? {} : { instance }),
-    ...(Object.keys(error.detail).length === 0 ? {} : { facts: error.detail }),
+    fix: error.fix,
+    instance,
+    facts: Object.keys(error.detail).length === 0 ? undefined : error.detail,
   }
 }
 
-/** The most of each text of a problem document that is kept: whoever answers writes into logs and terminals. */
+/** How many characters of each text are kept. Any server can answer, and the texts go to logs and terminals. */
 const TEXT_LIMIT = 4096
 
 /**
- * The error that a problem document tells, with its code, fix and facts, and `more` among its details. A body that is no
- * problem document becomes SERVER_FAILED whatever its status: a proxy's 401 says nothing of a token, its 404 nothing of
- * what was asked for. One of a code this version does not know, or of another type or status than that code has here,
- * becomes the nearest code that the status tells, which is never one of a token.
+ * The error that a problem document states, with its code, fix and facts, and `more` among its details. A body that is no
+ * problem document becomes SERVER_FAILED, whatever its status: the 401 of a proxy says nothing of our token, its 404 nothing of
+ * what was asked for. A document whose code this version does not know, or whose type or status is not the one of its code,
+ * becomes NOT_FOUND for status 404, REQUEST_TOO_LARGE for 413, else SERVER_FAILED: never an error of a token, at which an
+ * agent would end.
  */
 export function fromProblem(
   body: unknown,
@@ -68,7 +69,7 @@ export function fromProblem(
   const known = Object.hasOwn(CODES, code) && type === typeOf(code as Code) && read.data.status === status
   const message = known ? detail : `${code.slice(0, TEXT_LIMIT)}: ${detail}`
   return new LayercastError(known ? (code as Code) : codeOfStatus(status), message, {
-    ...(fix === undefined ? {} : { fix }),
+    fix,
     detail: { ...facts, status, ...more },
   })
 }

@@ -12,10 +12,10 @@ export type TokenScope = 'operator' | 'join' | 'node'
  */
 export type Access = 'public' | 'planner' | TokenScope
 
-/** What a route says of itself beyond OpenAPI's own words; both travel in the document as extensions. */
+/** What a route states besides OpenAPI's fields. The OpenAPI document has both as extensions. */
 export interface RouteTraits {
   'x-access': Access
-  /** The most bytes of request body that are read. Routes without a body read none. */
+  /** How many bytes of a request body are read at most. Absent on routes that take no body. */
   'x-body-limit'?: number
 }
 
@@ -32,8 +32,8 @@ const SECURITY: Record<Access, Array<Record<string, string[]>>> = {
 }
 
 /**
- * A route as data: method, path, request, responses, and who may call it. The API mounts it, the OpenAPI document lists
- * it, the client calls it. Every route may also answer a problem, which is added here once for all of them.
+ * A route as data: method, path, request, responses, and who may call it. The API mounts it, the OpenAPI document lists it,
+ * and the client calls it. The responses get those of problems, which any route may answer.
  */
 export function defineRoute<P extends string, R extends Omit<RouteConfig, 'path'> & RouteTraits & { path: P }>(
   route: R,

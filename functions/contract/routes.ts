@@ -1,4 +1,4 @@
-/** Every route there is, by the name of its operation. */
+/** Every route of the API, by the name of its operation. The API mounts these and no others. */
 import { createAssignment, listAssignments, removeAssignment } from './assignments.ts'
 import { getImage, storeImage } from './images.ts'
 import { createJoinToken, listJoinTokens, revokeJoinToken } from './join-tokens.ts'

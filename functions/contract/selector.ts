@@ -1,4 +1,4 @@
-/** Selectors: which nodes an assignment is for. `key=value[,key=value]`, all of which must hold; `*` is every node. */
+/** Selectors: which nodes an assignment is for. `key=value[,key=value]` are the nodes with all these labels, `*` is every node. */
 import { LayercastError } from '../errors.ts'
 import { labels } from './fields.ts'
 
@@ -6,8 +6,8 @@ import { labels } from './fields.ts'
 export type Selector = Readonly<Record<string, string>>
 
 /**
- * Reads a selector. SELECTOR_INVALID: empty, no `=`, a key twice, or what cannot be a label. An empty text is refused
- * because it is what a forgotten shell variable looks like, and it would mean every node.
+ * Parses a selector. SELECTOR_INVALID: it is empty, a part has no `=`, a key stands twice, or a part cannot be a label. The
+ * empty text is refused because an unset shell variable gives it, and it would select every node.
  */
 export function parseSelector(text: string): Selector {
   if (text === '*') return {}
@@ -20,13 +20,13 @@ export function parseSelector(text: string): Selector {
     wanted.set(key, part.slice(at + 1))
   }
   const read = labels.safeParse(Object.fromEntries(wanted))
-  // A schema passes over the one key that it takes for the prototype, and a selector of nothing is every node.
+  // zod's record drops the key __proto__, and the empty selector that is left would match every node.
   if (wanted.has('__proto__')) throw invalid(text, '"__proto__" is no label key')
   if (!read.success) throw invalid(text, read.error.issues[0]?.message ?? 'not labels')
   return read.data
 }
 
-/** The one text of a selector: keys in order, so that equal selectors are equal texts. */
+/** A selector as text, with its parts sorted, so that equal selectors give equal texts. */
 export function formatSelector(selector: Selector): string {
   const parts = Object.entries(selector).map(([key, value]) => `${key}=${value}`)
   return parts.length === 0 ? '*' : parts.sort().join(',')

@@ -1,4 +1,4 @@
-/** What the service says of itself: its health, its profiles, its OpenAPI document. */
+/** The service itself: its health, its OpenAPI document, its label profiles. */
 import { z } from '@hono/zod-openapi'
 import { json } from './fields.ts'
 import { defineRoute } from './route.ts'

@@ -1,11 +1,12 @@
+/** The host names that a server answers to: the binding HOSTS of the Worker. */
 import { LayercastError } from '../errors.ts'
 
-/** Where the listen address is every address of the machine, it is asked for by any of them. */
+/** Stands for every IP address (functions/api/http/allowed-host.ts), for a server that listens on all of the machine's. */
 const ANY_ADDRESS = 'any-address'
 
 /**
- * By which names a server may be asked for, without ports and as URLs have them: the loopback's, its listen address, and
- * those that were named. USAGE for what is no host's name.
+ * The names that a server answers to, without ports and as URLs write them: those of the loopback, its listen address, and
+ * `named`. USAGE for a name that is not a host's.
  */
 export function allowedHosts(listen: string, named: readonly string[]): string[] {
   const wildcard = listen === '0.0.0.0' || listen === '::'

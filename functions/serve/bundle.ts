@@ -1,4 +1,4 @@
-/** Building the Worker: the very files that `layercast serve` runs and `wrangler deploy --no-bundle` sends. */
+/** Building the Worker: the same files that `layercast serve` runs and `wrangler deploy --no-bundle` sends. */
 import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -11,8 +11,8 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const SERVE = 'functions/serve/worker'
 
 /**
- * Puts together what `layercast serve` runs beside the Worker: the database, the migrations and the two configurations of
- * workerd. They name the Worker as ../worker, where it lies alone, because wrangler deploys what lies beside it.
+ * Writes what `layercast serve` runs besides the Worker: the database, the migrations and the two configurations of workerd.
+ * These name the Worker as ../worker. It lies in a directory of its own, because wrangler deploys all that lies beside it.
  */
 export async function bundleServe(outDir: string): Promise<void> {
   await Promise.all(
@@ -25,15 +25,15 @@ export async function bundleServe(outDir: string): Promise<void> {
   await writeFile(join(outDir, 'migrations.json'), JSON.stringify(migrations))
 }
 
-/** The migrations of a directory, in the order of their names, whatever else lies beside them. */
+/** The migrations (*.sql) of a directory, in the order of their names. */
 export async function readMigrations(directory: string): Promise<Migration[]> {
   const names = (await readdir(directory)).filter((name) => name.endsWith('.sql')).sort()
   return Promise.all(names.map(async (name) => ({ name, sql: await readFile(join(directory, name), 'utf8') })))
 }
 
 /**
- * Bundles the Worker into a directory: index.js, and the WASM core beside it as the module core.wasm.
- * @param entry another Worker's module, from the checkout on
+ * Bundles a Worker into a directory: index.js, and the WASM core beside it as the module core.wasm.
+ * @param entry the Worker's entry, relative to the checkout
  */
 export async function bundleWorker(outDir: string, entry = 'functions/api/worker.ts'): Promise<void> {
   await build({
@@ -43,7 +43,7 @@ export async function bundleWorker(outDir: string, entry = 'functions/api/worker
       {
         name: 'wasm-as-a-module',
         setup: ({ onResolve }) => {
-          // workerd compiles a .wasm module itself; code in a Worker may not compile bytes.
+          // workerd compiles .wasm modules itself: a Worker's code may not compile WASM from bytes.
           onResolve({ filter: /\.wasm$/ }, () => ({ path: './core.wasm', external: true }))
         },
       },

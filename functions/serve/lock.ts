@@ -1,10 +1,11 @@
+/** One server for one data directory. */
 import { LayercastError } from '../errors.ts'
 import { lockFile, type FileLock } from '../linux/file-lock.ts'
 
 /**
- * Keeps a directory for one server: two fleet objects over one database would each give generations. The lock is on an
- * open file, which workerd inherits: the system lets go when the last of both has ended, however each ended.
- * FAILED_PRECONDITION if another holds it.
+ * Locks a directory for one server: the fleet objects of two would give the same generations twice. The lock is on an open file,
+ * which workerd inherits, so that the kernel releases it when both processes have ended, in whatever way.
+ * FAILED_PRECONDITION if another server holds it.
  */
 export function lockDirectory(root: string, file: string): FileLock {
   const lock = lockFile(file)

@@ -1,11 +1,12 @@
-/** D1 migrations as wrangler applies them, so that a database may go from one to the other. */
-/** A migration: its file's name, by which it is noted, and its SQL. */
+/** D1 migrations, applied and recorded as wrangler does it, so that either can go on with a database of the other. */
+
+/** A migration: the name of its file, under which it is recorded, and its SQL. */
 export interface Migration {
   name: string
   sql: string
 }
 
-/** As much of a D1 database as migrating takes. */
+/** The part of a D1 database that migrations need. */
 export interface Database {
   prepare(sql: string): Statement
   batch(statements: Statement[]): Promise<unknown>
@@ -17,7 +18,7 @@ interface Statement {
   run(): Promise<unknown>
 }
 
-/** wrangler's own bookkeeping, by its name and shape. */
+/** The table in which wrangler records what it applied, under its own name and with its columns. */
 const TABLE = `CREATE TABLE IF NOT EXISTS d1_migrations (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   name TEXT UNIQUE,
@@ -25,8 +26,8 @@ const TABLE = `CREATE TABLE IF NOT EXISTS d1_migrations (
 )`
 
 /**
- * Applies the migrations that were not applied yet, in the order given, each of them whole or not at all. Gives their
- * names.
+ * Applies those migrations that are not recorded yet, in the given order, each of them whole or not at all. Gives their
+ * names. Throws the database's error of the first that fails.
  */
 export async function applyMigrations(db: Database, migrations: readonly Migration[]): Promise<string[]> {
   await db.prepare(TABLE).run()
@@ -40,7 +41,7 @@ export async function applyMigrations(db: Database, migrations: readonly Migrati
   return due.map(({ name }) => name)
 }
 
-/** The statements of a migration: ours end with a semicolon at a line's end, and nothing else does. */
+/** The statements of a migration. In ours a semicolon at the end of a line ends a statement, and stands nowhere else. */
 function statementsOf(sql: string): string[] {
   const code = sql.replaceAll(/^\s*--.*$/gm, '')
   return code

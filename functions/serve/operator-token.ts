@@ -1,11 +1,11 @@
-/** The first operator token of a server that runs here: made once, kept in a file that only its owner reads. */
+/** The first operator token of a server on this machine: made once, and kept in a file that only its owner can read. */
 import { createHash, randomBytes } from 'node:crypto'
 import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { LayercastError } from '../errors.ts'
 
 const TOKEN = /^lc_operator_[a-z0-9]{1,64}_[A-Za-z0-9_-]{43}$/
 
-/** The sha256 of the operator token in a file, which is made if it is not there. REQUEST_INVALID if the file has none. */
+/** The sha256 of the operator token in a file, in hex. A missing file is made. REQUEST_INVALID if the file holds anything else. */
 export async function operatorTokenHash(file: string): Promise<string> {
   const text = (await existing(file)) ?? (await make(file))
   if (!TOKEN.test(text)) {
@@ -30,7 +30,7 @@ async function existing(file: string): Promise<string | undefined> {
 async function make(file: string): Promise<string> {
   const id = randomBytes(8).toString('hex')
   const text = `lc_operator_${id}_${randomBytes(32).toString('base64url')}`
-  // wx: two servers that start at once must not each hold a token of their own.
+  // wx: where two servers start at once, the second fails instead of replacing the token of the first.
   await writeFile(file, `${text}\n`, { mode: 0o600, flag: 'wx' })
   return text
 }

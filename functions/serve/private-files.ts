@@ -1,15 +1,15 @@
-/** What the server keeps is for its owner alone: a directory of 0700, files of 0600, also those that were there before. */
+/** The data directory is for its owner alone: directories of mode 0700, files of 0600, also those that were there before. */
 import { chmodSync, lstatSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { LayercastError } from '../errors.ts'
 import { makeDirectory } from '../linux/make-directory.ts'
 
-/** What a server's directory holds of its own. Nothing else in it is touched. */
+/** The names that a server makes in its data directory. Nothing else in it is touched. */
 const OWN = ['operator-token', 'lock', 'lock-journal', 'state']
 
 /**
- * Makes the directory, or closes one that is there to others. FAILED_PRECONDITION where that would take a directory from
- * others: it is another user's, shared (sticky), or open and full of what is no server's.
+ * Makes the directory, or takes the rights of other users from one that is there. FAILED_PRECONDITION where others may need
+ * these rights: the directory is another user's, or sticky, or others may enter it and it holds no file of a server.
  */
 export function closeDirectory(root: string): void {
   makeDirectory(root, 0o700)
@@ -26,7 +26,7 @@ export function closeDirectory(root: string): void {
   for (const name of OWN) closeTree(join(root, name))
 }
 
-/** Runs what makes files so that they are made for their owner alone. It must make them, or start the process that does, at once. */
+/** Runs `make` under a umask of 077. It must make its files, or start the process that makes them, before it returns. */
 export function withPrivateUmask<T>(make: () => T): T {
   const before = process.umask(0o077)
   try {
@@ -36,7 +36,7 @@ export function withPrivateUmask<T>(make: () => T): T {
   }
 }
 
-/** Links are left alone: what they lead to is somebody's who said so. */
+/** Symbolic links are not followed: what they lead to is not part of the directory. */
 function closeTree(path: string): void {
   const found = lstatSync(path, { throwIfNoEntry: false })
   if (found === undefined || found.isSymbolicLink()) return

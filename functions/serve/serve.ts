@@ -1,4 +1,4 @@
-/** `layercast serve`: the same Worker that runs at the edge, under workerd on this machine, its data in one directory. */
+/** `layercast serve`: the Worker that runs at the edge, here under workerd, with its data in one directory. */
 import { lookup } from 'node:dns/promises'
 import { access, constants } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -12,36 +12,37 @@ import { closeDirectory } from './private-files.ts'
 import { listen, migrate } from './workerd.ts'
 
 export interface ServeOptions {
-  /** Where the database, the fleet's object and the operator token are kept. Made if it is not there. */
+  /** The data directory: the database, the data of the Durable Object, the operator token. Made if it is not there. */
   root: string
   /** 127.0.0.1 if absent. */
-  host?: string
-  /** 0, or absent, takes a free one. */
-  port?: number
-  /** Names, besides the loopback's and `host`, by which it may be asked for: those of a proxy before it. */
-  allowHosts?: readonly string[]
-  /** Whether anyone who reaches the port may plan; tokens are asked for if absent. */
-  openPlanner?: boolean
-  /** Takes what the Worker logs, line by line; stderr if absent. */
-  log?: (line: string) => void
+  host?: string | undefined
+  /** A free port if 0 or absent. */
+  port?: number | undefined
+  /** Names that it answers to besides those of the loopback and `host`: those of a proxy before it. */
+  allowHosts?: readonly string[] | undefined
+  /** Whether anyone who reaches the port may plan without a token; false if absent. */
+  openPlanner?: boolean | undefined
+  /** Gets what workerd and the Worker log, line by line; stderr if absent. */
+  log?: ((line: string) => void) | undefined
 }
 
 export interface Served {
   url: string
   /** The file that holds the first operator token. */
   operatorTokenFile: string
-  /** Rejects with SERVER_FAILED when the server ends without having been closed. */
+  /** Rejects with SERVER_FAILED if workerd ends before `close` is called. */
   ended: Promise<never>
   close(): Promise<void>
 }
 
-/** This package, wherever it lies: a checkout, or installed. */
+/** The root of this package, in a checkout and where it is installed. */
 const PACKAGE = new URL('./', import.meta.resolve('layercast/package.json'))
 
 /**
- * Migrates the database, then starts the built Worker, so that nothing listens before. Errors: SYSTEM_CALL_FAILED when the directory cannot be written,
- * WORKER_NOT_BUILT, PORT_IN_USE, SERVER_FAILED when workerd does not start, FAILED_PRECONDITION when another server has
- * the directory, REQUEST_INVALID when the operator token's file holds something else.
+ * Migrates the database and then starts the built Worker, so that nothing listens on a database of an older version. Errors:
+ * SYSTEM_CALL_FAILED if the directory cannot be written; FAILED_PRECONDITION if another server has it, or other users do;
+ * WORKER_NOT_BUILT; REQUEST_INVALID if the file of the operator token holds anything else; USAGE for a host name that is none;
+ * PORT_IN_USE; SERVER_FAILED if a migration fails or workerd does not start.
  */
 export async function serve(options: ServeOptions): Promise<Served> {
   const { root, host = '127.0.0.1', port = 0, log = (line) => process.stderr.write(`${line}\n`) } = options
@@ -96,7 +97,7 @@ async function workerFiles(): Promise<string> {
   }
 }
 
-/** One address, resolved here: workerd would listen on every address that a name has. */
+/** The first address of a host, with the port. Given a name, workerd would listen on every address of it. */
 async function addressOf(host: string, port: number): Promise<string> {
   const { address } = await lookup(host)
   return `${bracketed(address)}:${port}`

@@ -1,4 +1,4 @@
-/** workerd as a process of ours: what it runs is in worker/*.capnp, and only the one address that is named listens. */
+/** workerd as a child process. What it runs is in worker/*.capnp; it listens on the one address that it is given. */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -10,25 +10,29 @@ import { withPrivateUmask } from './private-files.ts'
 
 export interface Workerd {
   port: number
-  /** Rejects with SERVER_FAILED when workerd ends without having been stopped. */
+  /** Rejects with SERVER_FAILED if workerd ends before `stop` is called. */
   ended: Promise<never>
   stop(): Promise<void>
 }
 
 export interface WorkerdOptions {
-  /** Where the built configurations and Workers lie. */
+  /** The directory of the built configurations and Workers (dist/serve). */
   built: string
+  /** The directories that workerd may write, by the name of their disk service in the configuration. */
   directories: Readonly<Record<string, string>>
-  /** An open file that it inherits, and so holds locked as long as it runs. */
+  /** The descriptor of the locked file. workerd inherits it, and so holds the lock as long as it runs. */
   lock: number
-  /** Takes what workerd and the Workers say, line by line. */
+  /** Gets what workerd and the Workers log, line by line. */
   log: (line: string) => void
 }
 
-/** The last lines that workerd said are kept, to tell why it ended. */
+/** How many of the last log lines are kept, for the error if workerd ends. */
 const KEPT_LINES = 20
 
-/** Runs the migrations, in a workerd that listens nowhere. SERVER_FAILED if one fails. */
+/** How long workerd may take to end its connections before it is killed. */
+const STOP_MS = 2000
+
+/** Runs the migrations in a workerd that listens nowhere. SERVER_FAILED if one fails. */
 export async function migrate(options: WorkerdOptions): Promise<void> {
   const { child, said } = await start(
     ['test', 'migrate.capnp', ...directoryFlags(options)],
@@ -43,14 +47,14 @@ export async function migrate(options: WorkerdOptions): Promise<void> {
   })
 }
 
-/** Serves at an address. Errors are plain, with what workerd said: the caller knows what the address is. */
+/** Serves on an address. Where workerd does not start, throws a plain Error with its last log lines; the caller knows the host and port. */
 export async function listen(
   options: WorkerdOptions,
   address: string,
   environment: Readonly<Record<string, string>>,
 ): Promise<Workerd> {
   const flags = [...directoryFlags(options), `--socket-addr=http=${address}`, '--control-fd=3']
-  // What it says before it listens is told with the error, or after.
+  // Lines from before it listens go into the error if it does not start, else to the log once it listens.
   let listening = false
   const log = (line: string): void => {
     if (listening) options.log(line)
@@ -72,20 +76,18 @@ export async function listen(
       fix: 'Start it again; its data is kept.',
     })
   })
-  // Whoever does not wait for it is not to be ended by it.
+  // A caller that does not wait for `ended` must not be ended by an unhandled rejection.
   ended.catch(() => undefined)
   const stop = async (): Promise<void> => {
     stopping = true
     child.kill('SIGTERM')
-    // It drains its connections first, and a client that holds one open must not hold the server up.
+    // workerd waits for its open connections to end. A client that keeps one open must not hold up the server.
     const late = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
     await closed
     clearTimeout(late)
   }
   return { port, ended, stop }
 }
-
-const STOP_MS = 2000
 
 async function start(
   args: string[],
@@ -94,7 +96,8 @@ async function start(
   log: (line: string) => void,
 ): Promise<{ child: ChildProcess; said: string[] }> {
   const program = pathOfWorkerd()
-  // In a group of its own: Ctrl-C in a terminal is for us, who stop it then. Its files, SQLite's too, are for their owner.
+  // Detached: Ctrl-C in a terminal goes to this process alone, which then stops workerd. The umask makes all files that
+  // workerd and SQLite create their owner's alone.
   const child = withPrivateUmask(() =>
     spawn(program, args, {
       cwd: built,
@@ -120,7 +123,7 @@ async function start(
   return { child, said }
 }
 
-/** The package is CommonJS, and its default export is the program's path. */
+/** The path of the program, which is the default export of the (CommonJS) package `workerd`. */
 function pathOfWorkerd(): string {
   return (createRequire(import.meta.url)('workerd') as { default: string }).default
 }
@@ -129,6 +132,7 @@ function directoryFlags({ directories }: WorkerdOptions): string[] {
   return Object.entries(directories).map(([name, path]) => `--directory-path=${name}=${path}`)
 }
 
+/** The port that workerd listens on, from the events on its control descriptor; undefined if it ends before. */
 async function portOf(control: Readable): Promise<number | undefined> {
   for await (const line of createInterface(control)) {
     const said = JSON.parse(line) as { event: string; socket?: string; port?: number }
@@ -137,13 +141,13 @@ async function portOf(control: Readable): Promise<number | undefined> {
   return undefined
 }
 
-/** A line of a log: workerd writes its own as JSON, with a level and a message. */
+/** The words of a log line. workerd's own lines are JSON, with a level and a message. */
 function wordsOf(line: string): string {
   try {
     const { level, message } = JSON.parse(line) as { level?: unknown; message?: unknown }
     if (typeof level === 'string' && typeof message === 'string') return `${level}: ${message}`
   } catch {
-    // Not JSON: what workerd says before its log is set up, as it stands.
+    // Not JSON: workerd wrote it before it set up its log.
     return line
   }
   return line

@@ -58,7 +58,7 @@ describe('pages', () => {
           const added = new Set<string>()
           const seen: string[] = []
           let next = 0
-          const list = async (page: { cursor?: string }) => {
+          const list = async (page: { cursor?: string | undefined }) => {
             const got = await api.operator.nodes({ ...page, limit: 2 })
             const now = changes[next++]
             if (now !== undefined) {

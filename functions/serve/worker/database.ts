@@ -1,6 +1,6 @@
 /**
- * The database of `layercast serve`: what D1 is at the edge, as a Durable Object over SQLite. workerd's own D1 binding
- * (cloudflare-internal:d1-api) asks it over its HTTP protocol, so that the API meets the same D1 in both places.
+ * The database of `layercast serve`: what D1 is at the edge, here a Durable Object over SQLite. workerd's D1 binding
+ * (cloudflare-internal:d1-api) calls it by D1's HTTP protocol, so that the API uses the same binding in both places.
  */
 import type { DurableObjectNamespace, DurableObjectState, SqlStorage } from '@cloudflare/workers-types'
 
@@ -11,7 +11,7 @@ interface Query {
   params?: Value[] | null
 }
 
-/** The name that the object has had since the first version: its file's name is made from it. */
+/** The object's name. It must not change: the name of its database file is made from it. */
 const NAME = 'layercast'
 
 export class D1DatabaseObject {
@@ -30,13 +30,13 @@ export class D1DatabaseObject {
       const { sql } = this.#storage
       return Response.json(this.#storage.transactionSync(() => queries.map((query) => run(sql, query, columnar))))
     } catch (error) {
-      // The binding throws what is told here, in the Worker that asked.
+      // The binding throws this as an error in the Worker that called.
       return Response.json({ success: false, error: error instanceof Error ? error.message : String(error) })
     }
   }
 }
 
-/** The service that the binding calls: one database, so one object. */
+/** The service that the binding calls. There is one database, and so one object. */
 export default {
   fetch(request: Request, env: { OBJECT: DurableObjectNamespace }) {
     const stub = env.OBJECT.get(env.OBJECT.idFromName(NAME))
@@ -48,9 +48,9 @@ function run(sql: SqlStorage, query: Query, columnar: boolean) {
   const before = totals(sql)
   const sizeBefore = sql.databaseSize
   const started = performance.now()
-  const cursor = sql.exec(query.sql, ...(query.params ?? []).map(bound))
+  const cursor = sql.exec(query.sql, ...(query.params ?? []).map(parameterOf))
   const columns = cursor.columnNames
-  const rows = [...cursor.raw()].map((row) => row.map(told))
+  const rows = [...cursor.raw()].map((row) => row.map(valueOf))
   const duration = performance.now() - started
   const after = totals(sql)
   const changes = after.changes - before.changes
@@ -75,11 +75,12 @@ function totals(sql: SqlStorage): { changes: number; lastRowId: number } {
   return row as { changes: number; lastRowId: number }
 }
 
-/** The binding sends bytes as numbers, in a JSON array, and takes them so. */
-function bound(value: Value): number | string | null | ArrayBuffer {
+/** A parameter as SQLite takes it. The binding sends bytes as a JSON array of numbers. */
+function parameterOf(value: Value): number | string | null | ArrayBuffer {
   return Array.isArray(value) ? new Uint8Array(value).buffer : value
 }
 
-function told(value: number | string | null | ArrayBuffer): Value {
+/** A value as the binding takes it, bytes again as numbers. */
+function valueOf(value: number | string | null | ArrayBuffer): Value {
   return value instanceof ArrayBuffer ? [...new Uint8Array(value)] : value
 }

@@ -1,4 +1,4 @@
-# What workerd runs before it serves, with no socket: the migrations, over the same database.
+# What workerd runs before it serves: the migrations, on the database that serve.capnp serves. It has no socket.
 using Workerd = import "/workerd/workerd.capnp";
 using Serve = import "serve.capnp";
 

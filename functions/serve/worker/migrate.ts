@@ -1,4 +1,4 @@
-/** What `layercast serve` runs under `workerd test`, where nothing listens, before it serves: the migrations. */
+/** Applies the migrations: a test worker, which `layercast serve` runs by `workerd test` before it serves. It listens nowhere. */
 import { applyMigrations } from '../migrations.ts'
 import type { Database, Migration } from '../migrations.ts'
 

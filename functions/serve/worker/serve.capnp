@@ -1,5 +1,5 @@
-# What workerd serves. One socket listens, and nothing is fetched from anywhere. `layercast serve` gives the socket's
-# address, the directories and the environment.
+# What workerd serves. One socket listens, and no Worker may fetch anything from a network. `layercast serve` gives the
+# address of the socket, the directories and the environment.
 using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
@@ -24,12 +24,13 @@ const api :Workerd.Worker = (
     (name = "HOSTS", fromEnvironment = "LAYERCAST_HOSTS"),
     (name = "OPERATOR_TOKEN_SHA256", fromEnvironment = "LAYERCAST_OPERATOR_TOKEN_SHA256"),
   ],
+  # The key and the class's name stay as they are: workerd finds the fleet object's data by the key.
   durableObjectNamespaces = [(className = "Fleet", uniqueKey = "layercast-Fleet", enableSql = true)],
   durableObjectStorage = (localDisk = "do"),
   globalOutbound = "nowhere",
 );
 
-# The keys and the directory's name are those of the first version, so that its data is found.
+# The keys and the names of the directories must not change: workerd finds the data of earlier versions by them.
 const database :Workerd.Worker = (
   modules = [(name = "database.js", esModule = embed "database.js")],
   compatibilityDate = "2026-10-01",
