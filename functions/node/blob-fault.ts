@@ -13,10 +13,17 @@ import type { ContentStore } from './ports.ts'
  */
 export async function hasBytes(content: Pick<ContentStore, 'info' | 'read'>, digest: Digest): Promise<boolean> {
   const info = await infoOrNone(content, digest)
-  if (info === undefined) return false
-  if (info.size === 0) return true
+  return info !== undefined && (await hasLastByte(content, info))
+}
+
+/** The same of a blob whose information is at hand. */
+export async function hasLastByte(
+  content: Pick<ContentStore, 'read'>,
+  { digest, size }: Pick<Descriptor, 'digest' | 'size'>,
+): Promise<boolean> {
+  if (size === 0) return true
   try {
-    for await (const chunk of content.read(digest, { offset: info.size - 1, length: 1 })) {
+    for await (const chunk of content.read(digest, { offset: size - 1, length: 1 })) {
       if (chunk.length > 0) return true
     }
     return false

@@ -1,9 +1,10 @@
 /** `layercast image import` */
 
 import { LayercastError } from '../../errors.ts'
+import { isSpec } from '../../runner/sources/spec.ts'
 import { fields } from '../program/table.ts'
 import { verb } from '../program/verb.ts'
-import { importImage } from './shared/image.ts'
+import { withImage } from './shared/image.ts'
 import { PLATFORM, REFERENCE } from './shared/options.ts'
 
 export const imageImportVerb = verb({
@@ -21,13 +22,14 @@ export const imageImportVerb = verb({
     { command: 'image import oci:./image --reference registry.example/app:1', summary: 'under a name of your own' },
   ],
   async run(context, { args, options }) {
-    const { isSpec } = await import('../../runner/images/resolve.ts')
     if (!isSpec(args.SOURCE)) {
       throw new LayercastError('USAGE', `${args.SOURCE} is not a source`, {
         fix: 'Write oci:DIR, oci-archive:FILE, docker-archive:FILE or docker://NAME.',
       })
     }
-    const { reference, target, descriptor } = await importImage(context, args.SOURCE, options)
+    const { reference, target, descriptor } = await withImage(context, args.SOURCE, { onNode: true }, (image) =>
+      image.import(options),
+    )
     await context.show({ name: reference, target, manifest: descriptor }, () =>
       fields([
         ['name', reference],

@@ -2,12 +2,13 @@
 
 import { hasCode, LayercastError } from '../../errors.ts'
 import type { PlanWarning, Planned } from '../../plan/document.ts'
-import type { NodeImage } from '../../runner/images/resolve.ts'
+import type { NamedImage } from '../../runner/images/named-image.ts'
 import type { HandlerTarget, SandboxImage } from '../../runner/runtime-handlers/targets.ts'
+import { isSpec } from '../../runner/sources/spec.ts'
 import { handlersReport, handlersReportText, worstOf, type HandlerEntry } from '../output/runtime-handlers.ts'
 import type { Context } from '../program/context.ts'
 import { verb } from '../program/verb.ts'
-import { importImage, lookUp } from './shared/image.ts'
+import { withImage, type UserImage } from './shared/image.ts'
 import {
   ALL_HANDLERS,
   APPLIER,
@@ -27,7 +28,15 @@ import {
 import { planHere, plannerInput, type PlanFlags } from './shared/plan-input.ts'
 import { repairPlan } from './shared/repair-operation.ts'
 import { chooseSnapshotter, containerdOf, oneSnapshotter } from './shared/runtime-handlers.ts'
-import { dryRunPlan, refusalOf, runDryRun, runUnpack, unpackPlan, type UnpackFlags } from './shared/unpack-operation.ts'
+import {
+  checkPlace,
+  dryRunPlan,
+  refusalOf,
+  runDryRun,
+  runUnpack,
+  unpackPlan,
+  type UnpackFlags,
+} from './shared/unpack-operation.ts'
 
 export const unpackVerb = verb({
   path: ['unpack'],
@@ -80,26 +89,27 @@ export const unpackVerb = verb({
 
 async function unpackOne(
   context: Context,
-  image: string,
+  name: string,
   options: PlanFlags & UnpackFlags & { dryRun: boolean },
 ): Promise<void> {
-  const { isSpec } = await import('../../runner/images/resolve.ts')
-  const fromSource = isSpec(image)
-  // The plan comes first and alone, so that an image that cannot be planned changes nothing on the node.
-  const planned = await planHere(plannerInput(await lookUp(context, image, { ...options, onNode: true }), options))
-  if (options.dryRun) return dryRunPlan(context, planned, { ...options, fromSource })
-  if (fromSource) {
-    // Before the first blob comes in: a snapshotter that is not there is a reason to bring none.
-    await runDryRun(context, planned, { ...options, fromSource })
-    await importImage(context, image, options)
-  }
+  const planned = await withImage(context, name, { onNode: true }, async (image) => {
+    // The plan comes first and alone, so that an image that cannot be planned changes nothing on the node.
+    const made = await planHere(plannerInput(await image.find(options), options))
+    if (image.fromSource && !options.dryRun) {
+      // Before the first blob is imported: without the snapshotter none is.
+      await checkPlace(context, made, options)
+      await image.import(options)
+    }
+    return made
+  })
+  if (options.dryRun) return dryRunPlan(context, planned, { ...options, fromSource: isSpec(name) })
   await unpackPlan(context, planned, options)
 }
 
 /** A repair also makes what is not there at all: what is added to it is that the image may come from a source. */
 async function unpackRepairing(
   context: Context,
-  image: string,
+  name: string,
   options: Omit<PlanFlags, 'snapshotter'> &
     UnpackFlags & {
       snapshotter?: string | undefined
@@ -115,11 +125,12 @@ async function unpackRepairing(
     })
   }
   const snapshotter = await oneSnapshotter(context, { ...options, runtimeHandler: options.runtimeHandler[0] })
-  const { isSpec } = await import('../../runner/images/resolve.ts')
-  const planned = await planHere(
-    plannerInput(await lookUp(context, image, { ...options, snapshotter, onNode: true }), { ...options, snapshotter }),
-  )
-  if (isSpec(image) && !options.dryRun) await importImage(context, image, { ...options, snapshotter })
+  const flags = { ...options, snapshotter }
+  const planned = await withImage(context, name, { onNode: true }, async (image) => {
+    const made = await planHere(plannerInput(await image.find(flags), flags))
+    if (image.fromSource && !options.dryRun) await image.import(flags)
+    return made
+  })
   await repairPlan(context, planned, { ...options, deep: false, contents: false })
 }
 
@@ -135,12 +146,11 @@ interface HandlerFlags extends Omit<PlanFlags, 'snapshotter'>, UnpackFlags {
  */
 async function unpackForHandlers(
   context: Context,
-  image: string,
+  name: string,
   handlers: readonly string[] | 'all',
   options: HandlerFlags,
 ): Promise<void> {
   const { CRI_NAMESPACE, findSandboxImage, resolveHandlers } = await import('../../runner/runtime-handlers/targets.ts')
-  const { isSpec } = await import('../../runner/images/resolve.ts')
   const backend = await containerdOf(context, CRI_NAMESPACE)
   const { targets, running } = await resolveHandlers(backend, {
     handlers,
@@ -153,44 +163,42 @@ async function unpackForHandlers(
   }
   const where = { signal: context.signal, ...(options.platform !== undefined && { platform: options.platform }) }
   const sandbox = handlers === 'all' ? await findSandboxImage(backend, running.config, where) : undefined
-  const fromSource = isSpec(image)
-  const lookedUp = (snapshotter: string) => lookUp(context, image, { ...options, snapshotter, onNode: true })
-  const entries = await planAll(targets, { lookedUp, sandbox, fromSource }, options)
-
-  if (fromSource && !options.dryRun) {
-    const manifests = new Set<string>()
-    for (const { target, role, planned, error } of entries) {
-      // Snapshotters take the same manifest, but for one that prefers its own.
-      if (role !== 'image' || planned === undefined || error !== undefined) continue
-      if (manifests.has(planned.plan.manifest.digest)) continue
-      manifests.add(planned.plan.manifest.digest)
-      await importImage(context, image, { ...options, snapshotter: target.snapshotter })
-    }
-  }
+  const entries = await withImage(context, name, { onNode: true }, async (image) => {
+    const planned = await planAll(targets, { image, sandbox }, options)
+    if (image.fromSource && !options.dryRun) await importAll(image, planned, options)
+    return planned
+  })
   for (const entry of entries) await carryOut(context, entry, options)
   await context.show(handlersReport(entries), () => handlersReportText(entries))
   const worst = worstOf(entries)
   if (worst !== undefined) throw worst
 }
 
+async function importAll(image: UserImage, entries: readonly HandlerEntry[], options: HandlerFlags): Promise<void> {
+  const manifests = new Set<string>()
+  for (const { target, role, planned, error } of entries) {
+    // Snapshotters take the same manifest, but for one that prefers its own.
+    if (role !== 'image' || planned === undefined || error !== undefined) continue
+    if (manifests.has(planned.plan.manifest.digest)) continue
+    manifests.add(planned.plan.manifest.digest)
+    await image.import({ ...options, snapshotter: target.snapshotter, features: target.osFeatures })
+  }
+}
+
 async function planAll(
   targets: readonly HandlerTarget[],
-  images: {
-    lookedUp: (snapshotter: string) => Promise<NodeImage>
-    sandbox: SandboxImage | undefined
-    fromSource: boolean
-  },
+  { image, sandbox }: { image: UserImage; sandbox: SandboxImage | undefined },
   options: HandlerFlags,
 ): Promise<HandlerEntry[]> {
-  const { lookedUp, sandbox, fromSource } = images
+  const { fromSource } = image
   const entries: HandlerEntry[] = []
   for (const target of targets) {
-    const { snapshotter, error } = target
-    const found = await lookedUp(snapshotter)
+    const { snapshotter, error, osFeatures } = target
+    const found = await image.find({ ...options, snapshotter, features: osFeatures })
     const reference = options.reference ?? found.reference
     const pause = sandbox?.image?.reference === reference ? undefined : sandbox?.image
     const missing = sandbox !== undefined && sandbox.image === undefined ? [sandboxMissing(sandbox, target)] : []
-    const plan = async (of: NodeImage, shape: Omit<PlanFlags, 'snapshotter'>): Promise<Planned | undefined> =>
+    const plan = async (of: NamedImage, shape: Omit<PlanFlags, 'snapshotter'>): Promise<Planned | undefined> =>
       error === undefined ? await planHere(plannerInput(of, { ...shape, snapshotter })) : undefined
     const base = { target, ...(error !== undefined && { error }) }
     entries.push({

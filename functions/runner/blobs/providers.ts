@@ -2,9 +2,9 @@
 import { LayercastError } from '../../errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
-import { faultOf, hasBytes } from '../../node/blob-fault.ts'
+import { faultOf, hasLastByte } from '../../node/blob-fault.ts'
 import { infoOrNone } from '../../node/or-none.ts'
-import type { Backend, ContentStore } from '../../node/ports.ts'
+import type { Backend, ContentInfo, ContentStore } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
 import { parseSpec } from '../sources/spec.ts'
 import { snapshotterProvider } from './from-snapshotter.ts'
@@ -81,14 +81,15 @@ function storeCheck(
   whole: AbortSignal | undefined,
 ): BlobProviders['isInStore'] {
   const check = async (blob: Descriptor): Promise<boolean> => {
-    if ((await infoOrNone(content, blob.digest)) === undefined) return false
-    const fault = await faultIn(blob)
+    const info = await infoOrNone(content, blob.digest)
+    if (info === undefined) return false
+    const fault = await faultIn(blob, info)
     if (fault !== undefined) complain(`blob ${blob.digest} of the content store ${fault}`)
     return fault === undefined
   }
-  const faultIn = async (blob: Descriptor): Promise<string | undefined> => {
+  const faultIn = async (blob: Descriptor, info: ContentInfo): Promise<string | undefined> => {
     if (whole !== undefined) return await faultOf(content, blob, whole)
-    return (await hasBytes(content, blob.digest)) ? undefined : 'has lost its bytes, or the last of them'
+    return (await hasLastByte(content, info)) ? undefined : 'has lost its bytes, or the last of them'
   }
   if (whole === undefined) return check
   const checks = new Map<Digest, Promise<boolean>>()

@@ -1,7 +1,7 @@
 /** The provider over the node's content store: other blobs with the same diff ID (containerd/FACTS.md section 7). */
 import type { Descriptor } from '../../image/descriptor.ts'
 import { UNCOMPRESSED_LABEL } from '../../image/label-names.ts'
-import { hasBytes } from '../../node/blob-fault.ts'
+import { hasLastByte } from '../../node/blob-fault.ts'
 import type { Backend, ContentInfo } from '../../node/ports.ts'
 import { isArchive, sniffed } from './blob.ts'
 import type { BlobOffer, BlobProvider } from './types.ts'
@@ -28,7 +28,7 @@ export function standInProvider(backend: Backend): BlobProvider {
       const found = (await list()).get(diffID) ?? []
       const offers: BlobOffer[] = []
       for (const info of found) {
-        if (info.digest === descriptor.digest || !(await hasBytes(backend.content, info.digest))) continue
+        if (info.digest === descriptor.digest || !(await hasLastByte(backend.content, info))) continue
         offers.push(offer(sniffed(info)))
       }
       return offers

@@ -17,6 +17,8 @@ export interface HandlerTarget {
   snapshotter: string
   /** Sorted. */
   handlers: string[]
+  /** The OS features that it advertises: it takes images made for them first. */
+  osFeatures: readonly string[]
   /** What of the configuration matters for these handlers. */
   warnings: PlanWarning[]
   /** Why nothing can be made ready under it: SNAPSHOTTER_NOT_FOUND, SNAPSHOTTER_NOT_READY. */
@@ -81,7 +83,8 @@ function targetOf(
   plugins: readonly SnapshotterPlugin[],
 ): HandlerTarget {
   const names = handlers.map(({ name }) => name).toSorted()
-  const target: HandlerTarget = { snapshotter, handlers: names, warnings: [] }
+  const osFeatures = plugins.find(({ name }) => name === snapshotter)?.osFeatures ?? []
+  const target: HandlerTarget = { snapshotter, handlers: names, osFeatures, warnings: [] }
   const warn = ({ code, what, fix }: Finding): void => {
     target.warnings.push({ code, detail: `${what}. ${fix}` })
   }

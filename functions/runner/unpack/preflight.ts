@@ -1,12 +1,12 @@
 import { LayercastError } from '../../errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
-import { infoOrNone } from '../../node/or-none.ts'
+import { infoOrNone, statOrNone } from '../../node/or-none.ts'
 import type { Backend, ContentInfo, SnapshotInfo } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
 import { blobsNotFound } from '../blobs/not-found.ts'
 import type { Placed } from '../blobs/placed.ts'
-import type { BlobProviders } from '../blobs/providers.ts'
+import { createBlobProviders, type BlobProviders, type BlobProvidersOptions } from '../blobs/providers.ts'
 import type { BlobOffer } from '../blobs/types.ts'
 import { chainIDsOf, countPresent } from '../chain/snapshots.ts'
 
@@ -40,6 +40,18 @@ export async function preflight(backend: Backend, plan: Plan, providers: BlobPro
   }
   if (config === undefined || absent.length > 0) throw blobsNotFound(absent, providers.complaints())
   return { present, top, config, toFetch }
+}
+
+/**
+ * What is known to be wrong whatever blobs the node has, for a caller that imports them first: SNAPSHOTTER_NOT_FOUND,
+ * SNAPSHOTTER_NOT_READY; of the blob providers SOURCE_INVALID, USAGE and TREE_NOT_ON_NODE.
+ */
+export async function checkPlace(options: BlobProvidersOptions): Promise<void> {
+  const { backend, plan } = options
+  await createBlobProviders(options).close()
+  const [base] = plan.layers
+  // Any call asks the snapshotter; what it says of the layer does not matter here.
+  if (base !== undefined) await statOrNone(backend.snapshotter(plan.snapshotter), base.chainID)
 }
 
 function checkRequiredLabels(plan: Plan): void {

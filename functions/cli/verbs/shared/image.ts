@@ -1,6 +1,10 @@
-/** The image that a user names: looked up on the node or in a source, and imported from a source. */
+/** The image that a user names: found on the node, or inspected in a source and imported from there. */
 
-import type { NodeImage } from '../../../runner/images/resolve.ts'
+import type { SnapshotterPlugin } from '../../../node/ports.ts'
+import type { InspectOptions } from '../../../runner/images/inspect.ts'
+import type { NamedImage } from '../../../runner/images/named-image.ts'
+import type { ImageSource } from '../../../runner/sources/source.ts'
+import { isRegistrySpec, isSpec } from '../../../runner/sources/spec.ts'
 import type { Context } from '../../program/context.ts'
 import { createProgress } from '../../program/progress.ts'
 import { shortDigest } from '../../program/text.ts'
@@ -10,66 +14,141 @@ export interface ImageFlags {
   platform?: string | undefined
   reference?: string | undefined
   snapshotter?: string | undefined
+  /** The OS features that the node's snapshotter advertises; the node is asked where absent. */
+  features?: readonly string[] | undefined
 }
 
 interface LookUpFlags extends ImageFlags {
-  /** Whether the plan is for this node. An image in a source can also be planned without a node. */
-  onNode?: boolean
   /** Where a document comes from that is damaged on the node. */
   source?: readonly string[]
   dryRun?: boolean
 }
 
-/**
- * Looks an image up by its name on the node, or in a source. Changes nothing, except that a document which is damaged on the
- * node is fetched again from the sources that the user named, unless it is a dry run.
- *
- * @throws LayercastError as `inspect` and `resolve` of runner/images
- */
-export async function lookUp(context: Context, image: string, options: LookUpFlags): Promise<NodeImage> {
-  const { inspect, isSpec, resolve } = await import('../../../runner/images/resolve.ts')
-  const { platform, reference, source = [], dryRun = false, onNode = false } = options
-  const features = await preferredFeatures(context, options, isSpec(image) && !onNode)
-  const how = { features, signal: context.signal, ...(platform !== undefined && { platform }) }
-  if (isSpec(image)) return inspect(image, { ...how, ...(reference !== undefined && { reference }) })
-  return resolve(await context.backend(), image, { ...how, sources: dryRun ? [] : source })
+interface Place {
+  /** Whether the image is for this node. An image in a source can also be planned without a node. */
+  onNode?: boolean
 }
 
-/** Imports an image from a source into the node's stores, under its name, with progress bars on a terminal. */
-export async function importImage(context: Context, source: string, options: ImageFlags): Promise<NodeImage> {
-  const { resolve } = await import('../../../runner/images/resolve.ts')
-  const { platform, reference } = options
-  const progress = createProgress(context.streams)
+/** An image as long as a verb works on it. */
+export interface UserImage {
+  /** Whether it is in a source, and not on the node. */
+  readonly fromSource: boolean
+  /**
+   * Changes nothing, except that a document which is damaged on the node is fetched again from the sources that the user
+   * named, unless it is a dry run. Errors as `findImage` and `Inspect` of runner/images.
+   */
+  find(options: LookUpFlags): Promise<NamedImage>
+  /** Imports what `find` finds in the source, with progress bars on a terminal. Errors as `importImage` of runner/images. */
+  import(options: ImageFlags): Promise<NamedImage>
+}
+
+/** Works on an image. A source is opened once, at the first call, and closed at the end of the work. */
+export async function withImage<T>(
+  context: Context,
+  name: string,
+  place: Place,
+  work: (image: UserImage) => Promise<T>,
+): Promise<T> {
+  if (!isSpec(name)) return await work(onNode(context, name))
+  let opened: Promise<ImageSource> | undefined
+  const open = (): Promise<ImageSource> => (opened ??= openSource(context, name, place))
   try {
-    return await resolve(await context.backend(), source, {
-      signal: context.signal,
-      features: await preferredFeatures(context, options, false),
-      ...(platform !== undefined && { platform }),
-      ...(reference !== undefined && { reference }),
-      onEvent: (event) => {
-        if (event.type !== 'blob') return
-        const { digest, bytes, total, there } = event
-        const state = there ? 'was there' : bytes >= total ? 'imported' : 'importing'
-        progress.set(digest, { label: `blob ${shortDigest(digest)}`, state, done: bytes, total })
-      },
-    })
+    return await work(inSource(context, open, place))
   } finally {
-    progress.end()
+    await opened?.then(
+      (source) => source.close(),
+      () => undefined,
+    )
+  }
+}
+
+/** Finds an image for a verb that asks for one thing only. Errors as `UserImage.find`. */
+export async function lookUp(context: Context, name: string, options: LookUpFlags & Place): Promise<NamedImage> {
+  return await withImage(context, name, options, (image) => image.find(options))
+}
+
+async function openSource(context: Context, spec: string, place: Place): Promise<ImageSource> {
+  const source = await import('../../../runner/sources/open.ts')
+  // The node's daemon says which hosts a registry's images come from.
+  const node = place.onNode === true && isRegistrySpec(spec) ? { backend: await context.backend() } : {}
+  return await source.openSource(spec, node)
+}
+
+function onNode(context: Context, name: string): UserImage {
+  const featuresOf = createFeatures(context, { onNode: true })
+  return {
+    fromSource: false,
+    async find(options) {
+      const { findImage } = await import('../../../runner/images/find.ts')
+      const { platform, source = [], dryRun = false } = options
+      const backend = await context.backend()
+      const features = await featuresOf(options)
+      return await findImage(backend, name, {
+        platform,
+        features,
+        sources: dryRun ? [] : source,
+        signal: context.signal,
+      })
+    },
+    import() {
+      throw new TypeError(`${name} is on the node, and not in a source`)
+    },
+  }
+}
+
+function inSource(context: Context, open: () => Promise<ImageSource>, place: Place): UserImage {
+  const featuresOf = createFeatures(context, place)
+  let looking: ReturnType<typeof startLooking> | undefined
+  const startLooking = async () => {
+    const [{ inspecting }, source] = await Promise.all([import('../../../runner/images/inspect.ts'), open()])
+    return inspecting(source)
+  }
+  const inspect = async (options: ImageFlags) => {
+    const { platform, reference } = options
+    const how: InspectOptions = { platform, reference, features: await featuresOf(options) }
+    return await (
+      await (looking ??= startLooking())
+    )(how)
+  }
+  return {
+    fromSource: true,
+    find: async (options) => (await inspect(options)).image,
+    async import(options) {
+      const { importImage } = await import('../../../runner/images/import.ts')
+      const from = await inspect(options)
+      const progress = createProgress(context.streams)
+      try {
+        await importImage({
+          backend: await context.backend(),
+          from,
+          signal: context.signal,
+          onEvent: (event) => {
+            if (event.type !== 'blob') return
+            const { digest, bytes, total, there } = event
+            const state = there ? 'was there' : bytes >= total ? 'imported' : 'importing'
+            progress.set(digest, { label: `blob ${shortDigest(digest)}`, state, done: bytes, total })
+          },
+        })
+      } finally {
+        progress.end()
+      }
+      return from.image
+    },
   }
 }
 
 /**
  * The OS features for which manifests are preferred under a snapshotter: those that the node's snapshotter advertises, or,
- * without a node, those that today's containerd advertises. None where the user names a platform.
+ * without a node, those that today's containerd advertises. None where the user names a platform. The node is asked once.
  */
-async function preferredFeatures(
-  context: Context,
-  { platform, snapshotter }: ImageFlags,
-  withoutNode: boolean,
-): Promise<readonly string[]> {
-  // Only erofs has any: for the others the node is not asked, which takes a call.
-  if (platform !== undefined || snapshotter !== 'erofs') return []
-  if (withoutNode) return ['erofs']
-  const backend = await context.backend()
-  return (await backend.snapshotters()).find(({ name }) => name === snapshotter)?.osFeatures ?? []
+function createFeatures(context: Context, place: Place): (options: ImageFlags) => Promise<readonly string[]> {
+  let asked: Promise<SnapshotterPlugin[]> | undefined
+  const ask = async () => (await context.backend()).snapshotters()
+  return async ({ platform, snapshotter, features }) => {
+    // Only erofs has any: for the others the node is not asked, which takes a call.
+    if (platform !== undefined || snapshotter !== 'erofs') return []
+    if (features !== undefined) return features
+    if (place.onNode !== true) return ['erofs']
+    return (await (asked ??= ask())).find(({ name }) => name === snapshotter)?.osFeatures ?? []
+  }
 }

@@ -3,7 +3,7 @@
 import { isNormalReference } from '../../../image/reference.ts'
 import type { Planned } from '../../../plan/document.ts'
 import type { PlanInput } from '../../../plan/plan.ts'
-import type { NodeImage } from '../../../runner/images/resolve.ts'
+import type { NamedImage } from '../../../runner/images/named-image.ts'
 
 /** The options that decide what is in a plan, as the command line gives them. */
 export interface PlanFlags {
@@ -18,7 +18,7 @@ export interface PlanFlags {
 export type PlannerInput = PlanInput & { platform?: string | undefined }
 
 /** The planner's input for an image that was looked up. `--reference` replaces the image's own name. */
-export function plannerInput(image: NodeImage, { reference: wanted, ...options }: PlanFlags): PlannerInput {
+export function plannerInput(image: NamedImage, { reference: wanted, ...options }: PlanFlags): PlannerInput {
   const { manifest, mediaType, config } = image
   const reference = wanted ?? image.reference
   // A name in the node's store that is not normalised is used to the letter, because containerd labels with it.

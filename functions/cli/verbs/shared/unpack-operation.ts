@@ -76,6 +76,13 @@ export async function dryRunPlan(context: Context, planned: Planned, options: Dr
   if (refused !== undefined) throw refused
 }
 
+/** Refuses a plan whose snapshotter is not ready, and options that cannot serve, before an image is imported for it. */
+export async function checkPlace(context: Context, { plan }: Planned, options: UnpackFlags): Promise<void> {
+  const { checkPlace: check } = await import('../../../runner/unpack/preflight.ts')
+  const { signal } = context
+  await check({ backend: await context.backend(), plan, blobs: blobProviderOptions(options), signal })
+}
+
 /** Finds what an unpack would do, and prints nothing. Changes nothing. */
 export async function runDryRun(context: Context, { plan }: Planned, options: DryRunFlags): Promise<DryRunReport> {
   const { dryRun } = await import('../../../runner/unpack/dry-run.ts')
