@@ -20,7 +20,7 @@ const BELOW = 'below'
 
 export interface MountedOptions {
   /** Where the private directories are made; by default one under /run for root, under the temporary directory else. */
-  directory?: string
+  directory?: string | undefined
 }
 
 /**

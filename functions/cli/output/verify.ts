@@ -1,7 +1,7 @@
 /** What verify and repair found, as a person reads it. */
 
 import { LayercastError } from '../../errors.ts'
-import type { TreeDifference } from '../../layer/compare/compare.ts'
+import type { TreeDifference } from '../../layer/compare/tree-comparison.ts'
 import type { Planned } from '../../plan/document.ts'
 import { stateText } from '../../runner/verify/state.ts'
 import type { TreeReport } from '../../runner/verify/types.ts'

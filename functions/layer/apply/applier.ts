@@ -12,18 +12,19 @@ import { withMounted } from '../../linux/mounted.ts'
 import { bareUpperdir, soleBind, writtenDirectory } from '../../linux/plain-mounts.ts'
 import { inUserNamespace } from '../../linux/user-namespace.ts'
 import type { Limits } from '../read/guard.ts'
-import { writeLayer } from './pipeline.ts'
+import { readLayer } from '../read/layer.ts'
 import type { Applied, Applier, ApplyOptions } from './types.ts'
 import type { WhiteoutForm } from './whiteout.ts'
+import { LayerWriter } from './writer.ts'
 
 export interface ApplierOptions {
   /** The blob of a layer, in chunks. */
   read: (layer: Descriptor) => AsyncIterable<Uint8Array>
-  limits?: Partial<Limits>
+  limits?: Partial<Limits> | undefined
   /** Whether all is on the disk when `apply` answers; true unless told otherwise. */
-  sync?: boolean
+  sync?: boolean | undefined
   /** Where the mounts are made; see `withMounted`. */
-  directory?: string
+  directory?: string | undefined
 }
 
 /**
@@ -50,7 +51,7 @@ export function createApplier(options: ApplierOptions): Applier {
       const applied = await withMounted(
         mounts.map(withoutMetacopy),
         (directory) => applyTo(directory, 'remove', layer, options, applying),
-        options.directory === undefined ? {} : { directory: options.directory },
+        { directory: options.directory },
       )
       if (options.sync !== false) await syncBehindHelpers(mounts)
       return applied
@@ -97,15 +98,26 @@ async function applyTo(
 ): Promise<Applied> {
   const root = must(openAt(AT_FDCWD, toByteString(directory), O_RDONLY | O_DIRECTORY), 'openat2', directory)
   try {
-    const applied = await writeLayer(layer, options.read(layer), root, {
-      ...applying,
-      whiteouts,
-      devices: !inUserNamespace(),
-      ...(options.limits === undefined ? {} : { limits: options.limits }),
-    })
+    const applied = await writeLayer(root, whiteouts, layer, options, applying)
     if (options.sync !== false) must(await syncFileSystem(root), 'syncfs', directory)
     return applied
   } finally {
     closeSync(root)
+  }
+}
+
+async function writeLayer(
+  root: number,
+  whiteouts: WhiteoutForm,
+  layer: Descriptor,
+  { read, limits }: ApplierOptions,
+  { signal, onProgress, onIgnored }: ApplyOptions,
+): Promise<Applied> {
+  const writer = new LayerWriter(root, { whiteouts, devices: !inUserNamespace(), onIgnored })
+  try {
+    const archive = await readLayer(layer, read(layer), writer, { limits, signal, onProgress })
+    return { ...archive, impliesDirectories: writer.impliesDirectories }
+  } finally {
+    writer.close()
   }
 }

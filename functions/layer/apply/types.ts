@@ -25,11 +25,11 @@ export interface Ignored {
 }
 
 export interface ApplyOptions {
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** Called with the compressed bytes read so far. */
-  onProgress?: (bytes: number) => void
+  onProgress?: ((bytes: number) => void) | undefined
   /** Called for what is left out; by layercast's own applier alone, since containerd's does not tell. */
-  onIgnored?: (ignored: Ignored) => void
+  onIgnored?: ((ignored: Ignored) => void) | undefined
 }
 
 /** Writes a layer's content into the file system that the mounts describe. The caller compares the diff ID. */

@@ -34,6 +34,7 @@ import { fromByteString } from '../../linux/bytes.ts'
 import { errno, must } from '../../linux/libc.ts'
 import type { Entry, Metadata } from '../read/entry.ts'
 import { unsafe } from '../read/guard.ts'
+import type { LayerSink } from '../read/layer.ts'
 import { corrupt } from '../read/tar-header.ts'
 import { applyXattrs, DEFAULT_ACL, dropAclAt, dropOtherXattrs } from '../xattr.ts'
 import type { Place } from '../xattr.ts'
@@ -45,20 +46,20 @@ import type { Ignored } from './types.ts'
 import { Whiteouts } from './whiteout.ts'
 import type { WhiteoutForm } from './whiteout.ts'
 
-export interface TreeOptions {
+export interface LayerWriterOptions {
   /** How what is deleted is written: by removing it, or as overlayfs keeps it in an upper directory. */
   whiteouts: WhiteoutForm
   /** Whether device nodes can be made; in a user namespace they cannot, and are left out. */
   devices: boolean
   /** Told of what is left out, and why. */
-  onIgnored?: (ignored: Ignored) => void
+  onIgnored?: ((ignored: Ignored) => void) | undefined
 }
 
 type Content = Exclude<Entry, { kind: 'whiteout' | 'opaque' }>
 
-export class Tree {
+export class LayerWriter implements LayerSink {
   readonly #root: number
-  readonly #options: TreeOptions
+  readonly #options: LayerWriterOptions
   readonly #traces: Traces
   readonly #directories: Directories
   readonly #whiteouts: Whiteouts
@@ -68,7 +69,7 @@ export class Tree {
   #file: { fd: number; entry: Content & { kind: 'file' }; end: number; hasAcl: boolean } | undefined
 
   /** @param root an open directory, which the caller closes after `close`. */
-  constructor(root: number, options: TreeOptions) {
+  constructor(root: number, options: LayerWriterOptions) {
     this.#root = root
     this.#options = options
     this.#directories = new Directories(root, {

@@ -7,8 +7,9 @@ import { digestAlgorithm } from '../../image/digest.ts'
 import type { Guard } from './guard.ts'
 
 export interface BlobOptions {
-  signal?: AbortSignal
-  onProgress?: (bytes: number) => void
+  signal?: AbortSignal | undefined
+  /** Told of the bytes that have come so far. */
+  onProgress?: ((bytes: number) => void) | undefined
 }
 
 /**
@@ -95,7 +96,7 @@ function abortion(
   const { promise, reject } = Promise.withResolvers<never>()
   promise.catch(() => undefined)
   const abort = (): void => {
-    reject(new LayercastError('ABORTED', `applying layer ${layer.digest} was aborted`, { cause: signal.reason }))
+    reject(new LayercastError('ABORTED', `reading layer ${layer.digest} was aborted`, { cause: signal.reason }))
   }
   if (signal.aborted) abort()
   else signal.addEventListener('abort', abort, { once: true })

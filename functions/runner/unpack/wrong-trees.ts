@@ -52,19 +52,19 @@ export async function warnOfWrongTrees(context: Context, plan: Plan, daemons: Ch
   emit({ type: 'warning', code: 'TREE_UNCHECKED', detail })
 }
 
-/** Folds the layers and notes what is wrong. Gives why it came to an end before the last; undefined where it did not. */
+/** Reads the layers and notes what is wrong. Gives why it came to an end before the last; undefined where it did not. */
 async function look(
   { backend, signal }: Context,
   layers: readonly PlanLayer[],
   daemons: Chosen['daemons'],
   wrong: Map<PlanLayer, Wrong>,
 ): Promise<string | undefined> {
-  const [{ Fold }, { foldLayer }] = await Promise.all([
-    import('../../layer/compare/fold.ts'),
-    import('../../layer/compare/expected.ts'),
+  const [{ DescribedTree }, { describeLayer }] = await Promise.all([
+    import('../../layer/compare/described-tree.ts'),
+    import('../../layer/compare/describe-layer.ts'),
   ])
   let present: PlanLayer | undefined
-  const fold = new Fold({
+  const described = new DescribedTree({
     contents: false,
     onReliance(reliance, path) {
       const view = present && daemons.get(present.diffID)?.view
@@ -78,7 +78,11 @@ async function look(
     const descriptor = daemons.get(present.diffID)?.blob ?? present.descriptor
     if (!(await hasBytes(backend.content, descriptor.digest))) return `blob ${descriptor.digest} is not here`
     try {
-      await foldLayer(fold, { ...present, descriptor }, { source: backend.content.read(descriptor.digest), signal })
+      await describeLayer(
+        described,
+        { ...present, descriptor },
+        { source: backend.content.read(descriptor.digest), signal },
+      )
     } catch (error) {
       // containerd has taken the layer, so that this is no failure of the unpack.
       if (!(error instanceof LayercastError) || !UNREADABLE.test(error.code)) throw error

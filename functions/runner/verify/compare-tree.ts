@@ -2,9 +2,9 @@
 import { setImmediate as yieldToOthers } from 'node:timers/promises'
 import { hasCode, LayercastError } from '../../errors.ts'
 import { checkAborted } from '../../kit/abort.ts'
-import { TreeComparison, type TreeDifference } from '../../layer/compare/compare.ts'
-import { foldLayer } from '../../layer/compare/expected.ts'
-import { Fold } from '../../layer/compare/fold.ts'
+import { describeLayer } from '../../layer/compare/describe-layer.ts'
+import { DescribedTree } from '../../layer/compare/described-tree.ts'
+import { TreeComparison, type TreeDifference } from '../../layer/compare/tree-comparison.ts'
 import { inUserNamespace } from '../../linux/user-namespace.ts'
 import { walk } from '../../linux/walk.ts'
 import type { Backend } from '../../node/ports.ts'
@@ -60,7 +60,7 @@ export async function compareTree(options: CompareOptions): Promise<TreeReport> 
       unsure: [],
     }
     if (count === 0) return empty
-    const described = new Fold({ contents })
+    const described = new DescribedTree({ contents })
     for (const layer of plan.layers.slice(0, count)) await describe(options, described, layer, lazy)
     try {
       return { ...empty, ...(await compareWith(options, described, count)) }
@@ -82,7 +82,7 @@ export async function lowestWrongLayer(options: CompareOptions): Promise<number 
   const { plan, contents = false } = options
   checkHasTree(plan)
   return await againIfGone(options, async ({ count, lazy }) => {
-    const described = new Fold({ contents })
+    const described = new DescribedTree({ contents })
     for (const [index, layer] of plan.layers.slice(0, count).entries()) {
       await describe(options, described, layer, lazy)
       try {
@@ -142,19 +142,19 @@ function checkHasTree(plan: Plan): void {
 /** Adds the layer to the described tree. */
 async function describe(
   { backend, plan, signal }: CompareOptions,
-  described: Fold,
+  described: DescribedTree,
   layer: PlanLayer,
   lazy: ComparableLayers['lazy'],
 ): Promise<void> {
   const source = backend.content.read(layer.descriptor.digest)
   const hides = lazy.has(layer) ? profileOf(plan).hides : []
-  await foldLayer(described, layer, { source, hides, ...(signal === undefined ? {} : { signal }) })
+  await describeLayer(described, layer, { source, hides, signal })
 }
 
 /** Compares the described tree with the one that the snapshot of the layer numbered `count` (from 1) shows. */
 async function compareWith(
   options: CompareOptions,
-  described: Fold,
+  described: DescribedTree,
   count: number,
 ): Promise<Pick<TreeReport, 'ok' | 'entries' | 'differences' | 'total' | 'unsure'>> {
   const { backend, plan, contents = false, signal = new AbortController().signal } = options

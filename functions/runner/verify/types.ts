@@ -1,6 +1,6 @@
 /** What verify reports: how a chain's snapshots, and the tree that they show, differ from the plan. */
 import type { Digest } from '../../image/digest.ts'
-import type { TreeDifference, UnsureDifference } from '../../layer/compare/compare.ts'
+import type { TreeDifference, UnsureDifference } from '../../layer/compare/tree-comparison.ts'
 import type { SnapshotKind } from '../../node/ports.ts'
 import type { PlanWarning } from '../../plan/document.ts'
 import type { Lazy } from '../chain/lazy.ts'

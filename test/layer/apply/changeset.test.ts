@@ -4,7 +4,7 @@ import { AT_FDCWD } from '../../../functions/linux/at.ts'
 import { mountAll } from '../../../functions/linux/mount.ts'
 import { listXattrsAt } from '../../../functions/linux/xattr.ts'
 import { dir, fifo, file, opaque, whiteout, type TarEntry } from '../../support/images/entries.ts'
-import { differences, foldOf } from '../compare/support/compare.ts'
+import { differences, treeOf } from '../compare/support/described.ts'
 import { bindTo, list, overlayOf, useSandbox, type Listing } from '../support/sandbox.ts'
 
 const sandbox = useSandbox()
@@ -24,13 +24,13 @@ const DEFAULT_ACL = acl([1, 7], [2, 7, 1000], [4, 5], [16, 7], [32, 5])
 const ACCESS_ACL = acl([1, 6], [2, 6, 1000], [4, 4], [16, 6], [32, 4])
 const ACLS = { access: 'system.posix_acl_access', default: 'system.posix_acl_default' }
 
-/** Applies the layers in one of the forms, and gives the tree that they come to with how the fold sees it. */
+/** Applies the layers in one of the forms, and gives the tree that they come to with how the described tree compares with it. */
 const FORMS = ['a plain directory', 'overlay mounts', 'upper directories that are stacked'] as const
 async function make(form: (typeof FORMS)[number], layers: TarEntry[][]) {
-  const fold = await foldOf(layers)
+  const described = await treeOf(layers)
   const look = (root: string): { tree: Listing; seen: ReturnType<typeof differences> } => ({
     tree: list(root, { times: false }),
-    seen: differences(fold, root),
+    seen: differences(described, root),
   })
   if (form === 'a plain directory') {
     const root = sandbox.make('root')
@@ -161,7 +161,7 @@ describe('verify --deep', () => {
     const root = sandbox.make('root')
     await sandbox.apply(root, [dir('dir', { xattrs }), file('dir/low', '1'), file('dir/up', '2')])
     expect(listXattrsAt(AT_FDCWD, `${root}/dir`)).toContain('user.old')
-    expect(differences(await foldOf(layers), root).found).toMatchObject([
+    expect(differences(await treeOf(layers), root).found).toMatchObject([
       { code: 'XATTR', path: 'dir', name: ACLS.default, expected: null },
       { code: 'XATTR', path: 'dir', name: 'user.old', expected: null, actual: '78' },
     ])
@@ -177,36 +177,36 @@ describe('verify --deep', () => {
     ]
     const root = sandbox.make('root')
     await sandbox.apply(root, layer)
-    expect(differences(await foldOf([layer]), root)).toEqual(SAME)
+    expect(differences(await treeOf([layer]), root)).toEqual(SAME)
     const other = [
       file('wider', '', { mode: 0o640, xattrs: { [ACLS.access]: acl([1, 6], [2, 4, 7], [4, 4], [16, 4], [32, 0]) } }),
     ]
     await sandbox.apply(root, other)
-    expect(differences(await foldOf([layer]), root).found).toMatchObject([
+    expect(differences(await treeOf([layer]), root).found).toMatchObject([
       { code: 'XATTR', path: 'wider', name: ACLS.access },
     ])
   })
 
   test('sees a deleted directory that has come back empty', async () => {
-    const fold = await foldOf([
+    const described = await treeOf([
       [dir('test'), file('test/x', ''), file('keep', '')],
       [whiteout('test'), whiteout('test/x')],
     ])
     const root = sandbox.make('root')
     await sandbox.apply(root, [dir('test'), file('keep', '')])
-    expect(differences(fold, root).found).toEqual([
+    expect(differences(described, root).found).toEqual([
       { code: 'DELETED_BACK', path: 'test', actual: 'directory', layer: 1 },
     ])
   })
 
   test('lets an empty directory be that containerd makes on the way to the whiteout of what never was', async () => {
-    const fold = await foldOf([[file('keep', '')], [whiteout('never/there/x')]])
+    const described = await treeOf([[file('keep', '')], [whiteout('never/there/x')]])
     const root = sandbox.make('root')
     await sandbox.apply(root, [file('keep', '')])
-    expect(differences(fold, root)).toEqual(SAME)
+    expect(differences(described, root)).toEqual(SAME)
     await sandbox.apply(root, [dir('never'), dir('never/there')])
-    expect(differences(fold, root)).toEqual(SAME)
-    const written = await foldOf([[file('keep', '')], [whiteout('never/there')], [file('never/x', '')]])
+    expect(differences(described, root)).toEqual(SAME)
+    const written = await treeOf([[file('keep', '')], [whiteout('never/there')], [file('never/x', '')]])
     expect(differences(written, sandbox.make('none')).found).toMatchObject([
       { code: 'MISSING', path: 'keep' },
       { code: 'MISSING', path: 'never' },

@@ -1,10 +1,10 @@
 /** The hash of each file's content, as it comes by. */
 import { createHash, type Hash } from 'node:crypto'
-import type { Leaf } from './node.ts'
+import type { Leaf } from './tree-node.ts'
 
 const ZEROS = Buffer.alloc(1 << 16)
 
-export class Contents {
+export class ContentHash {
   #file: { leaf: Leaf; hash: Hash; end: number } | undefined
 
   /** The data of this file follows, then `end`. */

@@ -3,7 +3,7 @@ import { fromByteString } from '../../linux/bytes.ts'
 import type { FileKind, WalkEntry } from '../../linux/walk.ts'
 import { ACCESS_ACL, CAPABILITY, DEFAULT_ACL, isOfLayers } from '../xattr.ts'
 import { shownAccessAcl, shownDefaultAcl } from './acl.ts'
-import { hiddenAt, type Dir, type Leaf, type Owned, type TreeNode } from './node.ts'
+import { hiddenAt, type Dir, type Leaf, type Owned, type TreeNode } from './tree-node.ts'
 
 /** One thing that is not as the layers describe it. Paths and values are for people: bytes that are no UTF-8 are replaced. */
 export type TreeDifference =

@@ -7,8 +7,10 @@
 import { fromByteString } from '../../linux/bytes.ts'
 import type { Entry, Make } from '../read/entry.ts'
 import { tooLarge, unsafe } from '../read/guard.ts'
+import type { LayerSink } from '../read/layer.ts'
 import { corrupt } from '../read/tar-header.ts'
-import { Contents } from './contents.ts'
+import { ContentHash } from './content-hash.ts'
+import type { OnReliance, Reliance } from './reliance.ts'
 import {
   describeNode,
   hiddenAt,
@@ -20,19 +22,18 @@ import {
   type Dir,
   type Leaf,
   type Slot,
-} from './node.ts'
-import type { OnReliance, Reliance } from './reliance.ts'
+} from './tree-node.ts'
 
-/** The most names that a fold makes in all: a bound on memory, some 300 bytes each. */
+/** The most names that a tree takes in all: a bound on memory, some 300 bytes each. */
 const MOST_NODES = 4_000_000
 /** The most symbolic links in one path, as the applier has it. */
 const LINKS = 255
 
 type Content = Exclude<Entry, { kind: 'whiteout' | 'opaque' }>
 
-export class Fold {
+export class DescribedTree implements LayerSink {
   readonly root: Dir = newDirectory(undefined)
-  readonly #contents: Contents | undefined
+  readonly #contents: ContentHash | undefined
   readonly #most: number
   readonly #onReliance: OnReliance | undefined
   #layer = -1
@@ -47,7 +48,7 @@ export class Fold {
    * @param options.onReliance told of entries that rely on the layers below
    */
   constructor(options: { contents: boolean; most?: number; onReliance?: OnReliance }) {
-    this.#contents = options.contents ? new Contents() : undefined
+    this.#contents = options.contents ? new ContentHash() : undefined
     this.#onReliance = options.onReliance
     this.#most = options.most ?? MOST_NODES
   }
@@ -62,7 +63,7 @@ export class Fold {
   }
 
   /** The layer is complete. */
-  endLayer(): void {
+  finish(): void {
     for (const [name, below] of this.#beneath) {
       const slot = this.root.children.get(name)
       if (slot === below || slot?.layer !== this.#layer) continue

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { hasCode } from '../../../functions/errors.ts'
-import { Fold } from '../../../functions/layer/compare/fold.ts'
+import { DescribedTree } from '../../../functions/layer/compare/described-tree.ts'
 import type { Mount } from '../../../functions/linux/mount-list.ts'
 import { mountAll } from '../../../functions/linux/mount.ts'
 import {
@@ -19,7 +19,7 @@ import {
 } from '../../support/images/entries.ts'
 import { digestOf } from '../../support/images/image.ts'
 import { bindTo, overlayOf, useSandbox } from '../support/sandbox.ts'
-import { differences, foldEntries, foldOf } from './support/compare.ts'
+import { differences, describeEntries, treeOf } from './support/described.ts'
 
 // Few names and little depth, so that entries meet each other: replaced, hidden, linked, gone through.
 const path = fc.array(fc.constantFrom('a', 'b', 'c'), { minLength: 1, maxLength: 3 }).map((parts) => parts.join('/'))
@@ -67,24 +67,24 @@ describe('the tree that layers describe', () => {
     return join(root, name)
   }
 
-  /** Applies and folds side by side, until one refuses: then both must. */
+  /** Writes and describes layers side by side, until one refuses: then both must. */
   async function applyBoth(sequence: readonly (readonly TarEntry[])[], mountsOf: (index: number) => Mount[]) {
-    const fold = new Fold({ contents: true })
+    const tree = new DescribedTree({ contents: true })
     for (const [index, layer] of sequence.entries()) {
       const applied = await sandbox.apply(mountsOf(index), layer).then(() => false, refusal)
-      const folded = await foldEntries(fold, layer).then(() => false, refusal)
-      expect(folded).toBe(applied)
-      if (folded) return undefined
+      const described = await describeEntries(tree, layer).then(() => false, refusal)
+      expect(described).toBe(applied)
+      if (described) return undefined
     }
-    return fold
+    return tree
   }
 
   test('is the one that the applier writes into a plain directory', { timeout: 300_000 }, async () => {
     await fc.assert(
       fc.asyncProperty(layers, async (sequence) => {
         const root = fresh()
-        const fold = await applyBoth(sequence, () => [bindTo(root)])
-        expect(fold && differences(fold, root)).toEqual(fold && SAME)
+        const tree = await applyBoth(sequence, () => [bindTo(root)])
+        expect(tree && differences(tree, root)).toEqual(tree && SAME)
       }),
       { numRuns: 250 },
     )
@@ -96,14 +96,14 @@ describe('the tree that layers describe', () => {
         const root = fresh()
         const lowers = (below: number): string[] =>
           Array.from({ length: below }, (_, above) => make(root, `upper-${below - 1 - above}`))
-        const fold = await applyBoth(sequence, (index) => {
+        const tree = await applyBoth(sequence, (index) => {
           const upper = make(root, `upper-${index}`)
           return index === 0 ? [bindTo(upper)] : [overlayOf(lowers(index), upper, make(root, `work-${index}`))]
         })
         const merged = make(root, 'merged')
         const unmount = await mountAll([overlayOf(lowers(sequence.length), make(root, 'u'), make(root, 'w'))], merged)
         try {
-          expect(fold && differences(fold, merged)).toEqual(fold && SAME)
+          expect(tree && differences(tree, merged)).toEqual(tree && SAME)
         } finally {
           await unmount()
         }
@@ -114,54 +114,54 @@ describe('the tree that layers describe', () => {
 
   test('has what containerd makes of a whiteout after the name that it hides, and what the specification makes of it', async () => {
     const root = fresh()
-    const fold = await foldOf([
+    const tree = await treeOf([
       [dir('a'), file('a/x', '1')],
       [file('a/x', '2'), whiteout('a/x')],
     ])
     mkdirSync(join(root, 'a'))
-    expect(differences(fold, root).found).toEqual([])
+    expect(differences(tree, root).found).toEqual([])
     await sandbox.apply(root, [file('a/x', '2')])
-    expect(differences(fold, root).found).toEqual([])
+    expect(differences(tree, root).found).toEqual([])
     await sandbox.apply(root, [file('a/x', '1')])
-    expect(differences(fold, root).found).toMatchObject([{ code: 'CONTENT', path: 'a/x' }])
+    expect(differences(tree, root).found).toMatchObject([{ code: 'CONTENT', path: 'a/x' }])
   })
 
   test('has a character device 0:0 or nothing in its place, which is what overlayfs shows of it', async () => {
     const root = fresh()
-    const fold = await foldOf([[device('a', 'char', 0, 0)]])
-    expect(differences(fold, root).found).toEqual([])
+    const tree = await treeOf([[device('a', 'char', 0, 0)]])
+    expect(differences(tree, root).found).toEqual([])
     await sandbox.apply(root, [device('a', 'char', 0, 0)])
-    expect(differences(fold, root).found).toEqual([])
+    expect(differences(tree, root).found).toEqual([])
     await sandbox.apply(root, [file('a')])
-    expect(differences(fold, root).found).toMatchObject([{ code: 'KIND', path: 'a' }])
+    expect(differences(tree, root).found).toMatchObject([{ code: 'KIND', path: 'a' }])
   })
 
   test('is bounded', async () => {
-    const fold = new Fold({ contents: false, most: 10 })
+    const tree = new DescribedTree({ contents: false, most: 10 })
     const many = Array.from({ length: 11 }, (_, n) => file(`f${n}`))
-    await expect(foldEntries(fold, many)).rejects.toMatchObject({ code: 'LAYER_TOO_LARGE' })
+    await expect(describeEntries(tree, many)).rejects.toMatchObject({ code: 'LAYER_TOO_LARGE' })
   })
 
   test('is not read from a blob that is not the one named, nor from one that the config does not name', async () => {
-    await expect(foldOf([[file('.wh..')]])).rejects.toMatchObject({ code: 'LAYER_UNSAFE', detail: { entry: '.wh..' } })
+    await expect(treeOf([[file('.wh..')]])).rejects.toMatchObject({ code: 'LAYER_UNSAFE', detail: { entry: '.wh..' } })
   })
 
   test('leaves out what a lazy layer’s snapshotter hides, and shows what layers below have of the name', async () => {
     const hides = ['mark']
-    const fold = new Fold({ contents: true })
+    const tree = new DescribedTree({ contents: true })
     const names = () =>
       Object.fromEntries(
-        [...fold.root.children].map(([name, { node }]) => [name, node.kind === 'directory' ? 0 : node.names]),
+        [...tree.root.children].map(([name, { node }]) => [name, node.kind === 'directory' ? 0 : node.names]),
       )
-    await foldEntries(fold, [file('mark', 'a'), file('a', ''), hardlink('link', 'mark')], hides)
+    await describeEntries(tree, [file('mark', 'a'), file('a', ''), hardlink('link', 'mark')], hides)
     expect(names()).toEqual({ a: 1, link: 1 })
-    await foldEntries(fold, [file('mark', 'b'), hardlink('b', 'mark')])
+    await describeEntries(tree, [file('mark', 'b'), hardlink('b', 'mark')])
     expect(names()).toEqual({ a: 1, link: 1, mark: 2, b: 2 })
-    await foldEntries(fold, [file('mark', 'c'), dir('d'), file('d/mark', 'seen')], hides)
+    await describeEntries(tree, [file('mark', 'c'), dir('d'), file('d/mark', 'seen')], hides)
     expect(names()).toMatchObject({ mark: 2, b: 2 })
-    const slot = fold.root.children.get('mark')?.node
+    const slot = tree.root.children.get('mark')?.node
     expect(slot?.kind === 'file' && slot.sha256).toBe(digestOf('b').slice('sha256:'.length))
-    await foldEntries(fold, [whiteout('mark')], hides)
+    await describeEntries(tree, [whiteout('mark')], hides)
     expect(names()).toMatchObject({ b: 1 })
     expect(Object.keys(names())).not.toContain('mark')
   })

@@ -14,8 +14,8 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
-import type { TreeDifference } from '../../../functions/layer/compare/compare.ts'
-import type { Fold } from '../../../functions/layer/compare/fold.ts'
+import type { DescribedTree } from '../../../functions/layer/compare/described-tree.ts'
+import type { TreeDifference } from '../../../functions/layer/compare/tree-comparison.ts'
 import { AT_FDCWD, makeDevice, mknodAt, S_IFCHR } from '../../../functions/linux/at.ts'
 import { setXattrAt } from '../../../functions/linux/xattr.ts'
 import {
@@ -30,7 +30,7 @@ import {
   type TarEntry,
 } from '../../support/images/entries.ts'
 import { useSandbox } from '../support/sandbox.ts'
-import { differences, foldOf } from './support/compare.ts'
+import { differences, treeOf } from './support/described.ts'
 
 const CAPABILITY = Buffer.from('0100000200040000000000000000000000000000', 'hex')
 
@@ -59,19 +59,19 @@ const LAYERS: TarEntry[][] = [
 
 describe('a tree compared with its layers', () => {
   const sandbox = useSandbox()
-  let fold: Fold
+  let tree: DescribedTree
   let root = ''
   const at = (path: string): string => join(root, path)
-  const found = (): TreeDifference[] => differences(fold, root).found
+  const found = (): TreeDifference[] => differences(tree, root).found
 
   beforeEach(async () => {
     root = sandbox.make('root')
-    fold = await foldOf(LAYERS)
+    tree = await treeOf(LAYERS)
     for (const layer of LAYERS) await sandbox.apply(root, layer)
   })
 
   test('is the same when it is the one that the layers describe', () => {
-    expect(differences(fold, root)).toEqual({ found: [], unsure: [] })
+    expect(differences(tree, root)).toEqual({ found: [], unsure: [] })
   })
 
   const cases: [string, () => void, object[]][] = [
@@ -200,11 +200,11 @@ describe('a tree compared with its layers', () => {
 
   test('a file capability that is lost is told where there are others, and else told to be unsure', async () => {
     const twice = [file('one', '', { xattrs: { 'security.capability': CAPABILITY } })]
-    const alone = await foldOf([twice])
+    const alone = await treeOf([twice])
     const other = sandbox.make('other-root')
     await sandbox.apply(other, [file('one')])
     expect(differences(alone, other)).toEqual({ found: [], unsure: ['one'] })
-    const both = await foldOf([[...twice, file('two', '', { xattrs: { 'security.capability': CAPABILITY } })]])
+    const both = await treeOf([[...twice, file('two', '', { xattrs: { 'security.capability': CAPABILITY } })]])
     await sandbox.apply(other, [file('two', '', { xattrs: { 'security.capability': CAPABILITY } })])
     expect(differences(both, other).found).toMatchObject([{ code: 'XATTR', path: 'one', actual: null }])
   })
@@ -214,7 +214,7 @@ describe('a tree compared with its layers', () => {
       [file('a', '1', { mode: 0o600 }), hardlink('b', 'a', { mode: 0o600 })],
       [hardlink('c', 'a', { mode: 0o755 })],
     ]
-    const linked = await foldOf(sequence)
+    const linked = await treeOf(sequence)
     const other = sandbox.make('linked')
     for (const layer of sequence) await sandbox.apply(other, layer)
     expect(differences(linked, other).found).toEqual([])
