@@ -8,7 +8,7 @@ const EXPIRES_IN_SECONDS = 24 * 60 * 60
 export interface OwnedLeaseOptions {
   id: string
   /** A day by default. */
-  expiresInSeconds?: number
+  expiresInSeconds?: number | undefined
 }
 
 /** Makes a lease in this process's name. ALREADY_EXISTS, CONTAINERD_*. */

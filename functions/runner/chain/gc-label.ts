@@ -1,8 +1,9 @@
+/** The gc label of a config blob, by which containerd's garbage collector keeps a chain. */
 import { GC_REF_SNAPSHOT } from '../../image/label-names.ts'
 import type { ContentInfo } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
 
-/** The config blob's label that keeps a chain from the garbage collector while the image is there. */
+/** Its key. Its value is the chain ID of the top layer: the collector keeps that snapshot and all below it while the image is there. */
 export function gcLabel(snapshotter: string): string {
   return `${GC_REF_SNAPSHOT}.${snapshotter}`
 }

@@ -1,22 +1,24 @@
+/** Compares the labels of a snapshot with those of a plan. */
 import { LABEL, SNAPSHOT_PREFIX } from '../../image/label-names.ts'
 import type { Labels } from '../../node/ports.ts'
 import { isOneOf } from '../../plan/profiles.ts'
 
-/** How the labels of a snapshot differ from those that a plan wants. */
+/** How the labels of a snapshot differ from those of a plan. */
 export interface LabelDifference {
   missing: string[]
   different: { key: string; expected: string; actual: string }[]
-  /** Of those that every plan writes or leaves away on purpose, and not in this one: it was made for something else. */
+  /** Labels of the kinds that plans write, and that this plan does not have: the snapshot was made for another plan. */
   extra: string[]
 }
 
-/** What plans make by themselves, whatever the image says. */
+/** The labels that plans write, whatever the image's annotations are. */
 const PLANS_OWN: ReadonlySet<string> = new Set(Object.values(LABEL))
 
 /**
- * Compares label by label. An empty value is as good as none: containerd drops it (containerd/FACTS.md section 3). What the
- * snapshotter writes by itself is never compared, whatever an image's annotations say of it.
- * @param writes the profile's: labels that the snapshotter writes
+ * Compares label by label. An empty value is the same as no label, because containerd stores none
+ * (functions/node/containerd/FACTS.md section 3). Labels that the snapshotter itself writes are not compared, even where an
+ * annotation of the image has one.
+ * @param writes the patterns of those labels, from the profile
  */
 export function compareLabels(expected: Labels, actual: Labels, writes: readonly string[]): LabelDifference {
   const wanted = Object.entries(expected).filter(([key, value]) => value !== '' && !isOneOf(writes, key))
@@ -32,8 +34,8 @@ export function compareLabels(expected: Labels, actual: Labels, writes: readonly
 }
 
 /**
- * Labels of the kind that reaches a snapshotter which neither the plan nor the profile knows: another tool's, or a newer
- * snapshotter's own. To take one away may do harm, so they are told and left alone.
+ * The labels for the snapshotter that neither the plan nor the profile knows: another tool's, or a newer snapshotter's own. They are
+ * reported and never removed, because that may do harm.
  */
 export function unplannedLabels(expected: Labels, actual: Labels, writes: readonly string[]): string[] {
   return Object.keys(actual).filter(

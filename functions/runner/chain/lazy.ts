@@ -1,22 +1,23 @@
-/** How many layers a remote snapshotter keeps lazy, rather than having them unpacked on the node. */
+/** Lazy layers: those that a remote snapshotter shows without their being unpacked on the node. */
 import type { SnapshotInfo } from '../../node/ports.ts'
 import type { Plan, PlanWarning } from '../../plan/document.ts'
 import { profileOf } from '../../plan/profiles.ts'
 
-/** Layers of a chain that are not unpacked on the node, of all. */
 export interface Lazy {
+  /** How many layers of the chain are lazy. */
   layers: number
+  /** How many layers it has. */
   of: number
 }
 
-/** Whether the snapshotter took the layer without its content, by the label that it put on the snapshot. */
+/** Whether a layer is lazy, by the label that the snapshotter put on its snapshot. */
 export function isLazy(plan: Pick<Plan, 'profile'>, info: SnapshotInfo | undefined): boolean {
   return profileOf(plan).lazyLabels.some((key) => Boolean(info?.labels[key]))
 }
 
 /**
- * Counts them. Undefined under a snapshotter that unpacks every layer or does not tell, and under an unknown one without
- * any, which may be as local as others.
+ * Counts the lazy layers. Undefined under a snapshotter that unpacks every layer or does not say, and under an unknown snapshotter
+ * that has none: it may be a local one.
  */
 export function countLazy(plan: Plan, infos: readonly (SnapshotInfo | undefined)[]): Lazy | undefined {
   const { lazyLabels, content } = profileOf(plan)
@@ -25,7 +26,7 @@ export function countLazy(plan: Plan, infos: readonly (SnapshotInfo | undefined)
   return layers === 0 && content === 'unknown' ? undefined : { layers, of: plan.layers.length }
 }
 
-/** NOTHING_LAZY where a remote snapshotter has every layer of a chain unpacked on the node. */
+/** The warning NOTHING_LAZY where a remote snapshotter has every layer of a chain unpacked on the node. */
 export function warnNothingLazy(plan: Plan, infos: readonly (SnapshotInfo | undefined)[]): PlanWarning[] {
   const lazy = countLazy(plan, infos)
   if (lazy === undefined || lazy.layers > 0 || infos.includes(undefined)) return []

@@ -1,11 +1,11 @@
-/** Puts a committed snapshot that is there already under the lease of a run. */
+/** Puts a snapshot that is there already under the lease of an operation. */
 import { hasCode } from '../../errors.ts'
 import { asAborted } from '../../kit/abort.ts'
 import { cleanUp } from '../../kit/cleanup.ts'
 import { removeIfThere, statOrNone } from '../../node/or-none.ts'
 import type { Snapshotter } from '../../node/ports.ts'
 import type { PlanLayer } from '../../plan/document.ts'
-import { extractKey } from './snapshots.ts'
+import { extractKey } from '../operation/snapshot-keys.ts'
 
 /**
  * Puts the layer's snapshot under the lease that `snapshotter` works under. containerd answers AlreadyExists to a Prepare
@@ -22,7 +22,7 @@ export async function leaseExisting(snapshotter: Snapshotter, layer: PlanLayer, 
   } catch (error) {
     if (hasCode(error, 'ALREADY_EXISTS')) return (await statOrNone(snapshotter, layer.chainID)) !== undefined
     if (hasCode(error, 'SNAPSHOT_NOT_FOUND')) return false
-    // The answer may have been lost with the snapshot made.
+    // An active snapshot may have been made though the answer was lost.
     throw await cleanUp(asAborted(error, signal), [remove])
   }
   await remove.run()

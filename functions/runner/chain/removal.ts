@@ -1,4 +1,4 @@
-/** Removing snapshots by name, also those that containerd alone can take. */
+/** Removes snapshots, also those that only containerd's garbage collector can remove. */
 import { hasCode, LayercastError } from '../../errors.ts'
 import type { Digest } from '../../image/digest.ts'
 import { GC_REF_SNAPSHOT, GC_ROOT } from '../../image/label-names.ts'
@@ -8,29 +8,27 @@ import { retry } from '../../kit/retry.ts'
 import { statOrNone } from '../../node/or-none.ts'
 import type { Backend, Labels, Snapshotter } from '../../node/ports.ts'
 import type { EmitOperation } from '../operation/events.ts'
-import { REMOVAL, underLease } from '../operation/lease.ts'
-import { heldBy } from '../operation/left-behind.ts'
+import { heldBy, removalLease, underLease } from '../operation/lease.ts'
 
-const HOLD_SECONDS = 10 * 60
+const LEASE_SECONDS = 10 * 60
 
 export interface RemovalOptions {
-  /** From the top down; what is gone already is passed over. */
+  /** From the top down. A snapshot that is gone already is passed over. */
   names: readonly string[]
   signal: AbortSignal
-  emit?: EmitOperation
-  onRemoved?: (name: string) => void
+  emit?: EmitOperation | undefined
+  onRemoved?: ((name: string) => void) | undefined
 }
 
 /**
- * Removes snapshots.
+ * Removes snapshots, while a lease holds them. Without the lease containerd's garbage collector would remove the parent of a snapshot
+ * that is removed here, and leave its name in the metadata as a child of the next one below: a ghost child. A snapshot with a ghost
+ * child cannot be removed by name any more, in every version of containerd (its issue 11908); only the collector can remove it, once
+ * nothing refers to it. So where a snapshot has a ghost child, the gc labels that name it and the snapshots below it in `names` are
+ * removed, and the collector is called by the end of the lease.
  *
- * A lease holds them meanwhile. Without it containerd's collector takes what is below a removed snapshot, and leaves its
- * name in the books as a child of the one further below, which nobody can remove from then on (containerd's issue 11908,
- * in every version): only the collector can, once nothing refers to it. Where a snapshot has such a ghost of a child, the
- * gc labels that name it are taken away, since they would name nothing, and the collector is asked to come.
- *
- * FAILED_PRECONDITION where a snapshot has a child that is not among these, named in `detail.children`, and where something
- * else keeps one that only the collector can take.
+ * FAILED_PRECONDITION where a snapshot has a child that is not among `names`, with `detail.children`, and where something else keeps a
+ * snapshot that only the collector can remove. The gc labels are then as before.
  */
 export async function removeSnapshots(
   backend: Backend,
@@ -38,44 +36,42 @@ export async function removeSnapshots(
   options: RemovalOptions,
 ): Promise<void> {
   const { names, signal, emit = () => {} } = options
-  const lease = { purpose: REMOVAL, expiresInSeconds: HOLD_SECONDS, signal, emit, untidy: () => true }
-  // With the end of the lease the collector comes, and has the snapshotter remove what containerd has only struck off its
-  // books: until then a remote one answers a Prepare with what it had before.
-  const labels: TakenLabel[] = []
+  // Until the collector has run, containerd has the snapshot only struck off its metadata, and a remote snapshotter would answer a
+  // Prepare with what it had before.
+  const lease = removalLease({ expiresInSeconds: LEASE_SECONDS, signal, emit })
+  const labels: RemovedLabels[] = []
   const left = await underLease(backend, lease, async (_, id) => {
     await backend.leases.hold(id, snapshotter.name, names)
-    const haunted = await removeHeld(snapshotter, options)
+    const rest = await removeHeld(snapshotter, options)
     try {
-      if (haunted.length > 0) await takeLabels(backend, snapshotter.name, haunted, labels)
+      if (rest.length > 0) await removeGcLabels(backend, snapshotter.name, rest, labels)
     } catch (error) {
-      // Before the lease ends, with which the collector comes.
-      throw await giveBack(backend, labels, error)
+      // Before the lease ends, because the collector runs then.
+      throw await restoreLabels(backend, labels, error)
     }
-    return haunted
+    return rest
   })
   try {
     await checkCollected(backend, snapshotter, left)
   } catch (error) {
-    throw await giveBack(backend, labels, error)
+    throw await restoreLabels(backend, labels, error)
   }
 }
 
 /**
- * Removes them, which a lease must hold. Gives those that are left from the first one on that has a ghost of a child: the
- * collector takes them once the lease has ended. FAILED_PRECONDITION where one has a child.
+ * Removes snapshots that a lease holds.
+ *
+ * @returns the rest, from the first snapshot on that has a ghost child: the collector removes these once the lease has ended.
+ * FAILED_PRECONDITION where one has a child.
  */
 export async function removeHeld(snapshotter: Snapshotter, options: RemovalOptions): Promise<string[]> {
   const { names, signal, emit, onRemoved } = options
   for (const [index, name] of names.entries()) {
     checkAborted(signal)
     try {
-      await retry(() => snapshotter.remove(name), {
-        what: `remove snapshot ${name}`,
-        signal,
-        ...(emit === undefined ? {} : { emit }),
-      })
+      await retry(() => snapshotter.remove(name), { what: `remove snapshot ${name}`, signal, emit })
     } catch (error) {
-      if (isGhost(error)) return names.slice(index)
+      if (hasGhostChild(error)) return names.slice(index)
       if (!hasCode(error, 'SNAPSHOT_NOT_FOUND')) throw error
     }
     onRemoved?.(name)
@@ -83,14 +79,14 @@ export async function removeHeld(snapshotter: Snapshotter, options: RemovalOptio
   return []
 }
 
-/** Whether a snapshot could not be removed because of a child that is not there. */
-function isGhost(error: unknown): boolean {
+/** Whether an error of Remove says that the snapshot has a child, and none is there. */
+function hasGhostChild(error: unknown): boolean {
   if (!hasCode(error, 'FAILED_PRECONDITION')) return false
   const { children } = error.detail
   return Array.isArray(children) && children.length === 0
 }
 
-/** FAILED_PRECONDITION where the collector, which has been through, has left one of these, with what keeps it. */
+/** Checks after a garbage collection that these are gone. FAILED_PRECONDITION, which says what keeps one that is not. */
 export async function checkCollected(
   backend: Backend,
   snapshotter: Snapshotter,
@@ -120,37 +116,38 @@ export async function checkCollected(
   }
 }
 
-interface TakenLabel {
+/** The gc labels of one blob, as they were. */
+interface RemovedLabels {
   digest: Digest
-  label: Labels
+  labels: Labels
 }
 
-/** Takes the gc labels away that name these snapshots, which are going. Puts them into `taken` as they were. */
-async function takeLabels(
+/** Removes the gc labels that name these snapshots, and adds them to `removed`. */
+async function removeGcLabels(
   backend: Backend,
   snapshotter: string,
   names: readonly string[],
-  taken: TakenLabel[],
+  removed: RemovedLabels[],
 ): Promise<void> {
   const prefix = `${GC_REF_SNAPSHOT}.${snapshotter}`
-  const naming: TakenLabel[] = []
+  const naming: RemovedLabels[] = []
   for await (const { digest, labels } of backend.content.list()) {
     const found = Object.entries(labels).filter(
       ([key, value]) => (key === prefix || key.startsWith(`${prefix}/`)) && names.includes(value),
     )
-    if (found.length > 0) naming.push({ digest, label: Object.fromEntries(found) })
+    if (found.length > 0) naming.push({ digest, labels: Object.fromEntries(found) })
   }
   for (const one of naming) {
-    taken.push(one)
-    await backend.content.label(one.digest, Object.fromEntries(Object.keys(one.label).map((key) => [key, ''])))
+    removed.push(one)
+    await backend.content.label(one.digest, Object.fromEntries(Object.keys(one.labels).map((key) => [key, ''])))
   }
 }
 
-/** Writes the labels again; gives the error to throw. */
-async function giveBack(backend: Backend, labels: readonly TakenLabel[], error: unknown): Promise<unknown> {
-  const steps = labels.map(({ digest, label }) => ({
+/** Writes removed labels again, after `error`. Returns the error to throw. */
+async function restoreLabels(backend: Backend, removed: readonly RemovedLabels[], error: unknown): Promise<unknown> {
+  const steps = removed.map(({ digest, labels }) => ({
     what: `set the gc label of ${digest} back`,
-    run: async () => void (await backend.content.label(digest, label)),
+    run: async () => void (await backend.content.label(digest, labels)),
   }))
   return await cleanUp(error, steps)
 }

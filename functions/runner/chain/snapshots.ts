@@ -1,13 +1,7 @@
-import { randomBytes } from 'node:crypto'
+/** The snapshots of a plan's chain, and how many of them are there. */
 import { statOrNone } from '../../node/or-none.ts'
 import type { SnapshotInfo, Snapshotter } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
-
-/** A key for an active snapshot, spelt as containerd's own unpacker spells it: containerd/FACTS.md section 2, step 4. */
-export function extractKey(chainID: string): string {
-  const nanoseconds = (Date.now() % 1000) * 1_000_000 + Number(process.hrtime.bigint() % 1_000_000n)
-  return `extract-${nanoseconds}-${randomBytes(3).toString('base64url')} ${chainID}`
-}
 
 /** The names of a plan's snapshots, from the base up. */
 export function chainIDsOf(plan: Plan): string[] {
@@ -15,8 +9,10 @@ export function chainIDsOf(plan: Plan): string[] {
 }
 
 /**
- * How many layers of the chain are there, from the base up. A committed snapshot's parents are there too, so one call
- * answers for a ready chain, and a few for any other.
+ * Counts the layers of the chain that are there, from the base up. The parents of a committed snapshot are there too, so this is one
+ * call for a ready chain, and a binary search for any other.
+ *
+ * @returns `top`: the highest snapshot that is there
  */
 export async function countPresent(
   snapshotter: Snapshotter,

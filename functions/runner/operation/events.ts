@@ -1,4 +1,4 @@
-/** What every operation tells that changes a node: its lease, its retries, its warnings. */
+/** The events that every operation on a node sends: its retries, its lease, its warnings. */
 import type { RetryEvent } from '../../kit/retry.ts'
 
 export type OperationEvent =
@@ -6,5 +6,5 @@ export type OperationEvent =
   | { type: 'lease'; id: string; step: 'created' | 'deleted' }
   | { type: 'warning'; code: string; detail: string }
 
-/** Takes the events of an operation, or of one that tells more than these. */
+/** Takes the events of an operation. A function that takes more kinds of event fits too. */
 export type EmitOperation = (event: OperationEvent) => void

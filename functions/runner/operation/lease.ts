@@ -1,51 +1,68 @@
+/** The lease of an operation: what the operation makes is safe from the garbage collector until the operation ends. */
 import { randomBytes } from 'node:crypto'
 import { hasCode } from '../../errors.ts'
 import { cleanUp, messageOf } from '../../kit/cleanup.ts'
 import { retry } from '../../kit/retry.ts'
 import { makeLease } from '../../node/owned-lease.ts'
-import type { Backend } from '../../node/ports.ts'
+import type { Backend, HeldSnapshot } from '../../node/ports.ts'
 import type { EmitOperation } from './events.ts'
 
-/** The purpose of the leases that hold what others made, while it is removed. */
-export const REMOVAL = 'remove'
-
 export interface LeaseOptions {
-  /** What for, in the lease's id and in no other place. */
+  /** One word for the lease's ID, such as `unpack`. */
   purpose: string
   /** A day by default. */
-  expiresInSeconds?: number
+  expiresInSeconds?: number | undefined
   signal: AbortSignal
   emit: EmitOperation
-  /** Asked when the work is done: whether something may be left that the lease alone holds. */
-  untidy?: () => boolean
+  /**
+   * Asked when the work has ended: whether to wait until the garbage collector has removed what only this lease held. By
+   * default only after a failure.
+   */
+  collect?: (() => boolean) | undefined
+}
+
+/** The purpose of the lease under which snapshots are removed. It holds what others made. */
+const REMOVE = 'remove'
+/** Whether a lease is one of `removalLease`. */
+export function isRemovalLease(id: string): boolean {
+  return id.startsWith(`layercast-${REMOVE}-`)
 }
 
 /**
- * Runs `work` over a backend whose every making is held by a lease. The lease goes at the end, also after a failure or an
- * abort.
+ * The lease for a removal of snapshots. The garbage collector runs when it ends: then it removes what containerd has only struck
+ * off its metadata, and what `removeHeld` left to it.
+ */
+export function removalLease(options: Pick<LeaseOptions, 'expiresInSeconds' | 'signal' | 'emit'>): LeaseOptions {
+  return { ...options, purpose: REMOVE, collect: () => true }
+}
+
+/**
+ * Runs `work` over a backend that puts all that it makes under a new lease. The lease is deleted at the end, also after a failure
+ * or an abort. Where that fails after the work has succeeded, the warning LEASE_LEFT says so.
  */
 export async function underLease<T>(
   backend: Backend,
   options: LeaseOptions,
   work: (leased: Backend, id: string) => Promise<T>,
 ): Promise<T> {
-  const { purpose, emit, untidy = () => false } = options
+  const { purpose, emit, collect = () => false } = options
   const id = `layercast-${purpose}-${Date.now()}-${randomBytes(6).toString('hex')}`
   let result: T
   try {
-    // Within: the answer may have been lost with the lease made.
+    // Within the try: a lease may have been made though its answer was lost.
     await create(backend, id, options)
     emit({ type: 'lease', id, step: 'created' })
     result = await work(backend.withLease(id), id)
   } catch (error) {
-    // Layers done before an abort are of use to the next run, those below a layer that cannot be made to nobody.
-    const sync = !hasCode(error, 'ABORTED') || untidy() || 'cleanup' in error.detail
+    // After an abort the next run can use the layers that are done, so they need not be collected now. After a failure they
+    // are collected: nothing can be built on them.
+    const sync = !hasCode(error, 'ABORTED') || collect() || 'cleanup' in error.detail
     throw await cleanUp(error, [{ what: `delete lease ${id}`, run: () => dropLease(backend, id, emit, sync) }])
   }
   try {
-    await dropLease(backend, id, emit, untidy())
+    await dropLease(backend, id, emit, collect())
   } catch (error) {
-    // What was asked for is done, and the lease ends by itself: worth a warning, not a failure.
+    // The work is done, and the lease expires by itself.
     emit({ type: 'warning', code: 'LEASE_LEFT', detail: `lease ${id} stays until it expires: ${messageOf(error)}` })
   }
   return result
@@ -58,9 +75,9 @@ async function create(backend: Backend, id: string, options: LeaseOptions): Prom
     async () => {
       tries++
       try {
-        await makeLease(backend, { id, ...(expiresInSeconds === undefined ? {} : { expiresInSeconds }) })
+        await makeLease(backend, { id, expiresInSeconds })
       } catch (error) {
-        // A first try whose answer was lost has made it.
+        // The first try may have made it, though its answer was lost.
         if (tries === 1 || !hasCode(error, 'ALREADY_EXISTS')) throw error
       }
     },
@@ -68,7 +85,10 @@ async function create(backend: Backend, id: string, options: LeaseOptions): Prom
   )
 }
 
-/** Deletes a lease; that it is gone already is as good. With `sync` the collector has been through afterwards. */
+/**
+ * Deletes a lease. One that is gone already is no error. With `sync` it returns when the garbage collector has removed what only
+ * this lease held.
+ */
 export async function dropLease(backend: Backend, id: string, emit: EmitOperation, sync = false): Promise<void> {
   try {
     await retry(() => backend.leases.delete(id, { sync }), { what: `delete lease ${id}`, emit })
@@ -76,4 +96,14 @@ export async function dropLease(backend: Backend, id: string, emit: EmitOperatio
     if (!hasCode(error, 'NOT_FOUND')) throw error
   }
   emit({ type: 'lease', id, step: 'deleted' })
+}
+
+/** The snapshots that a lease holds; none where the lease is gone. */
+export async function heldBy(backend: Backend, id: string): Promise<HeldSnapshot[]> {
+  try {
+    return await backend.leases.held(id)
+  } catch (error) {
+    if (hasCode(error, 'NOT_FOUND')) return []
+    throw error
+  }
 }

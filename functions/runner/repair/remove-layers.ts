@@ -5,13 +5,13 @@ import type { Plan } from '../../plan/document.ts'
 import { gcLabel } from '../chain/gc-label.ts'
 import { leaseExisting } from '../chain/lease-existing.ts'
 import { checkCollected, removeHeld } from '../chain/removal.ts'
-import { REMOVAL, underLease } from '../operation/lease.ts'
+import { removalLease, underLease } from '../operation/lease.ts'
 import type { Decision } from './decide.ts'
 import type { RepairEvent } from './types.ts'
 import { inUse, usersOf } from './users.ts'
 
 /** As long as the removal of the longest chain may take, with a collector that is slow. */
-const HOLD_SECONDS = 60 * 60
+const LEASE_SECONDS = 60 * 60
 
 export interface RemoveOptions {
   /** Under the repair's lease. */
@@ -56,7 +56,7 @@ export async function removeLayers(options: RemoveOptions): Promise<void> {
     const steps = topRemoved ? [] : [{ what: 'set the gc label back', run: () => restore(leased, plan, before, emit) }]
     return await cleanUp(await explain(leased, plan, decision, error), steps)
   }
-  const lease = { purpose: REMOVAL, expiresInSeconds: HOLD_SECONDS, signal, emit, untidy: () => true }
+  const lease = removalLease({ expiresInSeconds: LEASE_SECONDS, signal, emit })
   const left = await underLease(leased, lease, async (_, id) => {
     await leased.leases.hold(id, plan.snapshotter, names)
     before = (await leased.content.info(plan.config.digest)).labels[key] ?? ''

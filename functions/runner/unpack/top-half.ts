@@ -10,7 +10,7 @@ import type { Mount } from '../../linux/mount-list.ts'
 import { removeIfThere, statOrNone } from '../../node/or-none.ts'
 import type { FetchedBlob } from '../blobs/fetch-queue.ts'
 import type { Placed } from '../blobs/placed.ts'
-import { extractKey } from '../chain/snapshots.ts'
+import { extractKey } from '../operation/snapshot-keys.ts'
 import { tell, type LayerContext } from './context.ts'
 
 /** AlreadyExists without a snapshot behind it is answered by another key, three keys in all. */

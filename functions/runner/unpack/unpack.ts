@@ -50,11 +50,11 @@ async function carryOut(
   const { plan } = planned
   const started = performance.now()
   const warnings: PlanWarning[] = [...plan.warnings]
-  let untidy = false
+  let mayHaveWaste = false
   let lazy: Lazy | undefined
   const emit: Emit = (event: UnpackEvent) => {
     // What was tried again may not have been undone the first time.
-    if (event.type === 'retry') untidy = true
+    if (event.type === 'retry') mayHaveWaste = true
     if (event.type === 'warning') warnings.push({ code: event.code, detail: event.detail })
     options.onEvent?.(event)
   }
@@ -86,42 +86,46 @@ async function carryOut(
     return result(true, new Map())
   }
 
-  const done = await underLease(backend, { purpose: 'unpack', signal, emit, untidy: () => untidy }, async (leased) => {
-    const concurrency = LAYERS_IN_FLIGHT
-    const fetchQueue = new FetchQueue({ backend: leased, providers, concurrency, signal, emit })
-    const snapshotter = leased.snapshotter(plan.snapshotter)
-    const { applier, daemons } = await chooseApplier(leased, options.applier)
-    const context: LayerContext = {
-      backend: leased,
-      snapshotter,
-      applier,
-      fetchQueue,
-      ignored: new IgnoredTally(),
-      signal,
-      emit,
-    }
-    try {
-      fetchQueue.prefetch(look.toFetch.map(({ placed }) => placed))
-      const top = look.present < plan.layers.length ? undefined : plan.layers.at(-1)
-      const held = top === undefined || (await leaseExisting(snapshotter, top, signal))
-      const present = held ? look.present : (await countPresent(snapshotter, chainIDsOf(plan))).present
-      const parallel = !options.sequential && (await canUnpackInParallel(context, plan, present, options.applier))
-      const sideBySide = parallel ? concurrency : 1
-      const made = await unpackLayers(context, backend, plan, { present, sideBySide })
-      checkAborted(signal)
-      const infos = await retry(() => checkChain(snapshotter, plan), { what: 'look at the chain', signal, emit })
-      emit({ type: 'chain', step: 'checked' })
-      await retry(() => labelConfig(leased.content, plan), { what: 'label the config', signal, emit })
-      emit({ type: 'chain', step: 'labelled' })
-      context.ignored.tell(made, emit)
-      await warnOfDifferences(leased, plan, infos, emit)
-      await warnOfWrongTrees(context, plan, daemons)
-      lazy = tellLazy(plan, infos, emit)
-      return made
-    } finally {
-      await fetchQueue.close()
-    }
-  })
+  const done = await underLease(
+    backend,
+    { purpose: 'unpack', signal, emit, collect: () => mayHaveWaste },
+    async (leased) => {
+      const concurrency = LAYERS_IN_FLIGHT
+      const fetchQueue = new FetchQueue({ backend: leased, providers, concurrency, signal, emit })
+      const snapshotter = leased.snapshotter(plan.snapshotter)
+      const { applier, daemons } = await chooseApplier(leased, options.applier)
+      const context: LayerContext = {
+        backend: leased,
+        snapshotter,
+        applier,
+        fetchQueue,
+        ignored: new IgnoredTally(),
+        signal,
+        emit,
+      }
+      try {
+        fetchQueue.prefetch(look.toFetch.map(({ placed }) => placed))
+        const top = look.present < plan.layers.length ? undefined : plan.layers.at(-1)
+        const held = top === undefined || (await leaseExisting(snapshotter, top, signal))
+        const present = held ? look.present : (await countPresent(snapshotter, chainIDsOf(plan))).present
+        const parallel = !options.sequential && (await canUnpackInParallel(context, plan, present, options.applier))
+        const sideBySide = parallel ? concurrency : 1
+        const made = await unpackLayers(context, backend, plan, { present, sideBySide })
+        checkAborted(signal)
+        const infos = await retry(() => checkChain(snapshotter, plan), { what: 'look at the chain', signal, emit })
+        emit({ type: 'chain', step: 'checked' })
+        await retry(() => labelConfig(leased.content, plan), { what: 'label the config', signal, emit })
+        emit({ type: 'chain', step: 'labelled' })
+        context.ignored.tell(made, emit)
+        await warnOfDifferences(leased, plan, infos, emit)
+        await warnOfWrongTrees(context, plan, daemons)
+        lazy = tellLazy(plan, infos, emit)
+        return made
+      } finally {
+        await fetchQueue.close()
+      }
+    },
+  )
   await dropLeftBehind(backend, emit)
   return result(false, done)
 }

@@ -1,5 +1,4 @@
 /** The tree of a committed snapshot, mounted read-only while it is compared. */
-import { randomBytes } from 'node:crypto'
 import { LayercastError } from '../../errors.ts'
 import { cleanUp } from '../../kit/cleanup.ts'
 import type { Mount } from '../../linux/mount-list.ts'
@@ -7,6 +6,7 @@ import { withMounted } from '../../linux/mounted.ts'
 import { removeIfThere } from '../../node/or-none.ts'
 import type { Backend, Snapshotter } from '../../node/ports.ts'
 import { underLease } from '../operation/lease.ts'
+import { viewKey } from '../operation/snapshot-keys.ts'
 import { lostIn, lostSnapshot, saysLost } from './lost-directory.ts'
 
 export interface MountedSnapshotOptions {
@@ -37,7 +37,7 @@ export async function withMountedSnapshot<T>(
   const lease = { purpose: 'verify', signal, emit: () => {} }
   return await underLease(backend, lease, async (leased) => {
     const snapshotter = leased.snapshotter(options.snapshotter)
-    const key = `layercast-verify-${randomBytes(9).toString('base64url')} ${name}`
+    const key = viewKey('verify', name)
     const remove = { what: `remove snapshot ${key}`, run: () => removeIfThere(snapshotter, key) }
     let result: T
     try {

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Backend } from '../../../functions/node/ports.ts'
 import { isLeftBehind, OWNER_LABEL, ownerMark } from '../../../functions/node/process-mark.ts'
-import { REMOVAL, underLease } from '../../../functions/runner/operation/lease.ts'
+import { removalLease, underLease } from '../../../functions/runner/operation/lease.ts'
 import { dropLeftBehind, removeUnfinished } from '../../../functions/runner/operation/left-behind.ts'
 import type { UnpackEvent } from '../../../functions/runner/unpack/types.ts'
 import { smallImage } from '../unpack/support/images.ts'
@@ -112,7 +112,8 @@ describe('what a killed run had not committed', () => {
   })
 
   test('of a removal stays, since it was not made by it', async () => {
-    const id = `layercast-${REMOVAL}-1-abcd`
+    const { purpose } = removalLease({ signal: new AbortController().signal, emit: () => undefined })
+    const id = `layercast-${purpose}-1-abcd`
     await backend.leases.create({ id, labels: { [OWNER_LABEL]: await deadMark() } })
     await held(id)
     await removeUnfinished(backend, () => undefined)
