@@ -1,9 +1,9 @@
 import { constants } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
+import { invalid, unreadable } from './errors.ts'
 import type { Files } from './files.ts'
 import { inflateToTemporary } from './inflate.ts'
 import { readPart } from './pread.ts'
-import { invalid, unreadable } from './problems.ts'
 import { TarError, TarIndex, type Member, type Order } from './tar-index.ts'
 
 /**

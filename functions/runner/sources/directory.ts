@@ -1,9 +1,9 @@
 import { constants } from 'node:fs'
 import { open, stat, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
+import { invalid, unreadable } from './errors.ts'
 import type { Files } from './files.ts'
 import { readPart } from './pread.ts'
-import { invalid, unreadable } from './problems.ts'
 
 /**
  * The files of a directory. Names are made by the reader of the layout, never taken from a document. FILE_NOT_FOUND when

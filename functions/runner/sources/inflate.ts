@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
+import { invalid } from './errors.ts'
 import { readExactly, readPart } from './pread.ts'
-import { invalid } from './problems.ts'
 
 /** How archives are compressed, told by their first bytes. */
 const FORMATS = [

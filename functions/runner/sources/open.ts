@@ -6,7 +6,7 @@ import { openDockerArchive } from './docker-archive.ts'
 import type { Files } from './files.ts'
 import { openLayout } from './oci-layout.ts'
 import { hostRootsOf } from './registry/hosts.ts'
-import { openRegistry } from './registry/source.ts'
+import { openRegistry } from './registry/open-registry.ts'
 import type { ImageSource } from './source.ts'
 import { parseSpec, type Choice } from './spec.ts'
 

@@ -5,7 +5,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ContainerdBackend } from '../../../functions/node/containerd/backend.ts'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
 import { blobs } from '../../runner/blobs/missing.ts'
-import { ACCOUNT, push, registryProgram, startRegistry, type Peer } from '../../runner/sources/registry-peer.ts'
+import {
+  ACCOUNT,
+  push,
+  registryProgram,
+  startRegistry,
+  type Peer,
+} from '../../runner/sources/support/registry-daemon.ts'
 import { smallImage } from '../../runner/unpack/support/images.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { removeChain } from '../../runner/unpack/support/stores.ts'

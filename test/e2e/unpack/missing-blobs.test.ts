@@ -9,7 +9,13 @@ import type { UnpackEvent } from '../../../functions/runner/unpack/types.ts'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
 import { bereft, blobs, expectUntouched, expectWhole, origins, UNCOMPRESSED } from '../../runner/blobs/missing.ts'
 import { missingBlobs } from '../../runner/blobs/suite.ts'
-import { ACCOUNT, push, registryProgram, startRegistry, type Peer } from '../../runner/sources/registry-peer.ts'
+import {
+  ACCOUNT,
+  push,
+  registryProgram,
+  startRegistry,
+  type Peer,
+} from '../../runner/sources/support/registry-daemon.ts'
 import { failure } from '../../runner/unpack/support/failure.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { leftovers, removeChain } from '../../runner/unpack/support/stores.ts'

@@ -9,7 +9,7 @@ import { dir, file, symlink, type TarEntry } from '../../support/images/entries.
 import { buildImage, digestOf } from '../../support/images/image.ts'
 import { writeTar } from '../../support/images/tar.ts'
 import { writeDockerArchive, writeOciLayout } from '../../support/images/write.ts'
-import { failure, openFailure, readAll, withSource } from './support.ts'
+import { failure, openFailure, readAll, withSource } from './support/sources.ts'
 
 const image = buildImage({ layers: [[dir('etc'), file('etc/one', '1')], [file('etc/two', '2')], [file('a')]] })
 const has = (tool: string): boolean => spawnSync('sh', ['-c', `command -v ${tool}`]).status === 0

@@ -1,12 +1,12 @@
 import { LayercastError } from '../../../errors.ts'
 import { Field } from '../../../image/fields.ts'
 import { parseJSON } from '../../../image/json.ts'
+import { isLoopback } from './api-base.ts'
 import { parseChallenges, type Challenge } from './challenge.ts'
 import { documentBody } from './coding.ts'
 import type { Credentials } from './credentials.ts'
 import { refused } from './errors.ts'
-import type { Ask } from './exchange.ts'
-import { isLoopback } from './host.ts'
+import type { Ask } from './http-client.ts'
 import type { Send } from './transport.ts'
 
 const TOKEN_BYTES = 1 << 20

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { LayercastError } from '../../../errors.ts'
 import { Field } from '../../../image/fields.ts'
 import { parseJSON } from '../../../image/json.ts'
-import { credentialKeys, narrowKeys } from './host.ts'
+import { credentialKeys, narrowKeys } from './api-base.ts'
 
 /** Who to be at a registry: a name and a password, or a token that stands for both. */
 export type Credentials = { username: string; password: string } | { identityToken: string }

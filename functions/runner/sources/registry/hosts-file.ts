@@ -4,8 +4,8 @@ import { isAbsolute, join, posix } from 'node:path'
 import { createSecureContext, getCACertificates } from 'node:tls'
 import { parse, TomlError } from 'smol-toml'
 import { booleanAt, stringAt, table, type Table } from '../../../node/containerd-config/merge.ts'
-import { invalid } from '../problems.ts'
-import type { Trust } from './exchange.ts'
+import { invalid } from '../errors.ts'
+import type { Trust } from './http-client.ts'
 
 /** One host of a hosts.toml, in the order of the file. */
 export interface HostEntry {

@@ -5,8 +5,8 @@ import { findDaemon } from '../../../node/containerd-config/daemon.ts'
 import { DEFAULT_CONFIG_PATH, loadConfigFiles } from '../../../node/containerd-config/files.ts'
 import { stringAt, tableAt } from '../../../node/containerd-config/merge.ts'
 import type { Backend } from '../../../node/ports.ts'
-import { invalid } from '../problems.ts'
-import { apiBase } from './host.ts'
+import { invalid } from '../errors.ts'
+import { apiBase } from './api-base.ts'
 import { readHostDirectory, type HostEntry } from './hosts-file.ts'
 
 /** A host that a registry's images may be had from. */

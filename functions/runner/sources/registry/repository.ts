@@ -1,9 +1,9 @@
 import { LayercastError } from '../../../errors.ts'
 import { authorize } from './auth.ts'
 import { findCredentials, type Credentials } from './credentials.ts'
-import type { Ask } from './exchange.ts'
+import { lineTo } from './host-client.ts'
 import type { RegistryHost } from './hosts.ts'
-import { lineTo } from './line.ts'
+import type { Ask } from './http-client.ts'
 import { transport, type Send } from './transport.ts'
 
 /** One repository at one host of a registry, asked with the authorization that the host wants. */

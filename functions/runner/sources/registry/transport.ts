@@ -1,8 +1,8 @@
 import { LayercastError } from '../../../errors.ts'
 import { pause } from '../../../kit/pause.ts'
+import { isLoopback } from './api-base.ts'
 import { refused, unreachable } from './errors.ts'
-import type { Ask, Exchange } from './exchange.ts'
-import { isLoopback } from './host.ts'
+import type { Ask, Exchange } from './http-client.ts'
 
 /** Sends one request and gives its answer, whatever its status; REGISTRY_UNREACHABLE when there is none. */
 export type Send = (url: URL, ask?: Ask) => Promise<Response>

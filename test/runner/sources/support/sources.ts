@@ -1,8 +1,8 @@
-import { LayercastError, type Code } from '../../../functions/errors.ts'
-import type { Descriptor } from '../../../functions/image/descriptor.ts'
-import { openSource } from '../../../functions/runner/sources/open.ts'
-import type { ImageSource } from '../../../functions/runner/sources/source.ts'
-import { digestOf, type BuiltImage } from '../../support/images/image.ts'
+import { LayercastError, type Code } from '../../../../functions/errors.ts'
+import type { Descriptor } from '../../../../functions/image/descriptor.ts'
+import { openSource } from '../../../../functions/runner/sources/open.ts'
+import type { ImageSource } from '../../../../functions/runner/sources/source.ts'
+import { digestOf, type BuiltImage } from '../../../support/images/image.ts'
 
 /** Opens a source for as long as the work takes. */
 export async function withSource<T>(spec: string, work: (source: ImageSource) => Promise<T>): Promise<T> {

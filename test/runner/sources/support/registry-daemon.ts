@@ -4,9 +4,9 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Descriptor } from '../../../functions/image/descriptor.ts'
-import type { Digest } from '../../../functions/image/digest.ts'
-import type { BuiltImage } from '../../support/images/image.ts'
+import type { Descriptor } from '../../../../functions/image/descriptor.ts'
+import type { Digest } from '../../../../functions/image/digest.ts'
+import type { BuiltImage } from '../../../support/images/image.ts'
 
 /** Debian's docker-registry (distribution 2.8), if it is there. */
 export const registryProgram = ['docker-registry', 'registry'].find(

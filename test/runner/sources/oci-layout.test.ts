@@ -9,7 +9,7 @@ import { dir, file } from '../../support/images/entries.ts'
 import { buildImage, buildIndex } from '../../support/images/image.ts'
 import { writeTar } from '../../support/images/tar.ts'
 import { writeOciArchive, writeOciLayout, writeOciLayoutOf } from '../../support/images/write.ts'
-import { differences, failure, openFailure, readAll, withSource } from './support.ts'
+import { differences, failure, openFailure, readAll, withSource } from './support/sources.ts'
 
 const image = buildImage({
   layers: [[dir('etc'), file('etc/one', 'x'.repeat(100_000))], [file('etc/two', '2')], [file('etc/three', '3')]],

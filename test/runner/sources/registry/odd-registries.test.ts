@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { dir, file } from '../../support/images/entries.ts'
-import { buildImage, digestOf, type BuiltImage } from '../../support/images/image.ts'
-import { startFront, type Front } from './front.ts'
-import { differences, failure, openFailure, readAll, withSource } from './support.ts'
+import { dir, file } from '../../../support/images/entries.ts'
+import { buildImage, digestOf, type BuiltImage } from '../../../support/images/image.ts'
+import { startFront, type Front } from '../support/http-front.ts'
+import { differences, failure, openFailure, readAll, withSource } from '../support/sources.ts'
 
 /** Compresses to less than half, so that its gzipped form can be cut and read on in the middle. */
 const text = Array.from({ length: 60_000 }, (_, n) => `${n} ${(n * 2654435761) % 4294967296}\n`).join('')

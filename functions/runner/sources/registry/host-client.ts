@@ -1,5 +1,5 @@
-import { exchangeOver, type Ask, type Exchange } from './exchange.ts'
 import type { RegistryHost } from './hosts.ts'
+import { exchangeOver, type Ask, type Exchange } from './http-client.ts'
 
 // How TLS fails with a server that does not speak it.
 const NO_TLS = /^(EPROTO|ERR_SSL_.*|ECONNRESET|ECONNREFUSED)$/

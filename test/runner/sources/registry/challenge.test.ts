@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { parseChallenges } from '../../../functions/runner/sources/registry/challenge.ts'
+import { parseChallenges } from '../../../../functions/runner/sources/registry/challenge.ts'
 
 const plain = (field: string): unknown =>
   parseChallenges(field).map(({ scheme, parameters }) => [scheme, Object.fromEntries(parameters)])

@@ -3,11 +3,11 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { dir, file } from '../../support/images/entries.ts'
-import { buildImage, digestOf } from '../../support/images/image.ts'
-import { passOn, startFront, type Front, type Handler } from './front.ts'
-import { ACCOUNT, push, registryProgram, startRegistry, type Peer } from './registry-peer.ts'
-import { differences, failure, openFailure, readAll, withSource } from './support.ts'
+import { dir, file } from '../../../support/images/entries.ts'
+import { buildImage, digestOf } from '../../../support/images/image.ts'
+import { passOn, startFront, type Front, type Handler } from '../support/http-front.ts'
+import { ACCOUNT, push, registryProgram, startRegistry, type Peer } from '../support/registry-daemon.ts'
+import { differences, failure, openFailure, readAll, withSource } from '../support/sources.ts'
 
 const image = buildImage({
   layers: [[dir('etc'), file('etc/big', randomBytes(1_500_000))], [file('etc/two', '2')]],
