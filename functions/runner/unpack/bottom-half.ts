@@ -1,3 +1,4 @@
+/** The second half of a layer: Commit, and the label of the blob. */
 import { hasCode } from '../../errors.ts'
 import { UNCOMPRESSED_LABEL } from '../../image/label-names.ts'
 import { asAborted, checkAborted } from '../../kit/abort.ts'
@@ -8,10 +9,11 @@ import { discard, type TopHalf } from './top-half.ts'
 import type { LayerState } from './types.ts'
 
 /**
- * The second half of a layer, containerd/FACTS.md section 2, steps 6 and 7: Commit with the labels again, because they
- * replace those of Prepare; then the blob's label, on the very blob that was applied. Someone else being first is as good
- * as done.
- * @param parent what the layer is put onto, where it was prepared without one
+ * containerd/FACTS.md section 2, steps 6 and 7: Commit, with the labels again, because they replace those of Prepare; then the
+ * blob's label, on the blob that was applied. Where somebody else has committed the layer first, it is done too. After a
+ * failure the active snapshot is removed. ABORTED, and errors of the backend.
+ *
+ * @param parent what the layer is put onto at Commit, where it was prepared without a parent
  */
 export async function bottomHalf(
   context: LayerContext,
@@ -37,7 +39,7 @@ export async function bottomHalf(
   return top.state
 }
 
-/** Whether it was this run that committed. */
+/** Whether this run committed the layer, and not somebody else. */
 async function commitLayer(
   context: LayerContext,
   { layer }: Placed,

@@ -1,3 +1,4 @@
+/** Warns of snapshots that were there before with other labels than the plan's. */
 import { statOrNone } from '../../node/or-none.ts'
 import type { Backend, SnapshotInfo } from '../../node/ports.ts'
 import type { Plan, PlanLayer } from '../../plan/document.ts'
@@ -6,7 +7,7 @@ import { compareLabels, isSame } from '../chain/labels.ts'
 import { labelsOfOtherImages } from '../images/other-labels.ts'
 import type { Emit } from './types.ts'
 
-/** As `warnOfDifferences`, at no call per layer unless the top already shows that someone else made the chain. */
+/** As `warnOfDifferences`, for a chain that is ready: looks at the lower layers only where the top one differs. */
 export async function lookForDifferences(
   backend: Backend,
   plan: Plan,
@@ -21,8 +22,8 @@ export async function lookForDifferences(
 }
 
 /**
- * LABELS_DIFFER where snapshots that were there keep labels that are neither the plan's nor those of another image of the
- * node that has the same layers and came first.
+ * LABELS_DIFFER where snapshots keep labels that are neither the plan's nor those of another image of the node with the same
+ * layers, which was unpacked first.
  */
 export async function warnOfDifferences(
   backend: Backend,

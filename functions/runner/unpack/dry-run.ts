@@ -1,3 +1,4 @@
+/** What an unpack would do, found without touching anything. */
 import type { Digest } from '../../image/digest.ts'
 import { hasBytes } from '../../node/blob-fault.ts'
 import { infoOrNone, statOrNone } from '../../node/or-none.ts'
@@ -14,11 +15,11 @@ export interface DryRunLayer {
   index: number
   digest: Digest
   chainID: Digest
-  /** There with the plan's labels, there with others (which an unpack does not change), or to be made. */
+  /** There with the plan's labels, there with other labels (which an unpack does not change), or not there. */
   snapshot: 'exists' | 'differs' | 'missing'
   /** What differs; only where `snapshot` is `differs`. */
   difference?: LabelDifference
-  /** `origin` is absent where the blob is not there, and not needed or not to be had. */
+  /** `origin` is absent where the blob is not there and is not needed, or nobody offers it. */
   blob: { need: BlobNeed; there: boolean; origin?: BlobOrigin }
 }
 
@@ -26,11 +27,11 @@ export interface DryRun {
   layers: DryRunLayer[]
   /** Whether the config blob is there, and whether it refers to the chain. */
   config: { digest: Digest; there: boolean; gcLabel: boolean }
-  /** Nothing would be done. */
+  /** Whether nothing would be done. */
   ready: boolean
   /** Blobs without which the unpack would be refused. */
   missing: Digest[]
-  /** Why ways that were named do not help. */
+  /** Why blob providers that the user named do not help. */
   problems: string[]
   /** What is to be done about that. */
   fixes: string[]
@@ -39,12 +40,12 @@ export interface DryRun {
 export interface DryRunOptions {
   backend: Backend
   plan: Plan
-  /** As `unpack` takes them; sources are asked what they have. */
-  blobs?: BlobProviderOptions
-  signal?: AbortSignal
+  /** As `unpack` takes them. Sources are asked what they have. */
+  blobs?: BlobProviderOptions | undefined
+  signal?: AbortSignal | undefined
 }
 
-/** What an unpack of the plan would meet. Touches nothing. SNAPSHOTTER_NOT_FOUND, SOURCE_INVALID, CONTAINERD_*. */
+/** What an unpack of the plan would find and do. SNAPSHOTTER_NOT_FOUND, SOURCE_INVALID, USAGE, TREE_NOT_ON_NODE, CONTAINERD_*. */
 export async function dryRun(options: DryRunOptions): Promise<DryRun> {
   const { backend, plan, blobs, signal = new AbortController().signal } = options
   const providers = createBlobProviders({ backend, plan, blobs, signal })

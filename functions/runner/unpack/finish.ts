@@ -1,3 +1,4 @@
+/** The end of an unpack: the whole chain is checked, and only then does the image refer to it. */
 import { LayercastError } from '../../errors.ts'
 import { statOrNone } from '../../node/or-none.ts'
 import type { ContentStore, SnapshotInfo, Snapshotter } from '../../node/ports.ts'
@@ -5,8 +6,8 @@ import type { Plan } from '../../plan/document.ts'
 import { gcLabel } from '../chain/gc-label.ts'
 
 /**
- * Stats every layer of the chain: there, committed, on the right parent. CHAIN_INCOMPLETE otherwise. containerd/FACTS.md
- * section 2, step 8: containerd can lose an error, so nothing refers to a chain that was not seen whole.
+ * Gives the snapshots of all layers, each there, committed, and on the right parent. CHAIN_INCOMPLETE otherwise. containerd
+ * can lose an error (containerd/FACTS.md section 2, step 8), so nothing may refer to a chain that was not seen whole.
  */
 export async function checkChain(snapshotter: Snapshotter, plan: Plan): Promise<SnapshotInfo[]> {
   const infos = await Promise.all(plan.layers.map((layer) => statOrNone(snapshotter, layer.chainID)))
@@ -30,7 +31,7 @@ export async function checkChain(snapshotter: Snapshotter, plan: Plan): Promise<
   )
 }
 
-/** Writes the gc label. Only after `checkChain`. */
+/** Writes the gc label on the config blob: from then on the image keeps the chain. Only after `checkChain`. */
 export async function labelConfig(content: ContentStore, plan: Plan): Promise<void> {
   await content.label(plan.config.digest, { [gcLabel(plan.snapshotter)]: plan.chainID })
 }

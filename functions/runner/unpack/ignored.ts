@@ -1,9 +1,9 @@
-/** Counts what layers hold and this node cannot write, for one warning of the run. */
+/** Counts what layers contain and this node cannot write, for one warning of the run. */
 import type { Ignored } from '../../layer/apply/types.ts'
 import type { PlanWarning } from '../../plan/document.ts'
 import type { Emit, UnpackedLayer } from './types.ts'
 
-/** A layer may name attributes without end: so many kinds of what is left out are told apart, the rest is counted as one. */
+/** A layer may name any number of attributes: so many kinds are told apart, and the others are counted as one. */
 const MOST_KINDS = 8
 const REST = 'other attribute'
 
@@ -15,7 +15,7 @@ interface Kind {
 export class IgnoredTally {
   readonly #layers = new Map<number, Map<string, Kind>>()
 
-  /** A layer is about to be written, perhaps not for the first time: only what is left out from here on counts. */
+  /** Starts to count for a layer, anew where it is written a second time. Gives the function to call for what is left out. */
   begin(index: number): (ignored: Ignored) => void {
     const kinds = new Map<string, Kind>()
     this.#layers.set(index, kinds)
@@ -24,7 +24,7 @@ export class IgnoredTally {
     }
   }
 
-  /** Emits ENTRIES_IGNORED where layers that were made by this run, which are those of `made`, lack something. */
+  /** Emits ENTRIES_IGNORED where layers that this run wrote lack something. `made` is what became of the layers, by index. */
   tell(made: ReadonlyMap<number, UnpackedLayer>, emit: Emit): void {
     const kinds = new Map<string, Kind>()
     for (const [index, layer] of this.#layers) {

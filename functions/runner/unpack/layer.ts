@@ -1,6 +1,6 @@
+/** Makes one layer, whichever way: alone in this process for its chain ID, and again after failures that pass. */
 import { retry } from '../../kit/retry.ts'
 import { statOrNone } from '../../node/or-none.ts'
-import type { Backend } from '../../node/ports.ts'
 import type { BlobOrigin } from '../blobs/origin.ts'
 import type { Placed } from '../blobs/placed.ts'
 import { withChainLock } from './chain-lock.ts'
@@ -17,26 +17,25 @@ export interface Made {
   blob?: BlobOrigin
 }
 
-/** What became of a layer whose bottom half came to this state. */
+/** What became of a layer whose bottom half ended in this state. */
 export function madeOf(state: LayerState, top: TopHalf): Made {
   return state === 'applied' && top.state === 'applied'
     ? { state, bytes: top.bytes, blob: top.fetched.origin }
     : { state, bytes: 0 }
 }
 
-/** Makes one layer, alone in this process for its chain ID, and again after what passes. Locks are those of `lockOwner`. */
+/** Runs `make` for one layer, unless another unpack of this process made the layer in the meantime. Errors of `make`, ABORTED. */
 export async function unpackLayer(
   context: LayerContext,
-  lockOwner: Backend,
   placed: Placed,
   make: () => Promise<Made>,
 ): Promise<UnpackedLayer> {
-  const { snapshotter, signal, emit } = context
+  const { unleased, snapshotter, signal, emit } = context
   const { index, layer } = placed
   const { chainID } = layer
   const { digest } = layer.descriptor
   const started = performance.now()
-  return await withChainLock(lockOwner, snapshotter.name, chainID, signal, async (waited) => {
+  return await withChainLock(unleased, snapshotter.name, chainID, signal, async (waited) => {
     const made: Made =
       waited && (await statOrNone(snapshotter, chainID))
         ? { state: 'taken', bytes: 0 }

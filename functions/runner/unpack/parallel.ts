@@ -1,7 +1,7 @@
 /**
- * Parallel mode, containerd/FACTS.md section 2: layers are prepared without a parent and written side by side; each is
- * committed onto the one below it, in order. A layer that cannot be right by itself is made again on top of the one below:
- * it leaves out directories that others describe, links to a file of theirs, or hides all of theirs.
+ * Parallel mode (containerd/FACTS.md section 2): layers are prepared without a parent and written at the same time; then each
+ * is committed onto the one below it, in order. A layer that is not right without those below is made again on top of them:
+ * one that leaves out directories that they describe, links to a file of theirs, or hides all of theirs.
  */
 import { hasCode, LayercastError } from '../../errors.ts'
 import { asAborted, orAborted } from '../../kit/abort.ts'
@@ -9,7 +9,6 @@ import { cleanUp } from '../../kit/cleanup.ts'
 import type { Applier } from '../../layer/apply/types.ts'
 import { asBareUpperdir, soleBind } from '../../linux/plain-mounts.ts'
 import { removeIfThere } from '../../node/or-none.ts'
-import type { Backend } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
 import type { Placed } from '../blobs/placed.ts'
 import { bottomHalf } from './bottom-half.ts'
@@ -18,14 +17,13 @@ import { madeOf, unpackLayer, type Made } from './layer.ts'
 import { isVisible } from './reach.ts'
 import { applyLayer, discard, prepareLayer, topHalf, type TopHalf } from './top-half.ts'
 import type { ApplierChoice, UnpackedLayer } from './types.ts'
-import { namesItsDirectories, now } from './upper.ts'
 
-/** The snapshotters whose layers are upper directories of overlayfs until they are committed. */
+/** The snapshotters whose layers are upperdirs of overlayfs until they are committed. */
 const PROFILES: ReadonlySet<string> = new Set(['overlayfs', 'erofs'])
 
 /**
- * Whether layers can be made side by side: by a snapshotter that can set a parent at Commit (`rebase`) and keeps a layer as
- * overlayfs does, with an applier that writes whiteouts as overlayfs keeps them.
+ * Whether layers can be made in parallel: the snapshotter can set a parent at Commit (`rebase`) and keeps a layer as overlayfs
+ * does, the applier writes whiteouts as overlayfs keeps them, and there are at least two layers to make.
  */
 export async function canUnpackInParallel(
   context: LayerContext,
@@ -38,19 +36,18 @@ export async function canUnpackInParallel(
 }
 
 /**
- * Makes the layers from `present` up, at most `concurrency` of them at a time, and puts each into `done`. When one fails,
+ * Makes the layers from index `present` up, at most `concurrency` of them at a time, and puts each into `done`. When one fails,
  * those above it are stopped and leave nothing; those below it are finished. The lowest failure is thrown.
  */
 export async function unpackInParallel(
   context: LayerContext,
-  lockOwner: Backend,
   plan: Plan,
   from: { present: number; concurrency: number; done: Map<number, UnpackedLayer> },
 ): Promise<void> {
   const { present, concurrency, done } = from
   const stops = plan.layers.map(() => new AbortController())
   const committed = plan.layers.map(() => Promise.withResolvers<void>())
-  // Only who stands on it waits for it, and after a failure perhaps nobody does.
+  // Only the layer above waits for it, and after a failure perhaps nobody: that must not count as an unhandled rejection.
   for (const { promise } of committed) promise.catch(() => undefined)
   const failures = new Map<number, unknown>()
   let next = present
@@ -64,7 +61,7 @@ export async function unpackInParallel(
     const placed = { index, layer }
     try {
       const below = index === present ? undefined : committed[index - 1]?.promise
-      done.set(index, await unpackLayer(own, lockOwner, placed, () => makeLayer(own, placed, below)))
+      done.set(index, await unpackLayer(own, placed, () => makeLayer(own, placed, below)))
       committed[index]?.resolve()
     } catch (error) {
       failures.set(index, error)
@@ -72,16 +69,16 @@ export async function unpackInParallel(
       for (const above of stops.slice(index + 1)) above.abort(error)
     }
   }
-  // In ascending order, so that whoever waits for the layer below waits for one that is under way.
+  // Start layers bottom-up, so that a layer's parent is always running before it.
   async function work(): Promise<void> {
     for (let index = next++; index < plan.layers.length && failures.size === 0; index = next++) await makeOne(index)
   }
   await Promise.all(Array.from({ length: concurrency }, work))
-  if (failures.size > 0) throw await oneOf(failures)
+  if (failures.size > 0) throw await lowestOf(failures)
 }
 
-/** The lowest failure, with those of others that did not just follow from it. */
-async function oneOf(failures: ReadonlyMap<number, unknown>): Promise<unknown> {
+/** The failure of the lowest layer, with those of other layers that did not just follow from it. */
+async function lowestOf(failures: ReadonlyMap<number, unknown>): Promise<unknown> {
   const [[, lowest] = [], ...others] = [...failures].toSorted(([a], [b]) => a - b)
   const own = others.filter(
     ([, error]) => error !== lowest && !(hasCode(error, 'ABORTED') && !('cleanup' in error.detail)),
@@ -92,9 +89,9 @@ async function oneOf(failures: ReadonlyMap<number, unknown>): Promise<unknown> {
   )
 }
 
-/** @param below settles with the layer below; absent for the lowest, which is prepared on what is there */
+/** @param below settles with the layer below; undefined for the lowest layer, which is prepared on what is there */
 async function makeLayer(context: LayerContext, placed: Placed, below: Promise<void> | undefined): Promise<Made> {
-  const alone = below === undefined ? undefined : await topAlone(context, placed)
+  const alone = below === undefined ? undefined : await topHalfAlone(context, placed)
   try {
     if (below !== undefined) await orAborted(below, context.signal)
   } catch (error) {
@@ -105,8 +102,8 @@ async function makeLayer(context: LayerContext, placed: Placed, below: Promise<v
   return madeOf(await bottomHalf(context, placed, top), top)
 }
 
-/** The first half of a layer by itself; undefined, with nothing left, where it must stand on the one below to be right. */
-async function topAlone(context: LayerContext, placed: Placed): Promise<TopHalf | undefined> {
+/** The top half of a layer without those below. Undefined, with nothing left, where the layer would not be right that way. */
+async function topHalfAlone(context: LayerContext, placed: Placed): Promise<TopHalf | undefined> {
   const { snapshotter } = context
   tell(context, placed, 'preparing')
   const prepared = await prepareLayer(context, placed, '')
@@ -114,21 +111,20 @@ async function topAlone(context: LayerContext, placed: Placed): Promise<TopHalf 
   const { key } = prepared
   try {
     tell(context, placed, 'prepared')
-    const upper = soleBind(prepared.mounts)?.source
-    if (upper !== undefined && (await isVisible(upper))) {
+    const upperdir = soleBind(prepared.mounts)?.source
+    if (upperdir !== undefined && (await isVisible(upperdir))) {
       tell(context, placed, 'fetching')
       const fetched = await context.fetchQueue.ensure(placed)
-      const begun = now()
-      const applied = await applyLayer(context, placed, asBareUpperdir(upper, prepared.mounts), fetched)
-      const { impliesDirectories = !(await namesItsDirectories(upper, begun)) } = applied
-      if (!impliesDirectories) {
+      const applied = await applyLayer(context, placed, asBareUpperdir(upperdir, prepared.mounts), fetched)
+      // An applier that does not say counts as one that made such directories.
+      if (applied.impliesDirectories === false) {
         const proven = applied.diffID === placed.layer.diffID
         return { state: 'applied', key, bytes: applied.size, fetched, proven }
       }
     }
   } catch (error) {
     const failure = await discard(context, key, asAborted(error, context.signal))
-    // What is wrong with a layer, or only with one that stands by itself, is found out on top of the one below.
+    // The next try, on top of the layer below, shows whether the layer is wrong or cannot be written alone.
     if (failure === error && isOfLayer(error)) return undefined
     throw failure
   }

@@ -1,3 +1,4 @@
+/** The look at the node before an unpack touches anything. */
 import { LayercastError } from '../../errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
@@ -8,22 +9,23 @@ import { blobsNotFound } from '../blobs/not-found.ts'
 import type { Placed } from '../blobs/placed.ts'
 import { createBlobProviders, type BlobProviders, type BlobProvidersOptions } from '../blobs/providers.ts'
 import type { BlobOffer } from '../blobs/types.ts'
+import { hasGcLabel } from '../chain/gc-label.ts'
 import { chainIDsOf, countPresent } from '../chain/snapshots.ts'
 
-interface Preflight {
-  /** How many layers are there, from the base up. */
+export interface Preflight {
+  /** How many layers of the chain are there, from the base up. */
   present: number
   /** The highest layer that is there. */
   top: SnapshotInfo | undefined
   config: ContentInfo
-  /** Layers whose blobs are required and not there, and the way by which each will come. */
+  /** The layers whose blobs are required and missing, each with the offer by which it will come. */
   toFetch: { placed: Placed; offer: BlobOffer }[]
 }
 
 /**
- * Everything that can be known to be wrong before anything is touched. PLAN_LABEL_REQUIRED; SNAPSHOTTER_NOT_FOUND;
- * BLOB_NOT_FOUND naming every blob that is missing and that no way leads to, the config's among them, because the gc label
- * is written on it.
+ * Finds what there is, and everything that can be known to be wrong before anything is touched: PLAN_LABEL_REQUIRED,
+ * SNAPSHOTTER_NOT_FOUND, and BLOB_NOT_FOUND with every blob that is missing and that no provider offers. The config's blob is
+ * required too, because the gc label is written on it.
  */
 export async function preflight(backend: Backend, plan: Plan, providers: BlobProviders): Promise<Preflight> {
   checkRequiredLabels(plan)
@@ -54,6 +56,13 @@ export async function checkPlace(options: BlobProvidersOptions): Promise<void> {
   if (base !== undefined) await statOrNone(backend.snapshotter(plan.snapshotter), base.chainID)
 }
 
+/** Whether there is nothing to do: the whole chain is there, and the image refers to it. */
+export function isReady({ present, top, config }: Preflight, plan: Plan): boolean {
+  // containerd before 2.2 ignores the parent of a Commit: the check at the end has to see a top on another parent.
+  const isWhole = present === plan.layers.length && top?.parent === plan.layers.at(-1)?.parent
+  return isWhole && hasGcLabel(config, plan)
+}
+
 function checkRequiredLabels(plan: Plan): void {
   const lacking = plan.layers
     .map((layer) => ({ layer: layer.descriptor.digest, labels: plan.requires.filter((key) => !layer.labels[key]) }))
@@ -67,7 +76,7 @@ function checkRequiredLabels(plan: Plan): void {
   )
 }
 
-/** The layers from `present` up that cannot be made without their blob, and whose blob is not there. */
+/** The layers from index `present` up that cannot be made without their blob, and whose blob is not there. */
 async function missingBlobs(providers: BlobProviders, plan: Plan, present: number): Promise<Placed[]> {
   const known = new Map<Digest, Promise<boolean>>()
   const there = (descriptor: Descriptor) => {

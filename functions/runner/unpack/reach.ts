@@ -1,4 +1,4 @@
-/** What of containerd's snapshots can be reached from here, where the runner may have another view of the file systems. */
+/** Which of containerd's snapshots can be reached from here: in a container, the runner may see other file systems. */
 import type { Stats } from 'node:fs'
 import { constants } from 'node:fs'
 import { access, lstat, readFile } from 'node:fs/promises'

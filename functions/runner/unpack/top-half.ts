@@ -1,3 +1,4 @@
+/** The first half of a layer: an active snapshot with the layer's content in it. */
 import { hasCode, LayercastError } from '../../errors.ts'
 import { SUSPECT_FIX } from '../../image/blob-fixes.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
@@ -13,20 +14,20 @@ import type { Placed } from '../blobs/placed.ts'
 import { extractKey } from '../operation/snapshot-keys.ts'
 import { tell, type LayerContext } from './context.ts'
 
-/** AlreadyExists without a snapshot behind it is answered by another key, three keys in all. */
+/** How many keys are tried when Prepare answers AlreadyExists and the chain ID is not there (containerd/FACTS.md section 2). */
 const KEYS = 3
 
-/** What the top half leaves to the bottom half: nothing (`taken`), or an active snapshot to commit. */
+/** What the top half leaves to the bottom half: nothing (`taken`), or an active snapshot to commit. `proven`: the diff ID was checked. */
 export type TopHalf =
   | { state: 'taken' }
   | { state: 'applied'; key: string; bytes: number; fetched: FetchedBlob; proven: boolean }
   | { state: 'staged'; key: string }
 
 /**
- * The first half of a layer, containerd/FACTS.md section 2, steps 4 and 5: Prepare, the blob, Apply, the diff ID. After a
- * failure the active snapshot is removed. A blob that stood in for the layer's own, and is something else, is given up for
- * the next way to the layer. DIFF_ID_MISMATCH, BLOB_NOT_FOUND, SNAPSHOT_WITHOUT_MOUNTS, and whatever the backend and the
- * applier say.
+ * containerd/FACTS.md section 2, steps 4 and 5: Prepare, fetch the blob, Apply, check the diff ID. After a failure the active
+ * snapshot is removed. Where the blob stood in for the layer's own and turns out to be something else, the next offer of the
+ * fetch queue is tried. DIFF_ID_MISMATCH, BLOB_NOT_FOUND, SNAPSHOT_WITHOUT_MOUNTS, ABORTED, and errors of the backend and of
+ * the applier.
  */
 export async function topHalf(context: LayerContext, placed: Placed): Promise<TopHalf> {
   for (;;) {
@@ -52,7 +53,7 @@ export async function topHalf(context: LayerContext, placed: Placed): Promise<To
   }
 }
 
-/** An active snapshot for the layer, on this parent; undefined where the chain ID turns out to be there. */
+/** Prepares an active snapshot for the layer on this parent. Undefined where the chain ID turns out to be there. */
 export async function prepareLayer(
   context: LayerContext,
   { layer }: Placed,
@@ -67,7 +68,7 @@ export async function prepareLayer(
       const mounts = await snapshotter.prepare(key, parent, { ...layer.labels })
       if (mounts.length > 0) return { key, mounts }
     } catch (error) {
-      // The answer may have been lost with the snapshot made, so even a refused key is seen to.
+      // The snapshot may have been made and only the answer lost, so the key is removed even after a failure.
       if (!hasCode(error, 'ALREADY_EXISTS')) throw await discard(context, key, asAborted(error, signal))
       if (await statOrNone(snapshotter, layer.chainID)) return undefined
       refusal = error
@@ -86,7 +87,7 @@ export async function prepareLayer(
   )
 }
 
-/** Writes the layer's content. DIFF_ID_MISMATCH, and whatever the applier says. */
+/** Writes the layer's content into the mounts and checks its diff ID. DIFF_ID_MISMATCH, ABORTED, and errors of the applier. */
 export async function applyLayer(
   context: LayerContext,
   placed: Placed,
@@ -104,7 +105,7 @@ export async function applyLayer(
     onProgress: (bytes) =>
       emit({ type: 'progress', index, chainID, digest: descriptor.digest, bytes, total: blob.size }),
   })
-  // What was made again is an uncompressed archive, of which all that can be said is that it is itself.
+  // A layer that was made again is uncompressed, so its own digest is its diff ID. It is rarely the image's.
   const expected = origin.from === 'snapshotter' ? blob.digest : layer.diffID
   if (applied.diffID !== expected) throw mismatch(placed, blob, expected, applied)
   checkAborted(signal)
@@ -127,7 +128,7 @@ function mismatch({ layer }: Placed, { digest }: Descriptor, expected: Digest, {
   )
 }
 
-/** containerd 2.4: a last mount that is read-only means that the snapshotter has staged the content itself. */
+/** Since containerd 2.4, a read-only last mount means that the snapshotter has staged the content itself. */
 function isReadOnly(mount: Mount | undefined): boolean {
   return mount?.options.includes('ro') ?? false
 }

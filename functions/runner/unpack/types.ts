@@ -1,3 +1,4 @@
+/** What an unpack takes, tells and gives. */
 import type { Digest } from '../../image/digest.ts'
 import type { Applier } from '../../layer/apply/types.ts'
 import type { Backend } from '../../node/ports.ts'
@@ -7,16 +8,16 @@ import type { BlobProviderOptions } from '../blobs/types.ts'
 import type { Lazy } from '../chain/lazy.ts'
 import type { OperationEvent } from '../operation/events.ts'
 
-/** Who writes the layers: the backend's own service (containerd's diff), or layercast's applier straight into the mounts. */
+/** Who writes the layers: containerd's diff service, or layercast's own applier, straight into the mounts. */
 export type ApplierChoice = 'containerd' | 'own'
 
 /**
- * What became of a layer: its snapshot was there before (`exists`), the snapshotter took it without content, or someone
- * else was first (`taken`), it was written here (`applied`), or the snapshotter had its content staged (`staged`).
+ * What became of a layer: its snapshot was there before (`exists`); the snapshotter took it without content, or somebody else
+ * was first (`taken`); it was written here (`applied`); the snapshotter had its content staged (`staged`).
  */
 export type LayerState = 'exists' | 'taken' | 'applied' | 'staged'
 
-/** The steps of one layer, in their order. A step is told once it is behind, except the `-ing` ones. */
+/** The steps of one layer, in their order. Those in `-ing` are told when they begin, the others when they are done. */
 export type LayerStep =
   | 'preparing'
   | 'prepared'
@@ -29,29 +30,33 @@ export type LayerStep =
   | 'done'
 
 export type UnpackEvent =
-  /** Said once, after looking: how many layers there are, and how many of them are there already. */
+  /** Told once, after the look at the node: how many layers the plan has, and how many of them are there. */
   | { type: 'started'; layers: number; present: number }
   | OperationEvent
   | OriginEvent
-  | { type: 'layer'; index: number; chainID: Digest; digest: Digest; step: LayerStep; state?: LayerState }
-  /** Compressed bytes read of `total`. */
+  /** `state` comes with the step `done`. */
+  | { type: 'layer'; index: number; chainID: Digest; digest: Digest; step: LayerStep; state?: LayerState | undefined }
+  /** Compressed bytes read, of `total`. */
   | { type: 'progress'; index: number; chainID: Digest; digest: Digest; bytes: number; total: number }
   | { type: 'chain'; step: 'checked' | 'labelled' }
 
 export interface UnpackOptions {
   backend: Backend
   planned: Planned
-  /** Where absent layercast's own, wherever it can reach the snapshot, and containerd's for the others. */
-  applier?: ApplierChoice | Applier
-  /** Whether layers are written one after the other also where they could be written side by side. */
-  sequential?: boolean
   /**
-   * Where missing blobs may come from, besides other blobs of the same content on the node. A blob that is required and
-   * that none of these ways leads to is an error before anything is touched.
+   * Who writes the layers. Without a choice layercast's own applier does, wherever it can reach the snapshot, and containerd's
+   * for the others. An applier of the caller's writes all of them, one after the other.
    */
-  blobs?: BlobProviderOptions
-  signal?: AbortSignal
-  onEvent?: (event: UnpackEvent) => void
+  applier?: ApplierChoice | Applier | undefined
+  /** Write one layer after the other, also where several could be written in parallel. */
+  sequential?: boolean | undefined
+  /**
+   * Where missing blobs may come from, besides other blobs of the same content on the node. A blob that is required and that
+   * no provider offers is an error before anything is touched.
+   */
+  blobs?: BlobProviderOptions | undefined
+  signal?: AbortSignal | undefined
+  onEvent?: ((event: UnpackEvent) => void) | undefined
 }
 
 export interface UnpackedLayer {
@@ -62,7 +67,7 @@ export interface UnpackedLayer {
   ms: number
   /** Bytes of the uncompressed tar that was written; 0 when nothing was. */
   bytes: number
-  /** Where the content came from; only where it was written here. */
+  /** What it was written from; absent where it was not written here. */
   blob?: BlobOrigin
 }
 
@@ -72,10 +77,10 @@ export interface UnpackResult {
   reference: string
   snapshotter: string
   chainID: Digest | ''
-  /** Nothing had to be done: the chain and its gc label were there. */
+  /** Whether nothing had to be done: the chain and its gc label were there. */
   ready: boolean
   layers: UnpackedLayer[]
-  /** How many layers are lazy, made now or before; absent under snapshotters that unpack every layer, or do not tell. */
+  /** How many layers are lazy, made now or before; absent under snapshotters that unpack every layer or do not tell. */
   lazy?: Lazy
   /**
    * The plan's warnings and those of the run: LABELS_DIFFER, NOTHING_LAZY, ENTRIES_IGNORED, LEASE_LEFT, ORIGIN_REFUSED,

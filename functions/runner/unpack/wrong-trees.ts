@@ -1,15 +1,16 @@
-/** What is said of layers that containerd's diff service wrote, where it does not write what they describe. */
+/** Warns of layers from which containerd's diff service made another tree than they describe. */
 import { LayercastError } from '../../errors.ts'
+import type { Digest } from '../../image/digest.ts'
 import type { Reliance } from '../../layer/compare/reliance.ts'
 import { hasBytes } from '../../node/blob-fault.ts'
 import type { Plan, PlanLayer } from '../../plan/document.ts'
-import type { Chosen, View } from './applier.ts'
 import type { LayerContext } from './context.ts'
+import type { View, WrittenByDaemon } from './diff-service.ts'
 
 type Context = Pick<LayerContext, 'backend' | 'signal' | 'emit'>
 
 const UNREADABLE = /^(?:LAYER_|DIGEST_MISMATCH$|DIFF_ID_MISMATCH$)/u
-/** What a layer asks of those below it that containerd does not see to, by how it sees them. */
+/** In which ways a layer relies on those below it and containerd's diff service gets it wrong, by how it sees them. */
 const UNSEEN: Readonly<Record<View, ReadonlySet<Reliance>>> = {
   'not at all': new Set(['link', 'hard link', 'opaque root', 'deleted']),
   merged: new Set(['deleted', 'attributes']),
@@ -30,18 +31,23 @@ interface Wrong {
 }
 
 /**
- * TREE_WRONG where a layer that containerd's diff service wrote relies on those below it in a way that it gets wrong;
- * TREE_UNCHECKED where a blob is not here or cannot be read, so that this cannot be told. Reads the blobs of the layers, and
- * nothing of the snapshots, which may not be seen from here. ABORTED, and errors of the backend.
- * @param daemons the layers that containerd wrote, by diff ID
+ * TREE_WRONG where a layer that the service wrote relies on those below it in a way that it gets wrong; TREE_UNCHECKED where a
+ * blob is not here or cannot be read, so that nobody can tell. Reads the blobs of the layers and not the snapshots, which may
+ * be out of reach. ABORTED, and errors of the backend.
+ *
+ * @param byDaemon the layers that containerd's diff service wrote, by diff ID
  */
-export async function warnOfWrongTrees(context: Context, plan: Plan, daemons: Chosen['daemons']): Promise<void> {
+export async function warnOfWrongTrees(
+  context: Context,
+  plan: Plan,
+  byDaemon: ReadonlyMap<Digest, WrittenByDaemon>,
+): Promise<void> {
   const { emit } = context
-  const last = plan.layers.findLastIndex(({ diffID }) => daemons.has(diffID))
-  // The lowest layer stands on nothing that it could be wrong about.
+  const last = plan.layers.findLastIndex(({ diffID }) => byDaemon.has(diffID))
+  // The lowest layer relies on nothing.
   if (last < 1) return
   const wrong = new Map<PlanLayer, Wrong>()
-  const why = await look(context, plan.layers.slice(0, last + 1), daemons, wrong)
+  const why = await look(context, plan.layers.slice(0, last + 1), byDaemon, wrong)
   for (const [layer, { reliance, path, more }] of wrong) {
     const others = more === 0 ? '' : `, and ${more} more of its entries are like it`
     const detail = `layer ${plan.layers.indexOf(layer) + 1} at ${JSON.stringify(path)} ${WHAT[reliance]}${others}: containerd's diff service wrote another tree than the layers describe. Run 'layercast repair --deep', without --applier containerd, where containerd's snapshots can be seen.`
@@ -52,11 +58,11 @@ export async function warnOfWrongTrees(context: Context, plan: Plan, daemons: Ch
   emit({ type: 'warning', code: 'TREE_UNCHECKED', detail })
 }
 
-/** Reads the layers and notes what is wrong. Gives why it came to an end before the last; undefined where it did not. */
+/** Goes through the layers and notes what is wrong. Gives why it stopped before the last one; undefined where it did not. */
 async function look(
   { backend, signal }: Context,
   layers: readonly PlanLayer[],
-  daemons: Chosen['daemons'],
+  byDaemon: ReadonlyMap<Digest, WrittenByDaemon>,
   wrong: Map<PlanLayer, Wrong>,
 ): Promise<string | undefined> {
   const [{ DescribedTree }, { describeLayer }] = await Promise.all([
@@ -67,7 +73,7 @@ async function look(
   const described = new DescribedTree({
     contents: false,
     onReliance(reliance, path) {
-      const view = present && daemons.get(present.diffID)?.view
+      const view = present && byDaemon.get(present.diffID)?.view
       if (present === undefined || view === undefined || !UNSEEN[view].has(reliance)) return
       const known = wrong.get(present)
       if (known === undefined) wrong.set(present, { reliance, path, more: 0 })
@@ -75,7 +81,7 @@ async function look(
     },
   })
   for (present of layers) {
-    const descriptor = daemons.get(present.diffID)?.blob ?? present.descriptor
+    const descriptor = byDaemon.get(present.diffID)?.blob ?? present.descriptor
     if (!(await hasBytes(backend.content, descriptor.digest))) return `blob ${descriptor.digest} is not here`
     try {
       await describeLayer(
@@ -84,7 +90,7 @@ async function look(
         { source: backend.content.read(descriptor.digest), signal },
       )
     } catch (error) {
-      // containerd has taken the layer, so that this is no failure of the unpack.
+      // containerd could read the layer, so the unpack has not failed.
       if (!(error instanceof LayercastError) || !UNREADABLE.test(error.code)) throw error
       return error.message
     }
