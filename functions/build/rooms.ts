@@ -53,7 +53,7 @@ export const ROOMS: readonly Room[] = [
   { path: kit, imports: [errors], host: 'node' },
   { path: image, imports: [errors, 'core-wasm'] },
   { path: plan, imports: [image, errors, 'core-wasm'] },
-  { path: 'functions/contract', imports: [plan, image, errors], packages: ['hono', 'zod', '@hono/zod-openapi'] },
+  { path: 'functions/contract', imports: [plan, image, errors], packages: ['@hono/zod-openapi'] },
   { path: linux, imports: [errors], host: 'node', packages: ['koffi'] },
 
   { path: `${layer}/read`, imports: [linux, image, kit, errors, 'core-wasm'], host: 'node' },
@@ -170,12 +170,9 @@ export const ROOMS: readonly Room[] = [
     host: 'node',
   },
 
-  {
-    path: 'functions/serve',
-    imports: [image, linux, kit, errors],
-    host: 'node',
-    packages: ['esbuild', '@cloudflare/workers-types'],
-  },
+  // Runs inside workerd, and so has no API of Node.
+  { path: 'functions/serve/worker', imports: ['functions/serve/migrations.ts'], host: 'workers' },
+  { path: 'functions/serve', imports: [linux, errors], host: 'node', packages: ['esbuild'] },
   { path: 'functions/library.ts', imports: [plan, image, errors] },
   {
     path: 'functions/demo',

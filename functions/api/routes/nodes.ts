@@ -26,18 +26,8 @@ export function mountNodes(app: App): void {
         return c.json({ id: result.nodeId, name, token: token.text }, 201)
       case 'again':
         return c.json({ id: result.nodeId, name, token: token.text }, 200)
-      case 'name-taken':
-        throw new LayercastError('NODE_EXISTS', `a node ${name} has enrolled already`, {
-          fix: 'Remove that node, choose another name, or enrol with the enrolmentKey that it enrolled with.',
-        })
-      case 'used-up':
-        throw new LayercastError('TOKEN_USED_UP', `token ${joinTokenId} has let in as many nodes as it may`, {
-          fix: 'Ask an operator for a new one.',
-        })
-      case 'revoked':
-        throw new LayercastError('TOKEN_REVOKED', `token ${joinTokenId} was revoked`, {
-          fix: 'Ask an operator for a new one.',
-        })
+      default:
+        throw enrolmentRefused(result.outcome, name, joinTokenId)
     }
   })
 
@@ -69,6 +59,27 @@ export function mountNodes(app: App): void {
     c.header(KNOWN_HEADER, await sha256Hex(await store.nodes.known(id)))
     return c.body(null, 204)
   })
+}
+
+function enrolmentRefused(
+  outcome: 'name-taken' | 'used-up' | 'revoked',
+  name: string,
+  tokenId: string,
+): LayercastError {
+  switch (outcome) {
+    case 'name-taken':
+      return new LayercastError('NODE_EXISTS', `a node ${name} has enrolled already`, {
+        fix: 'Remove that node, choose another name, or enrol with the enrolmentKey that it enrolled with.',
+      })
+    case 'used-up':
+      return new LayercastError('TOKEN_USED_UP', `token ${tokenId} has let in as many nodes as it may`, {
+        fix: 'Ask an operator for a new one.',
+      })
+    case 'revoked':
+      return new LayercastError('TOKEN_REVOKED', `token ${tokenId} was revoked`, {
+        fix: 'Ask an operator for a new one.',
+      })
+  }
 }
 
 function joinTokenOf(caller: Caller): string {
