@@ -86,7 +86,7 @@ await describeContainerd('an image that CRI pulled with discard_unpacked_layers'
       }
     })
 
-    test("is brought again from where it came, with the account of docker's config.json, and not kept", async () => {
+    test("is fetched again from where it came, with the account of docker's config.json, and not kept", async () => {
       const dry = await run(['unpack', name, '-s', 'native', '--source', 'registry', '--dry-run'])
       expect([dry.status, dry.stderr]).toEqual([0, ''])
       const source = `docker://${peer.host}/team/app@${image.manifest.digest}`
@@ -128,7 +128,7 @@ await describeContainerd('an image that CRI pulled with discard_unpacked_layers'
       await clear()
     })
 
-    test('a plan that was made elsewhere takes the same ways', async () => {
+    test('a plan that was made elsewhere has the same providers', async () => {
       const planned = planOf(image, { reference: name })
       await writeFile(join(directory, 'plan.json'), planned.bytes)
       const refused = await run(['apply', join(directory, 'plan.json'), '-o', 'json'])

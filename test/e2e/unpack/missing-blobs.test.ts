@@ -153,15 +153,15 @@ await describeContainerd('missing blobs', (version) => {
         const node = await unpacked()
         const { image, planned } = node
         const kept = await blobs(backend)
-        const ways = { fromSnapshotter: 'overlayfs' }
+        const options = { fromSnapshotter: 'overlayfs' }
         const made = image.layers.map(() => ({ from: 'snapshotter', name: 'overlayfs' }))
 
-        const look = await dryRun({ backend, plan: planned.plan, blobs: ways })
+        const look = await dryRun({ backend, plan: planned.plan, blobs: options })
         expect(look.layers.map(({ blob }) => blob.origin)).toEqual(made)
         expect(look.missing).toEqual([])
         await expectUntouched(backend, node, kept)
 
-        const result = await unpack({ backend, planned, applier, blobs: ways })
+        const result = await unpack({ backend, planned, applier, blobs: options })
         expect(origins(result)).toEqual(made)
         expect(result.warnings.map(({ code }) => code)).toEqual(image.layers.map(() => 'DIFF_ID_UNCHECKED'))
         for (const [index, { digest }] of image.layers.entries()) {
@@ -174,7 +174,7 @@ await describeContainerd('missing blobs', (version) => {
       }
     })
 
-    test('are the last way: another blob and a source come before', async () => {
+    test('are asked last: another blob and a source come before', async () => {
       const node = await unpacked()
       const { image, planned } = node
       const labels = { [UNCOMPRESSED]: image.diffIDs[0] ?? '', 'containerd.io/gc.root': '1' }
@@ -201,11 +201,11 @@ await describeContainerd('missing blobs', (version) => {
       const node = await bereft(backend, 'native')
       const { image, planned } = node
       const kept = await blobs(backend)
-      const ways = { fromSnapshotter: 'overlayfs' }
-      const refused = async (digests: readonly string[], reason: RegExp, blobWays = ways) => {
+      const options = { fromSnapshotter: 'overlayfs' }
+      const refused = async (digests: readonly string[], reason: RegExp, allowed = options) => {
         const events: UnpackEvent[] = []
         const error = await failure(
-          unpack({ backend, planned, blobs: blobWays, onEvent: (event) => events.push(event) }),
+          unpack({ backend, planned, blobs: allowed, onEvent: (event) => events.push(event) }),
         )
         expect(error).toMatchObject({ code: 'BLOB_NOT_FOUND', exit: 3, detail: { digests } })
         expect(error.message).toMatch(reason)
@@ -222,7 +222,7 @@ await describeContainerd('missing blobs', (version) => {
         await overlay.prepare(`wrong-${n} ${chainID}`, '', {})
         await overlay.commit(chainID, `wrong-${n} ${chainID}`, {})
       }
-      const error = await failure(unpack({ backend, planned, blobs: ways }))
+      const error = await failure(unpack({ backend, planned, blobs: options }))
       expect(error).toMatchObject({ code: 'BLOB_NOT_FOUND', detail: { digests: digests.slice(1) } })
       expect(error.message).toContain(`${image.chainIDs[1]} stands on ""`)
       await backend.leases.delete(lease.id, { sync: true })

@@ -70,7 +70,7 @@ const IMPOLITE: Record<string, TarEntry[][]> = {
 const untimed = (tree: Record<string, string>): Record<string, string> =>
   Object.fromEntries(Object.entries(tree).map(([path, facts]) => [path, facts.replace(/^(4\d{4} \d+ \d+ ).*$/, '$1')]))
 
-await describeContainerd('layers side by side', (version) => {
+await describeContainerd('layers in parallel', (version) => {
   const rebases = isAtLeast(version, '2.2')
   const snapshotters = ['overlayfs', ...(rebases && hasMkfsErofs ? ['erofs'] : [])]
   let containerd: TestContainerd
@@ -132,12 +132,12 @@ await describeContainerd('layers side by side', (version) => {
             ({ tree, rebased }) => ({ tree: clean(tree), rebased }),
             (error: unknown) => ({ error: (error as { code: unknown }).code }),
           )
-        // What an applier cannot do at all it cannot do side by side either.
+        // What an applier cannot do at all it cannot do in parallel either.
         const one = await attempt({ sequential: true })
         await removeChain(backend, image, snapshotter)
         const side = await attempt({})
         expect('tree' in side ? side.tree : side).toEqual('tree' in one ? one.tree : one)
-        // containerd's applier hides nothing at an opaque root, in whichever way.
+        // containerd's applier hides nothing at an opaque root, in either mode.
         const alone = applier === 'containerd' && title === 'an opaque root' ? 1 : 0
         expect('rebased' in side ? side.rebased : 0).toBeLessThan(image.layers.length - 1 + alone)
         expect(await leftovers(backend, snapshotter)).toEqual([])

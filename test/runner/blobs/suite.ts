@@ -89,7 +89,7 @@ export function missingBlobs({ backend: open, snapshotter, appliers }: SuiteOpti
       await expectWhole(backend, node)
     })
 
-    test('that lies about itself is found out by the diff ID, and the next way is gone', async () => {
+    test('that lies about itself is found out by the diff ID, and the next offer is taken', async () => {
       const node = await bereft(backend, snapshotter)
       const { image, planned } = node
       const liar = recompressed(image, 'zstd')
@@ -174,7 +174,7 @@ export function missingBlobs({ backend: open, snapshotter, appliers }: SuiteOpti
       }
     })
 
-    test('keeps what it brought as a pull would: the blobs of the image stay, with what they uncompress to', async () => {
+    test('keeps what it fetched as a pull would: the blobs of the image stay, with what they uncompress to', async () => {
       const node = await bereft(backend, snapshotter)
       const { image, planned } = node
       await writeOciLayout(image, place.path('kept'))
@@ -242,7 +242,7 @@ export function missingBlobs({ backend: open, snapshotter, appliers }: SuiteOpti
     })
   })
 
-  describe('with no way at all', () => {
+  describe('with no provider at all', () => {
     test('everything that is missing is named at once, before anything is touched', async () => {
       const node = await bereft(backend, snapshotter)
       const { image, planned } = node
