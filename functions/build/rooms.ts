@@ -63,7 +63,7 @@ export const ROOMS: readonly Room[] = [
     imports: [`${layer}/read`, `${layer}/xattr.ts`, linux, image, kit, errors],
     host: 'node',
   },
-  { path: `${layer}/diff`, imports: [`${layer}/xattr.ts`, linux, image, kit, errors], host: 'node' },
+  { path: `${layer}/diff`, imports: [`${layer}/read`, `${layer}/xattr.ts`, linux, image, kit, errors], host: 'node' },
   { path: layer, imports: [linux, image, kit, errors], host: 'node' },
 
   {

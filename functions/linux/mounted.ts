@@ -3,18 +3,18 @@
  * the next one can tell those of a runner that was killed, and unmount and remove them.
  */
 import { randomBytes } from 'node:crypto'
-import { closeSync, existsSync, lstatSync, mkdirSync, openSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { LayercastError } from '../errors.ts'
-import { bind, errno, must } from './libc.ts'
+import { lockFile, waitForLock } from './file-lock.ts'
+import type { FileLock } from './file-lock.ts'
+import { errno } from './libc.ts'
 import type { Mount } from './mount-list.ts'
 import { mountResolved } from './mount-manager.ts'
 import { mountDirectories } from './mount-places.ts'
 import { detachAll } from './mount.ts'
 import type { Unmount } from './mount.ts'
 
-const flock = bind('int flock(int fd, int operation)')
-const LOCK = { exclusive: 2, now: 4 }
 /** Where the mounts lie that the one at the root is made of. */
 const BELOW = 'below'
 
@@ -49,7 +49,7 @@ export async function withMounted<T>(
   try {
     await unmount()
   } catch (error) {
-    closeSync(place.lock) // so that recoverMounts may take it
+    place.lock.release() // so that recoverMounts may take it
     if ('value' in outcome) throw error
     throw new LayercastError('SYSTEM_CALL_FAILED', `unmounting ${place.root} failed, after another error`, {
       cause: new AggregateError([outcome.error, error]),
@@ -71,9 +71,9 @@ export function recoverMounts(directory: string = defaultDirectory()): number {
     for (const name of readdirSync(directory)) {
       if (name.startsWith('.')) continue
       const place = join(directory, name)
-      const lock = openLock(join(place, 'lock'))
+      const lock = lockFile(join(place, 'lock'))
+      if (lock === undefined) continue
       try {
-        if (flock(lock, LOCK.exclusive | LOCK.now) < 0) continue
         detachAll(join(place, 'root'))
         removeEmpty(join(place, 'root'))
         detachBelow(join(place, BELOW))
@@ -81,7 +81,7 @@ export function recoverMounts(directory: string = defaultDirectory()): number {
         rmdirSync(place)
         count++
       } finally {
-        closeSync(lock)
+        lock.release()
       }
     }
     return count
@@ -91,15 +91,14 @@ export function recoverMounts(directory: string = defaultDirectory()): number {
 interface Place {
   path: string
   root: string
-  lock: number
+  lock: FileLock
 }
 
 function makePlace(base: string): Place {
   return locked(base, () => {
     const path = join(base, randomBytes(9).toString('base64url').replace(/^[-_]/, '0'))
     mkdirSync(path, { mode: 0o700 })
-    const lock = openLock(join(path, 'lock'))
-    must(flock(lock, LOCK.exclusive | LOCK.now), 'flock', path)
+    const lock = waitForLock(join(path, 'lock'))
     const root = join(path, 'root')
     mkdirSync(root, { mode: 0o700 })
     return { path, root, lock }
@@ -116,7 +115,7 @@ function dropPlace(base: string, place: Place): void {
       rmdirSync(place.path)
     })
   } finally {
-    closeSync(place.lock)
+    place.lock.release()
   }
 }
 
@@ -138,18 +137,13 @@ function removeEmpty(path: string): void {
   }
 }
 
-function openLock(path: string): number {
-  return openSync(path, 'a', 0o600)
-}
-
 // Held only while synchronous calls run, so that no one waits long, and this process never for itself.
 function locked<T>(base: string, fn: () => T): T {
-  const lock = openLock(join(base, '.lock'))
+  const lock = waitForLock(join(base, '.lock'))
   try {
-    must(flock(lock, LOCK.exclusive), 'flock', base)
     return fn()
   } finally {
-    closeSync(lock)
+    lock.release()
   }
 }
 

@@ -18,7 +18,7 @@ export interface BlobWriter {
  * SYSTEM_CALL_FAILED, FAILED_PRECONDITION (mounts that nobody but containerd can make), ABORTED.
  * @param lower nothing below where it is undefined
  */
-export async function walkedLayer(
+export async function diffLayer(
   content: BlobWriter,
   lower: readonly Mount[] | undefined,
   upper: readonly Mount[],

@@ -32,9 +32,11 @@ export type Entry = { path: readonly string[]; metadata: Metadata } & (
   | { kind: 'opaque' }
 )
 
-const WHITEOUT = '.wh.'
+/** The prefix of a whiteout's name. */
+export const WHITEOUT = '.wh.'
 const META = '.wh..wh.'
-const OPAQUE = '.wh..wh..opq'
+/** The name of an opaque whiteout, which hides all of the directory that it is in. */
+export const OPAQUE = '.wh..wh..opq'
 
 /**
  * What a member means; undefined for the root directory itself and for aufs's own files, which are no content.

@@ -100,8 +100,8 @@ async function rebuild(into: Backend, from: string, { layer }: Placed, signal: A
     } else {
       const lower = layer.parent === '' ? undefined : await snapshotter.view(keys.lower, layer.parent, {})
       // Loaded on demand: it binds system calls.
-      const { walkedLayer } = await import('../../layer/diff/diff.ts')
-      blob = await walkedLayer(into.content, lower, upper, options)
+      const { diffLayer } = await import('../../layer/diff/diff.ts')
+      blob = await diffLayer(into.content, lower, upper, options)
     }
   } catch (error) {
     throw await cleanUp(explain(error, from, layer.descriptor), steps)

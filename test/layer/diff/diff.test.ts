@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { hasCode } from '../../../functions/errors.ts'
-import { walkedLayer } from '../../../functions/layer/diff/diff.ts'
+import { diffLayer } from '../../../functions/layer/diff/diff.ts'
 import type { ContentStore } from '../../../functions/node/ports.ts'
 import { device, dir, fifo, file, hardlink, symlink, whiteout, type TarEntry } from '../../support/images/entries.ts'
 import { digestOf } from '../../support/images/image.ts'
@@ -50,7 +50,7 @@ describe.skipIf(process.getuid?.() !== 0)('a layer made by walking two trees (as
     } as ContentStore
     const below = lower === undefined ? undefined : [bindTo(lower)]
     const signal = new AbortController().signal
-    const { digest, size } = await walkedLayer(content, below, [bindTo(upper)], { mediaType: 'x', signal })
+    const { digest, size } = await diffLayer(content, below, [bindTo(upper)], { mediaType: 'x', signal })
     const bytes = Buffer.concat(parts)
     expect([digest, size]).toEqual([digestOf(bytes), bytes.length])
     return bytes
