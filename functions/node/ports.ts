@@ -68,8 +68,8 @@ export interface ContentInfo {
 
 /** A part of a blob, in bytes. */
 export interface Range {
-  offset?: number
-  length?: number
+  offset?: number | undefined
+  length?: number | undefined
 }
 
 export interface ContentStore {

@@ -105,7 +105,7 @@ class SourceProvider implements BlobProvider {
     return this.#try(async () => {
       // Loaded on demand: a run that lacks no blob needs neither archives nor registries.
       const { openSource } = await import('../sources/open.ts')
-      const opening = openSource(this.#spec, { backend: this.#options.backend })
+      const opening = openSource(this.#spec, this.#options.backend)
       const { signal } = this.#options
       // Nobody else closes a source that opens after the run was stopped.
       void opening.then(

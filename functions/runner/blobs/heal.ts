@@ -35,7 +35,7 @@ export interface Healer {
 export function createHealer({ backend, reference, target, sources, signal }: HealerOptions): Healer {
   const opened = new Map<string, Promise<ImageSource>>()
   const open = (spec: string): Promise<ImageSource> => {
-    const known = opened.get(spec) ?? import('../sources/open.ts').then(({ openSource }) => openSource(spec))
+    const known = opened.get(spec) ?? import('../sources/open.ts').then(({ openSource }) => openSource(spec, backend))
     opened.set(spec, known)
     return known
   }

@@ -27,9 +27,9 @@ const { opened, read, inflated } = vi.hoisted(() => ({
 }))
 vi.mock('../../../functions/runner/sources/open.ts', async (original) => {
   const module = await original<typeof open>()
-  const openSource: typeof open.openSource = async (spec, options) => {
+  const openSource: typeof open.openSource = async (spec, node) => {
     opened.push(spec)
-    const source = await module.openSource(spec, options)
+    const source = await module.openSource(spec, node)
     return {
       ...source,
       read(blob, range) {

@@ -63,7 +63,7 @@ await describeContainerd('hosts.toml', (version) => {
     // Where hosts.toml lies, the daemon's own configuration says, which is not in the default place.
     const backend = await containerd.connect()
     const ours = await asked(async () => {
-      const source = await openSource(`docker://${NAME}`, { backend })
+      const source = await openSource(`docker://${NAME}`, backend)
       try {
         expect(source.target).toEqual(image.manifest)
         for (const one of [image.config, ...image.layers]) await readAll(source, one)

@@ -70,7 +70,7 @@ export async function lookUp(context: Context, name: string, options: LookUpFlag
 async function openSource(context: Context, spec: string, place: Place): Promise<ImageSource> {
   const source = await import('../../../runner/sources/open.ts')
   // The node's daemon says which hosts a registry's images come from.
-  const node = place.onNode === true && isRegistrySpec(spec) ? { backend: await context.backend() } : {}
+  const node = place.onNode === true && isRegistrySpec(spec) ? await context.backend() : undefined
   return await source.openSource(spec, node)
 }
 

@@ -1,3 +1,4 @@
+/** Answers a registry's challenge: a token from its token server, or HTTP Basic. */
 import { LayercastError } from '../../../errors.ts'
 import { Field } from '../../../image/fields.ts'
 import { parseJSON } from '../../../image/json.ts'
@@ -6,17 +7,18 @@ import { parseChallenges, type Challenge } from './challenge.ts'
 import { documentBody } from './coding.ts'
 import type { Credentials } from './credentials.ts'
 import { refused } from './errors.ts'
-import type { Ask } from './http-client.ts'
+import type { RegistryRequest } from './http-client.ts'
 import type { Send } from './transport.ts'
 
 const TOKEN_BYTES = 1 << 20
-// The name under which docker's token servers know clients that name no other.
+// OAuth 2 wants the client's name; token servers take any.
 const CLIENT = 'layercast'
 
 /**
- * The Authorization field that answers a registry's challenge (distribution's token and OAuth 2 specifications, or HTTP
- * Basic). REGISTRY_FAILED where there is no way to answer it.
- * @param asked what was asked for, its scope, such as `repository:library/nginx:pull`, and the root of the host's API
+ * The Authorization header that answers a challenge (distribution's token and OAuth 2 specifications, or HTTP Basic).
+ * REGISTRY_FAILED where it cannot be answered.
+ * @param response with the challenge; its body is read or cancelled
+ * @param asked the URL that was refused, its scope, such as `repository:library/nginx:pull`, and the base of the host's API
  */
 export async function authorize(
   response: Response,
@@ -49,7 +51,7 @@ async function fetchToken(
   const realm = realmOf(parameters.get('realm') ?? '', base)
   const service = parameters.get('service')
   const fields = new URLSearchParams({
-    ...(service === undefined ? {} : { service }),
+    ...(service !== undefined && { service }),
     scope: parameters.get('scope') ?? scope,
   })
   const response = await send(realm, tokenRequest(realm, fields, credentials))
@@ -62,8 +64,8 @@ async function fetchToken(
   })
 }
 
-/** Asks with POST where there is an identity token, and with GET, which all servers know, otherwise. */
-function tokenRequest(realm: URL, fields: URLSearchParams, credentials: Credentials | undefined): Ask {
+/** POST where there is an identity token; GET, which all servers know, otherwise. */
+function tokenRequest(realm: URL, fields: URLSearchParams, credentials: Credentials | undefined): RegistryRequest {
   if (credentials !== undefined && 'identityToken' in credentials) {
     fields.set('grant_type', 'refresh_token')
     fields.set('client_id', CLIENT)
@@ -74,7 +76,7 @@ function tokenRequest(realm: URL, fields: URLSearchParams, credentials: Credenti
   return credentials === undefined ? {} : { headers: { authorization: basicField(credentials) } }
 }
 
-/** Credentials go there: over HTTPS, to this very machine, or to the host itself where hosts.toml has it without TLS. */
+/** The token server gets credentials: HTTPS, this machine, or the host itself where hosts.toml has it without TLS. */
 function realmOf(text: string, base: URL): URL {
   const realm = URL.canParse(text) ? new URL(text) : undefined
   const plain = realm?.protocol === 'http:' && (isLoopback(realm) || realm.origin === base.origin)
@@ -96,6 +98,6 @@ async function readToken(response: Response, realm: URL): Promise<string | undef
   const what = `answer of the token server ${realm.host}`
   const answer = new Field(parseJSON(Buffer.concat(chunks), { what, maxBytes: TOKEN_BYTES }), what, 'REGISTRY_FAILED')
   const token = answer.get('token').optionalString() || answer.get('access_token').optionalString()
-  // It goes into a header line.
+  // It goes into a header, so anything that could end the line is refused.
   return token !== undefined && /^[\x21-\x7e]+$/.test(token) ? token : undefined
 }

@@ -1,3 +1,4 @@
+/** Reads a blob from one host of a registry, through broken connections. */
 import { LayercastError } from '../../../errors.ts'
 import type { Descriptor } from '../../../image/descriptor.ts'
 import { isIndex, isManifest } from '../../../image/media-type.ts'
@@ -8,15 +9,15 @@ import { blobBody, codingOf } from './coding.ts'
 import { refused, unreachable } from './errors.ts'
 import type { Repository } from './repository.ts'
 
-// How often a line may break without a byte in between.
+// How often the connection may break with no byte in between.
 const MAX_BREAKS = 5
 const PAUSE_MS = 500
-// A line over which nothing has come for so long is dead.
+// A connection over which nothing has come for this long counts as broken.
 const STALL_MS = 60_000
 
 /**
- * A blob's bytes, or a part of them, from a registry (distribution-spec 1.1, "Pulling blobs"). Where the line breaks, it
- * goes on from where it was. Not checked here. BLOB_NOT_FOUND, REGISTRY_UNREACHABLE, REGISTRY_FAILED.
+ * A blob's bytes, or a part of them (distribution-spec 1.1, "Pulling blobs"). A broken connection is opened again, from the
+ * byte where it broke. The caller checks the digest. BLOB_NOT_FOUND, REGISTRY_UNREACHABLE, REGISTRY_FAILED.
  */
 export async function* readBlob(
   repository: Repository,
@@ -24,40 +25,40 @@ export async function* readBlob(
   range: Range,
 ): AsyncGenerator<Uint8Array> {
   const { digest, mediaType, size } = descriptor
-  const document = isManifest(mediaType) || isIndex(mediaType)
-  const path = `${document ? 'manifests' : 'blobs'}/${digest}`
+  const isDocument = isManifest(mediaType) || isIndex(mediaType)
+  const path = `${isDocument ? 'manifests' : 'blobs'}/${digest}`
   let at = range.offset ?? 0
   const end = range.length === undefined ? size : Math.min(size, at + range.length)
   if (size > 0 && at >= end) return
 
-  // Ranges of what a server coded on the way are of no use: parts of that do not decode.
+  // Where the server codes the body, a range is of the coded bytes, and such a part cannot be decoded.
   let ranges = true
   for (let breaks = 0; ;) {
     const response = await open(repository, path, descriptor, ranges ? at : 0)
-    if (response.status === 206 && isOfAnother(response, size)) {
+    if (response.status === 206 && isOfCodedBody(response, size)) {
       await response.body?.cancel()
       ranges = false
       continue
     }
-    // A server that knows no ranges begins anew.
+    // A server without ranges sends the blob from its beginning.
     let skip = response.status === 206 ? 0 : at
     try {
-      const line = unstalled(response)
+      const body = unstalled(response)
       const { data, coded } =
-        response.status === 206 ? { data: line, coded: false } : await blobBody(line, response, descriptor)
+        response.status === 206 ? { data: body, coded: false } : await blobBody(body, response, descriptor)
       if (coded) ranges = false
       for await (const chunk of data) {
         const fresh = chunk.subarray(Math.min(skip, chunk.length))
         skip -= chunk.length - fresh.length
         if (fresh.length === 0) continue
         breaks = 0
-        // One byte more than there should be passes, so that whoever checks the blob sees it.
+        // One byte too many is passed on, so that the caller's check finds a blob that is too long.
         const due = fresh.subarray(0, Math.max(0, end - at) + (end === size ? 1 : 0))
         at += due.length
         yield due
         if (due.length < fresh.length || (at >= end && end < size)) return
       }
-      // The body ended as its framing said it would: asking again would give the same.
+      // The body is complete by its framing. If it is too short, asking again would give the same.
       return
     } catch (error) {
       if (error instanceof LayercastError) throw error
@@ -67,8 +68,8 @@ export async function* readBlob(
   }
 }
 
-/** Whether a part is one of another form of the blob than the one that its digest is of. */
-function isOfAnother(response: Response, size: number): boolean {
+/** Whether a part is of the coded body, and not of the blob. */
+function isOfCodedBody(response: Response, size: number): boolean {
   const total = /\/(\d+)$/.exec(response.headers.get('content-range') ?? '')?.[1]
   return codingOf(response) !== undefined && Number(total) !== size
 }
@@ -90,7 +91,7 @@ async function open(repository: Repository, path: string, descriptor: Descriptor
   throw await refused(`read blob ${descriptor.digest}`, url, response)
 }
 
-/** The body's chunks, an error once none has come for a long while; cancelled when the caller has enough. */
+/** The body's chunks, and an error where none comes for STALL_MS. The body is cancelled when the caller stops reading. */
 async function* unstalled(response: Response): AsyncGenerator<Uint8Array> {
   const reader = response.body?.getReader()
   if (reader === undefined) return
@@ -107,7 +108,7 @@ async function* unstalled(response: Response): AsyncGenerator<Uint8Array> {
     }
   } finally {
     clearTimeout(timer)
-    // What broke the line is told already; that it cannot be cancelled any more is no news.
+    // A body that broke cannot be cancelled. Its error has been thrown above.
     await reader.cancel().catch(() => undefined)
   }
 }

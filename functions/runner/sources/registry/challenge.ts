@@ -1,4 +1,4 @@
-/** What a registry asks for with 401 (RFC 9110, section 11.6.1). */
+/** A challenge of a WWW-Authenticate header, by which a server says how to log in (RFC 9110, section 11.6.1). */
 export interface Challenge {
   /** In lower case: `bearer`, `basic`. */
   scheme: string
@@ -9,7 +9,7 @@ const TOKEN = /[!#$%&'*+\-.^_`|~0-9A-Za-z]+/y
 const TOKEN68 = /[A-Za-z0-9\-._~+/]+=*[ \t]*(?=,|$)/y
 const QUOTED = /"((?:[^"\\]|\\.)*)"/y
 
-/** The challenges of a WWW-Authenticate field, in order; what does not follow the grammar ends the list. */
+/** The challenges of a WWW-Authenticate header, in order. What does not follow the grammar ends the list. */
 export function parseChallenges(field: string): Challenge[] {
   const challenges: Challenge[] = []
   let at = 0

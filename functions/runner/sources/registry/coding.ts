@@ -1,3 +1,4 @@
+/** Content codings of HTTP, and when to undo them. */
 import { Readable, pipeline, type Transform } from 'node:stream'
 import {
   createBrotliDecompress,
@@ -10,7 +11,7 @@ import {
 import { LayercastError } from '../../../errors.ts'
 import type { Descriptor } from '../../../image/descriptor.ts'
 
-/** Content codings (RFC 9110, section 8.4.1) that servers send although `identity` was asked for. */
+/** Content codings (RFC 9110, section 8.4.1) that servers apply although the request accepts `identity` only. */
 const CODINGS: ReadonlyMap<string, () => Transform> = new Map<string, () => Transform>([
   ['gzip', createGunzip],
   ['x-gzip', createGunzip],
@@ -21,15 +22,15 @@ const CODINGS: ReadonlyMap<string, () => Transform> = new Map<string, () => Tran
 // Enough for a gzip header with a name in it, and for the first bytes of what it holds.
 const PROBE_BYTES = 4096
 
-/** The coding that an answer states; undefined for none, and for one that is none (S3's `aws-chunked`). */
+/** The coding that an answer states; undefined for none, and for a word that is no coding (S3's `aws-chunked`). */
 export function codingOf(response: Response): string | undefined {
   const stated = (response.headers.get('content-encoding') ?? '').toLowerCase().split(',')
   return stated.map((one) => one.trim()).find((one) => CODINGS.has(one))
 }
 
 /**
- * A document's bytes out of an answer's body, with the coding taken off that was put on. JSON tells itself apart from
- * whatever it is coded as. REGISTRY_FAILED where the coding is damaged.
+ * The bytes of a JSON document in an answer's body, decoded where the body is coded: its first byte tells, whatever the header
+ * says. REGISTRY_FAILED for a damaged coding.
  */
 export async function* documentBody(response: Response): AsyncGenerator<Uint8Array> {
   const data = chunksOf(response)
@@ -40,9 +41,9 @@ export async function* documentBody(response: Response): AsyncGenerator<Uint8Arr
 }
 
 /**
- * A blob's bytes out of an answer that states a coding, and whether it had to be taken off. Servers state one of two
- * things by it: what the blob itself is (Apache's mime_magic says `x-gzip` of a layer), or what they did to it on the
- * way. The length tells; where there is none, the media type and what is inside do. REGISTRY_FAILED as above.
+ * A blob's bytes in an answer's body, and whether they had to be decoded. By Content-Encoding servers mean one of two things:
+ * what the blob itself is (Apache's mime_magic says `x-gzip` of a layer), or what they did to it on the way. The length
+ * tells which; where there is none, the media type and the first bytes do. REGISTRY_FAILED for a damaged coding.
  */
 export async function blobBody(
   data: AsyncIterable<Uint8Array>,
@@ -69,7 +70,7 @@ function inflatedBeginning(first: Uint8Array): Uint8Array {
   try {
     return gunzipSync(first, { finishFlush: constants.Z_SYNC_FLUSH })
   } catch (error) {
-    // What does not inflate was not coded; whether it is the blob, its digest says.
+    // What does not inflate was not coded. Whoever checks the digest finds out whether it is the blob.
     if (String((error as NodeJS.ErrnoException).code).startsWith('Z_')) return new Uint8Array()
     throw error
   }
@@ -101,7 +102,7 @@ async function peek(
 async function* decode(data: AsyncIterable<Uint8Array>, coding: string): AsyncGenerator<Uint8Array> {
   const decoder = CODINGS.get(coding)?.()
   if (decoder === undefined) return yield* data
-  // What fails, on either side, comes out of the decoder.
+  // An error of either stream comes out of the decoder.
   pipeline(Readable.from(data), decoder, () => undefined)
   try {
     for await (const chunk of decoder) yield new Uint8Array(chunk as Buffer)

@@ -1,3 +1,4 @@
+/** The credentials for a registry, from docker's config.json and its credential helpers. */
 import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
@@ -5,19 +6,22 @@ import { join } from 'node:path'
 import { LayercastError } from '../../../errors.ts'
 import { Field } from '../../../image/fields.ts'
 import { parseJSON } from '../../../image/json.ts'
-import { credentialKeys, narrowKeys } from './api-base.ts'
+import { DOCKER_HUB } from './api-base.ts'
 
-/** Who to be at a registry: a name and a password, or a token that stands for both. */
+/** A name and a password, or an identity token that stands for both. */
 export type Credentials = { username: string; password: string } | { identityToken: string }
 
 const HELPER_MS = 30_000
-// What a helper answers with for an account that stands for a token.
+// The name with which a helper says that the secret is an identity token.
 const TOKEN_USER = '<token>'
 
 /**
- * The credentials that docker's config.json has for a registry, in it or behind a credential helper; undefined where
- * there are none. Like podman and skopeo, it knows accounts for a part of a registry (containers-auth.json): the longest
- * key that the repository lies below counts. SOURCE_INVALID when the file cannot be read as what it should be, REGISTRY_FAILED when a helper fails.
+ * The credentials that docker's config.json has for a repository, in the file or in a credential helper; undefined where there
+ * are none. As with podman and skopeo (containers-auth.json), a key may name a part of a registry: the longest key that is a
+ * prefix of the repository counts. SOURCE_INVALID for a file that is not what it should be, REGISTRY_FAILED where a helper
+ * fails.
+ * @param domain of the registry, as in image names
+ * @param path of the repository
  */
 export async function findCredentials(domain: string, path: string): Promise<Credentials | undefined> {
   const file = join(process.env['DOCKER_CONFIG'] || join(homedir(), '.docker'), 'config.json')
@@ -30,25 +34,36 @@ export async function findCredentials(domain: string, path: string): Promise<Cre
   })
   if (bytes === undefined) return undefined
   const config = new Field(parseJSON(bytes, { what: file }), file, 'SOURCE_INVALID')
-  const keys = credentialKeys(domain)
-  const narrow = narrowKeys(domain, path)
+  const keys = registryKeys(domain)
+  const parts = partKeys(domain, path)
   const helpers = config.get('credHelpers').strings() ?? {}
   const auths = config.get('auths')
   const known = (key: string): boolean => Object.hasOwn(helpers, key) || (auths.present && auths.has(key))
-  const narrowest = narrow.find(known)
-  // An account of the file for a part of the registry goes before a helper for all of it.
-  const key = narrowest ?? keys.find((candidate) => Object.hasOwn(helpers, candidate))
+  const longest = parts.find(known)
+  // Credentials in the file for a part of the registry win over a helper for all of it.
+  const key = longest ?? keys.find((candidate) => Object.hasOwn(helpers, candidate))
   const helper = key !== undefined && Object.hasOwn(helpers, key) ? helpers[key] : undefined
   if (helper) return await askHelper(helper, key as string)
   const store = config.get('credsStore').optionalString()
-  // As docker has it, an entry that names no helper means the file itself; a store knows whole registries only.
-  if (store && helper === undefined && narrowest === undefined) {
+  // As in docker, an empty helper name means the file itself. A credential store knows whole registries only.
+  if (store && helper === undefined && longest === undefined) {
     for (const server of keys) {
       const found = await askHelper(store, server)
       if (found) return found
     }
   }
-  return fromAuths(auths, [...narrow, ...keys])
+  return fromAuths(auths, [...parts, ...keys])
+}
+
+/** The keys under which docker's config.json may have the credentials of a whole registry. */
+function registryKeys(domain: string): string[] {
+  return domain === DOCKER_HUB ? ['https://index.docker.io/v1/', 'index.docker.io', DOCKER_HUB] : [domain]
+}
+
+/** The keys for a part of a registry (`host/team/app`, `host/team`), the longest first. */
+function partKeys(domain: string, path: string): string[] {
+  const parts = path.split('/')
+  return parts.map((_, n) => [domain, ...parts.slice(0, parts.length - n)].join('/'))
 }
 
 function fromAuths(auths: Field, keys: readonly string[]): Credentials | undefined {
@@ -68,7 +83,7 @@ function fromAuths(auths: Field, keys: readonly string[]): Credentials | undefin
   return undefined
 }
 
-/** docker writes the host; older versions and other tools wrote URLs. */
+/** docker writes the host as the key; older versions and other tools wrote URLs. */
 function spellings(key: string): string[] {
   return [key, `https://${key}`, `https://${key}/`, `https://${key}/v1/`, `https://${key}/v2/`, `http://${key}`]
 }
@@ -78,7 +93,7 @@ function decodeAuth(field: Field): [username: string, password: string] {
   if (!encoded) return ['', '']
   const text = Buffer.from(encoded, 'base64').toString('utf8').replace(/\0+$/, '')
   const colon = text.indexOf(':')
-  // The value is a secret, so it is not shown.
+  // The message does not show the value, which is a secret.
   if (colon < 0) {
     throw new LayercastError('SOURCE_INVALID', `${field.place} is not the base64 of NAME:PASSWORD`, {
       fix: 'Log in again: docker login, skopeo login or podman login.',
@@ -87,7 +102,7 @@ function decodeAuth(field: Field): [username: string, password: string] {
   return [text.slice(0, colon), text.slice(colon + 1)]
 }
 
-/** Asks `docker-credential-NAME get`; undefined when it knows nothing of the server. */
+/** Runs `docker-credential-NAME get`; undefined where it has nothing for the server. */
 async function askHelper(helper: string, server: string): Promise<Credentials | undefined> {
   if (!/^[\w.-]+$/.test(helper)) {
     throw new LayercastError(
@@ -103,7 +118,7 @@ async function askHelper(helper: string, server: string): Promise<Credentials | 
     const child = execFile(program, ['get'], { timeout: HELPER_MS, maxBuffer: 1 << 20 }, (error, stdout, stderr) =>
       resolve({ error, stdout, stderr }),
     )
-    // A helper that is not there, or ends at once, does not take its input: its exit says so.
+    // A helper that is missing or ends at once does not read its input; its exit status is what counts.
     child.stdin?.on('error', () => undefined)
     child.stdin?.end(server)
   })

@@ -1,9 +1,10 @@
+/** What goes wrong with a registry, in words. */
 import { LayercastError } from '../../../errors.ts'
 import { documentBody } from './coding.ts'
 
 const BODY_BYTES = 64 << 10
 
-/** REGISTRY_UNREACHABLE: no answer came, or it broke off and did not come again. */
+/** REGISTRY_UNREACHABLE: no answer came, or the connection broke too often. */
 export function unreachable(url: URL, cause: unknown): LayercastError {
   return new LayercastError('REGISTRY_UNREACHABLE', `registry ${url.host} does not answer: ${innermost(cause)}`, {
     cause,
@@ -14,13 +15,13 @@ export function unreachable(url: URL, cause: unknown): LayercastError {
   })
 }
 
-/** Whether the server's certificate is the trouble. */
+/** Whether the server's certificate was not accepted. */
 function isDistrust(cause: unknown): boolean {
   const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? ''
   return /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/.test(code)
 }
 
-/** What failed is at times underneath; one that tried several addresses has a code and no message. */
+/** The innermost cause has the reason. An error of several addresses has a code and no message. */
 function innermost(cause: unknown): string {
   let error = cause
   while (error instanceof Error && error.cause instanceof Error) error = error.cause
@@ -29,9 +30,12 @@ function innermost(cause: unknown): string {
     : String(error)
 }
 
-/** REGISTRY_FAILED for an answer that is not what was asked for, with the registry's own words; reads its body. */
+/**
+ * REGISTRY_FAILED for an answer of the wrong status, with the registry's own error in the message. Reads the body.
+ * @param doing what was tried, to follow "cannot"
+ */
 export async function refused(doing: string, url: URL, response: Response): Promise<LayercastError> {
-  const said = await ownWords(response)
+  const said = await registryErrors(response)
   const because = said === '' ? '' : `: ${said}`
   return new LayercastError('REGISTRY_FAILED', `cannot ${doing}: ${url.host} answers ${response.status}${because}`, {
     fix: fixFor(response.status, url.host),
@@ -46,7 +50,7 @@ function fixFor(status: number, host: string): string {
 }
 
 /** The errors of a body as distribution-spec 1.1 ("Error Codes") has them; empty where it has none. */
-async function ownWords(response: Response): Promise<string> {
+async function registryErrors(response: Response): Promise<string> {
   const text = await readText(response)
   try {
     const { errors } = JSON.parse(text) as { errors?: { code?: unknown; message?: unknown }[] }
@@ -55,7 +59,7 @@ async function ownWords(response: Response): Promise<string> {
     )
     return printable(words?.join('; ') ?? '')
   } catch (error) {
-    // A gateway's page of HTML says nothing that the status does not.
+    // A gateway's HTML page says no more than the status.
     if (error instanceof SyntaxError || error instanceof TypeError) return ''
     throw error
   }
@@ -63,7 +67,7 @@ async function ownWords(response: Response): Promise<string> {
 
 const printable = (text: string): string => text.replaceAll(/[^\x20-\x7e]+/g, ' ').slice(0, 500)
 
-/** The beginning of a body, which is not to be trusted with its length. */
+/** The beginning of a body, which may be of any length. */
 async function readText(response: Response): Promise<string> {
   let text = ''
   const decoder = new TextDecoder()

@@ -1,50 +1,49 @@
+/** The HTTP client of one registry host. */
 import type { RegistryHost } from './hosts.ts'
-import { exchangeOver, type Ask, type Exchange } from './http-client.ts'
+import { createHttpClient, type Exchange, type HttpClient, type RegistryRequest } from './http-client.ts'
 
-// How TLS fails with a server that does not speak it.
+// How a TLS handshake fails with a server that does not speak TLS.
 const NO_TLS = /^(EPROTO|ERR_SSL_.*|ECONNRESET|ECONNREFUSED)$/
 
 /**
- * How a registry's host is spoken to, and where its redirections and token servers are. Its headers and its client
- * certificates are shown to itself only. That certificates are not looked at holds elsewhere too, but not where an
- * account is shown.
+ * A client for a host, its redirections and its token servers. The headers and client certificates of hosts.toml are sent to
+ * the host itself only. Its `skip_verify` also holds for redirections, but not where credentials are sent.
  */
-export function lineTo(host: RegistryHost): { exchange: Exchange; close: () => void } {
-  const { base, headers, trust = {}, dialMs } = host
-  const { ca, insecure = false } = trust
-  const authorities = ca === undefined ? {} : { ca }
-  const own = exchangeOver(trust, dialMs)
-  const elsewhere = exchangeOver({ ...authorities, insecure }, dialMs)
-  const careful = exchangeOver(authorities, dialMs)
+export function createHostClient(host: RegistryHost): HttpClient {
+  const { base, headers, tls = {}, dialMs } = host
+  const { ca, insecure } = tls
+  const own = createHttpClient(tls, dialMs)
+  const elsewhere = createHttpClient({ ca, insecure }, dialMs)
+  const withCredentials = createHttpClient({ ca }, dialMs)
 
-  // containerd: HTTP with settings for TLS is taken for HTTPS where that is spoken, unless the port says otherwise.
-  let secure = base.protocol === 'http:' && host.trust !== undefined && base.port !== ''
-  const toOwn: Exchange = async (url, ask, signal) => {
-    const request = { ...ask, headers: withHeaders(ask.headers, headers) }
-    if (!secure || url.protocol === 'https:') return await own.exchange(url, request, signal)
+  // As containerd: an http URL with TLS settings and a port is tried over HTTPS first, and then over HTTP.
+  let secure = base.protocol === 'http:' && host.tls !== undefined && base.port !== ''
+  const toOwn: Exchange = async (url, request, signal) => {
+    const whole = { ...request, headers: withHeaders(request.headers, headers) }
+    if (!secure || url.protocol === 'https:') return await own.exchange(url, whole, signal)
     const over = new URL(url)
     over.protocol = 'https:'
     try {
-      return await own.exchange(over, request, signal)
+      return await own.exchange(over, whole, signal)
     } catch (error) {
       if (!NO_TLS.test((error as NodeJS.ErrnoException).code ?? '')) throw error
       secure = false
-      return await own.exchange(url, request, signal)
+      return await own.exchange(url, whole, signal)
     }
   }
   return {
-    exchange: (url, ask, signal) => {
-      const itself = url.host === base.host && (url.protocol === base.protocol || url.protocol === 'https:')
-      if (itself) return toOwn(url, ask, signal)
-      return (showsAccount(ask) ? careful : elsewhere).exchange(url, ask, signal)
+    exchange: (url, request, signal) => {
+      const isOwn = url.host === base.host && (url.protocol === base.protocol || url.protocol === 'https:')
+      if (isOwn) return toOwn(url, request, signal)
+      return (hasCredentials(request) ? withCredentials : elsewhere).exchange(url, request, signal)
     },
     close: () => {
-      for (const line of [own, elsewhere, careful]) line.close()
+      for (const client of [own, elsewhere, withCredentials]) client.close()
     },
   }
 }
 
-/** Those of the request go before those of the file. */
+/** The headers of the request win over those of hosts.toml. */
 function withHeaders(given: HeadersInit | undefined, added: RegistryHost['headers']): Headers {
   const headers = new Headers(given)
   const own = new Set(headers.keys())
@@ -52,7 +51,7 @@ function withHeaders(given: HeadersInit | undefined, added: RegistryHost['header
   return headers
 }
 
-/** A token may be asked for by a form with an identity token in it. */
-function showsAccount({ headers, body }: Ask): boolean {
+/** A body is a token request's form, which may have an identity token in it. */
+function hasCredentials({ headers, body }: RegistryRequest): boolean {
   return body !== undefined || new Headers(headers).has('authorization')
 }

@@ -1,3 +1,4 @@
+/** Reads one directory of containerd's `certs.d`: a hosts.toml, or docker's certificates. */
 import { X509Certificate } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { isAbsolute, join, posix } from 'node:path'
@@ -5,17 +6,20 @@ import { createSecureContext, getCACertificates } from 'node:tls'
 import { parse, TomlError } from 'smol-toml'
 import { booleanAt, stringAt, table, type Table } from '../../../node/containerd-config/merge.ts'
 import { invalid } from '../errors.ts'
-import type { Trust } from './http-client.ts'
+import type { TlsSettings } from './http-client.ts'
 
-/** One host of a hosts.toml, in the order of the file. */
+/** One host of a hosts.toml. */
 export interface HostEntry {
-  /** The root of its API; undefined for the registry that the image's name says. */
+  /** The base URL of its API; undefined for the registry in the image's name. */
   base: URL | undefined
+  /** Whether it serves blobs and manifests by digest. */
   pull: boolean
+  /** Whether it says what a tag points to. */
   resolve: boolean
   headers: [name: string, value: string][]
-  /** Undefined where the file says nothing of TLS. */
-  trust: Trust | undefined
+  /** Undefined where the file has no TLS settings. */
+  tls: TlsSettings | undefined
+  /** How long connecting may take, in milliseconds. */
   dialMs: number | undefined
 }
 
@@ -23,10 +27,11 @@ const CAPABILITIES = new Set(['pull', 'resolve', 'push', 'referrers'])
 const UNITS: Record<string, number> = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
 
 /**
- * The hosts that a directory of `certs.d` names, as containerd reads it: of its hosts.toml first the tables `host`, then
- * the `server`; where there is no hosts.toml, the registry itself with docker's `*.crt`, `*.cert` and `*.key`.
- * SOURCE_INVALID for a file that does not say what it should. containerd passes such a one over and asks the registry
- * itself; whoever put a mirror in it did not want that.
+ * The hosts of a directory of `certs.d`, in the order in which containerd asks them: the `host` tables of its hosts.toml, then
+ * the `server`. Without a hosts.toml it is the registry itself, with docker's `*.crt`, `*.cert` and `*.key`.
+ *
+ * SOURCE_INVALID for a file that is not right. containerd ignores such a file and asks the registry itself, which is not what
+ * somebody wants who configured a mirror.
  */
 export async function readHostDirectory(directory: string): Promise<HostEntry[]> {
   const path = join(directory, 'hosts.toml')
@@ -49,7 +54,7 @@ function parseToml(path: string, text: string): Table {
     return parse(text) as Table
   } catch (error) {
     const where = error instanceof TomlError ? ` at line ${error.line}, column ${error.column}` : ''
-    throw invalid(path, `is not valid TOML${where}`, 'Mend the file; containerd passes it over as it is.', error)
+    throw invalid(path, `is not valid TOML${where}`, 'Mend the file; containerd ignores it as it is.', error)
   }
 }
 
@@ -58,7 +63,7 @@ async function readEntry(path: string, directory: string, name: string, settings
   const unknown = capabilities.find((one) => !CAPABILITIES.has(one))
   if (unknown !== undefined) throw bad(path, `has the unknown capability ${JSON.stringify(unknown)}`)
   const base = name === '' ? undefined : baseOf(path, name, booleanAt(settings, 'override_path') === true)
-  // For the registry itself capabilities in the file do not count; containerd has it so.
+  // As in containerd, the capabilities in the file do not count for the registry itself.
   const all = base === undefined || capabilities.length === 0
   const timeout = stringAt(settings, 'dial_timeout')
   return {
@@ -66,12 +71,12 @@ async function readEntry(path: string, directory: string, name: string, settings
     pull: all || capabilities.includes('pull'),
     resolve: all || capabilities.includes('resolve'),
     headers: headersOf(path, table(settings['header']) ?? {}),
-    trust: await readTrust(path, directory, settings),
+    tls: await readTls(path, directory, settings),
     dialMs: timeout === undefined ? undefined : durationOf(path, timeout),
   }
 }
 
-/** The API's root: `/v2` below the path that is given, unless the path is to be taken as it is. */
+/** The base of the API: `/v2` below the given path, or the path itself where `override_path` is true. */
 function baseOf(path: string, name: string, overridePath: boolean): URL {
   const text = name.startsWith('http') ? name : `https://${name}`
   const url = URL.canParse(text) ? new URL(text) : undefined
@@ -88,13 +93,13 @@ function headersOf(path: string, settings: Table): HostEntry['headers'] {
   const headers = Object.entries(settings).flatMap(([key, value]) =>
     stringsOf(path, `header.${key}`, value).map((one): [string, string] => [key, one]),
   )
-  // The value is a secret, often, so it is not shown.
+  // The message does not show the value, which is often a secret.
   const wrong = headers.find(([key, value]) => !/^[-!#$%&'*+.^`|~\w]+$/.test(key) || !/^[\t\x20-\x7e]*$/.test(value))
   if (wrong !== undefined) throw bad(path, `has the header ${JSON.stringify(wrong[0])}, which cannot be sent`)
   return headers
 }
 
-async function readTrust(path: string, directory: string, settings: Table): Promise<Trust | undefined> {
+async function readTls(path: string, directory: string, settings: Table): Promise<TlsSettings | undefined> {
   const { ca, client, skip_verify: skip } = settings
   if (ca === undefined && client === undefined && skip === undefined) return undefined
   if (skip !== undefined && typeof skip !== 'boolean')
@@ -106,23 +111,23 @@ async function readTrust(path: string, directory: string, settings: Table): Prom
       throw bad(path, 'has a client pair that is not a certificate and a key')
     return [files[0] ?? '', files[1]]
   })
-  return loadTrust(path, directory, stringsOf(path, 'ca', ca), pairs, skip === true)
+  return loadTls(path, directory, stringsOf(path, 'ca', ca), pairs, skip === true)
 }
 
-async function loadTrust(
+async function loadTls(
   path: string,
   directory: string,
   ca: readonly string[],
   pairs: readonly [cert: string, key: string | undefined][],
   insecure: boolean,
-): Promise<Trust> {
+): Promise<TlsSettings> {
   const load = (file: string): Promise<string> => readPem(isAbsolute(file) ? file : join(directory, file))
   const authorities = await Promise.all(ca.map(load))
   const loaded = await Promise.all(
     pairs.map(async ([cert, key]) => ({ cert: await load(cert), key: await load(key ?? cert) })),
   )
   try {
-    // OpenSSL passes over an authority that it cannot read.
+    // OpenSSL ignores an authority that it cannot read, so each one is parsed here.
     for (const authority of authorities) void new X509Certificate(authority)
     createSecureContext({ ca: authorities, cert: loaded.map(({ cert }) => cert), key: loaded.map(({ key }) => key) })
   } catch (error) {
@@ -134,8 +139,8 @@ async function loadTrust(
     )
   }
   return {
-    // Beside those that are trusted anyway, as containerd has it.
-    ...(authorities.length === 0 ? {} : { ca: [...getCACertificates('default'), ...authorities] }),
+    // As in containerd, in addition to those that Node trusts.
+    ca: authorities.length === 0 ? undefined : [...getCACertificates('default'), ...authorities],
     pairs: loaded,
     insecure,
   }
@@ -154,7 +159,7 @@ async function readPem(path: string): Promise<string> {
   throw invalid(path, 'holds no certificate or key in PEM', 'Check the ca and client of the hosts.toml that names it.')
 }
 
-/** Docker's layout: `*.crt` are authorities, `X.cert` is a client certificate, whose key is X.key or in it. */
+/** Docker's layout: `*.crt` are authorities; `X.cert` is a client certificate, and its key is in X.key or in the same file. */
 async function certificateEntry(directory: string): Promise<HostEntry> {
   const names = (await readdir(directory)).toSorted()
   const pairs = names
@@ -164,11 +169,11 @@ async function certificateEntry(directory: string): Promise<HostEntry> {
       return [name, names.includes(key) ? key : undefined]
     })
   const ca = names.filter((name) => name.endsWith('.crt'))
-  const trust = ca.length + pairs.length === 0 ? undefined : await loadTrust(directory, directory, ca, pairs, false)
-  return { base: undefined, pull: true, resolve: true, headers: [], trust, dialMs: undefined }
+  const tls = ca.length + pairs.length === 0 ? undefined : await loadTls(directory, directory, ca, pairs, false)
+  return { base: undefined, pull: true, resolve: true, headers: [], tls, dialMs: undefined }
 }
 
-/** A duration as Go writes it, such as `1m30s`, in milliseconds. */
+/** A duration in Go's format, such as `1m30s`, in milliseconds. */
 function durationOf(path: string, text: string): number {
   const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g)]
   if (parts.length === 0 || parts.map(([all]) => all).join('') !== text) {

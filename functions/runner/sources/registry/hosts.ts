@@ -1,62 +1,23 @@
-import { accessSync, constants } from 'node:fs'
+/** Which hosts a registry's images come from, by containerd's hosts.toml. */
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { findDaemon } from '../../../node/containerd-config/daemon.ts'
-import { DEFAULT_CONFIG_PATH, loadConfigFiles } from '../../../node/containerd-config/files.ts'
-import { stringAt, tableAt } from '../../../node/containerd-config/merge.ts'
-import type { Backend } from '../../../node/ports.ts'
 import { invalid } from '../errors.ts'
 import { apiBase } from './api-base.ts'
 import { readHostDirectory, type HostEntry } from './hosts-file.ts'
 
-/** A host that a registry's images may be had from. */
+/** A host that serves a registry's images. */
 export interface RegistryHost extends Omit<HostEntry, 'base'> {
   base: URL
-  /** Under which credentials for it are kept. */
+  /** The key of its credentials. */
   domain: string
-  /** Whether it stands for another registry, and must be told for which. */
+  /** Whether it stands for another registry. A mirror is told for which one. */
   mirror: boolean
 }
 
-// containerd 2's own, where its configuration names none; the older ones have none, and the directories mean the same.
-const DEFAULT_ROOTS = ['/etc/containerd/certs.d', '/etc/docker/certs.d']
-// Whose rules only decide over how files are merged.
-const NEWEST = { major: 2, minor: 4, patch: 0 }
-const CRI_SECTIONS = ['io.containerd.cri.v1.images', 'io.containerd.grpc.v1.cri']
-
 /**
- * Where this node's containerd has its registries' hosts.toml: CRI's `config_path`, of which there may be several.
- * @param configPath the daemon's configuration; its default file where it is left out, whether or not it is there
- * @throws NODE_CONFIG_INVALID
- */
-export function hostRoots(configPath = DEFAULT_CONFIG_PATH): string[] {
-  if (!readable(configPath)) return DEFAULT_ROOTS
-  const plugins = tableAt(loadConfigFiles(configPath, NEWEST).merged, 'plugins')
-  const [path] = CRI_SECTIONS.flatMap((name) => stringAt(tableAt(plugins, name, 'registry'), 'config_path') ?? [])
-  return path === undefined ? DEFAULT_ROOTS : path.split(':').filter((root) => root !== '')
-}
-
-/** The same for the daemon behind a backend, which may have been started with another file. NODE_CONFIG_INVALID. */
-export async function hostRootsOf(backend: Backend | undefined): Promise<string[]> {
-  const daemon = backend?.daemon === undefined ? undefined : await findDaemon(backend.daemon)
-  return hostRoots(daemon?.configPath)
-}
-
-/** Whoever may not read the daemon's configuration has the default directories. */
-function readable(path: string): boolean {
-  try {
-    accessSync(path, constants.R_OK)
-    return true
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'EACCES') return false
-    throw error
-  }
-}
-
-/**
- * The hosts to ask for a registry's images, in order, as containerd finds them: below the first root that has a directory
- * for it (`HOST_PORT_`, `HOST:PORT` or `_default`); the registry itself where none has. SOURCE_INVALID.
+ * The hosts to ask for a registry's images, in order. As in containerd, the first of the roots that has a directory for the
+ * registry (`HOST_PORT_`, `HOST:PORT` or `_default`) counts; without one it is the registry itself. SOURCE_INVALID.
+ * @param domain of the registry, as in image names
  */
 export async function hostsFor(domain: string, roots: readonly string[]): Promise<RegistryHost[]> {
   const directory = await findDirectory(domain, roots)
@@ -74,7 +35,7 @@ const DEFAULT_ENTRY: HostEntry = {
   pull: true,
   resolve: true,
   headers: [],
-  trust: undefined,
+  tls: undefined,
   dialMs: undefined,
 }
 

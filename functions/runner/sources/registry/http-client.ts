@@ -1,52 +1,59 @@
-import { Agent as PlainAgent, request as askPlainly, type IncomingMessage } from 'node:http'
-import { Agent as SecureAgent, request as askSecurely } from 'node:https'
+/** HTTP requests over Node's own client, with the answer's body as it is on the wire. */
+import { Agent as HttpAgent, request as requestHttp, type IncomingMessage } from 'node:http'
+import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
 
-/** One request, as registries and token servers take it. */
-export interface Ask {
+/** A request to a registry or a token server. */
+export interface RegistryRequest {
   method?: 'GET' | 'HEAD' | 'POST'
   headers?: HeadersInit
   body?: URLSearchParams
 }
 
-/** Sends one request over a line of its kind and gives the answer's head; the body comes as it lies on the wire. */
-export type Exchange = (url: URL, ask: Ask, signal: AbortSignal) => Promise<Response>
+/** Sends a request and gives its answer. Rejects with the system's own error (`code`) where none comes. */
+export type Exchange = (url: URL, request: RegistryRequest, signal: AbortSignal) => Promise<Response>
 
-/** How TLS is spoken. What is left out is Node's default. */
-export interface Trust {
-  /** Authorities in PEM, all of them. */
-  ca?: readonly string[]
+export interface HttpClient {
+  exchange: Exchange
+  /** Closes its connections. */
+  close(): void
+}
+
+/** What is left out is Node's default. */
+export interface TlsSettings {
+  /** The certificates of authorities in PEM, all that are trusted. */
+  ca?: readonly string[] | undefined
   /** Client certificates and their keys in PEM. */
-  pairs?: readonly { cert: string; key: string }[]
-  /** The server's certificate is not looked at. */
-  insecure?: boolean
+  pairs?: readonly { cert: string; key: string }[] | undefined
+  /** Whether any certificate of the server is accepted. */
+  insecure?: boolean | undefined
 }
 
 const DIAL_MS = 30_000
-// Answers without a body, which a Response must not have then.
+// Answers that have no body: a Response throws where it is given one.
 const BODILESS = new Set([204, 205, 304])
 
 /**
- * An HTTP client without any content coding: fetch inflates what says `x-gzip`, also where those are the very bytes that
- * the digest is of. Rejects with the system's own error (`code`) where no answer comes.
- * @param dialMs how long connecting may take
+ * An HTTP client that never decodes a body. `fetch` inflates what has `Content-Encoding: x-gzip`, although the digest may be
+ * of the compressed bytes.
+ * @param dialMs how long connecting may take, in milliseconds
  */
-export function exchangeOver(trust: Trust = {}, dialMs = DIAL_MS): { exchange: Exchange; close: () => void } {
-  // Node's own switch: fetch honours it, and so does this.
+export function createHttpClient(tls: TlsSettings = {}, dialMs = DIAL_MS): HttpClient {
+  // Node's own switch for proxies, which fetch honours too.
   const env = process.env['NODE_USE_ENV_PROXY'] === '1' ? { proxyEnv: process.env } : {}
-  const plain = new PlainAgent({ keepAlive: true, ...env })
-  const secure = new SecureAgent({ keepAlive: true, ...env, ...tlsOptions(trust) })
+  const plain = new HttpAgent({ keepAlive: true, ...env })
+  const secure = new HttpsAgent({ keepAlive: true, ...env, ...tlsOptions(tls) })
   return {
-    exchange: (url, ask, signal) =>
+    exchange: (url, { method = 'GET', headers: given, body: form }, signal) =>
       new Promise((resolve, reject) => {
         const https = url.protocol === 'https:'
-        const headers = new Headers(ask.headers)
+        const headers = new Headers(given)
         headers.set('accept-encoding', 'identity')
-        const body = ask.body?.toString()
+        const body = form?.toString()
         if (body !== undefined) headers.set('content-type', 'application/x-www-form-urlencoded')
-        const request = (https ? askSecurely : askPlainly)(url, {
-          method: ask.method ?? 'GET',
+        const request = (https ? requestHttps : requestHttp)(url, {
+          method,
           headers: Object.fromEntries(headers),
           agent: https ? secure : plain,
           signal,
@@ -60,7 +67,7 @@ export function exchangeOver(trust: Trust = {}, dialMs = DIAL_MS): { exchange: E
         request.once('error', reject)
         request.once('response', (answer) => {
           try {
-            resolve(responseOf(answer, ask.method))
+            resolve(responseOf(answer, method))
           } catch (error) {
             answer.destroy()
             reject(error)
@@ -75,7 +82,7 @@ export function exchangeOver(trust: Trust = {}, dialMs = DIAL_MS): { exchange: E
   }
 }
 
-function tlsOptions({ ca, pairs = [], insecure }: Trust): Record<string, unknown> {
+function tlsOptions({ ca, pairs = [], insecure }: TlsSettings): Record<string, unknown> {
   return {
     ...(ca === undefined ? {} : { ca }),
     ...(pairs.length === 0 ? {} : { cert: pairs.map(({ cert }) => cert), key: pairs.map(({ key }) => key) }),
@@ -87,7 +94,7 @@ function timeout(what: string): Error {
   return Object.assign(new Error(what), { code: 'ETIMEDOUT' })
 }
 
-function responseOf(answer: IncomingMessage, method: Ask['method']): Response {
+function responseOf(answer: IncomingMessage, method: RegistryRequest['method']): Response {
   const status = answer.statusCode ?? 0
   const headers = new Headers()
   for (let at = 0; at + 1 < answer.rawHeaders.length; at += 2) {

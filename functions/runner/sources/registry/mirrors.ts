@@ -1,11 +1,12 @@
+/** Asks the hosts of a registry in order: its mirrors, and then the registry itself. */
 import { hasCode, LayercastError } from '../../../errors.ts'
 import type { Descriptor } from '../../../image/descriptor.ts'
 import type { Range } from '../../../node/ports.ts'
 import { readBlob } from './blob.ts'
 import type { Repository } from './repository.ts'
 
-// After these the next host is asked. What is wrong with this machine's own files is wrong for all of them.
-const PASSED_ON = [
+// Errors of one host. Other errors, such as those of a file on this machine, are the same for every host.
+const ERRORS_OF_ONE_HOST = [
   'IMAGE_NOT_FOUND',
   'BLOB_NOT_FOUND',
   'REGISTRY_UNREACHABLE',
@@ -15,8 +16,8 @@ const PASSED_ON = [
 ] as const
 
 /**
- * What the first of several hosts gives. Where none does, the first failure that says more than that something is not
- * there.
+ * The answer of the first host that has one. Where none has, throws the first error that says more than "not found"; else the
+ * first error.
  */
 export async function firstOf<T>(hosts: readonly Repository[], ask: (host: Repository) => Promise<T>): Promise<T> {
   const failures: unknown[] = []
@@ -24,14 +25,14 @@ export async function firstOf<T>(hosts: readonly Repository[], ask: (host: Repos
     try {
       return await ask(host)
     } catch (error) {
-      if (!hasCode(error, ...PASSED_ON)) throw error
+      if (!hasCode(error, ...ERRORS_OF_ONE_HOST)) throw error
       failures.push(error)
     }
   }
   throw worst(failures)
 }
 
-/** A blob's bytes from the first host that gives them; the next goes on where one leaves off. Not checked here. */
+/** A blob's bytes from the first host that gives them; the next host continues where it fails. The caller checks the digest. */
 export async function* readFromFirst(
   hosts: readonly Repository[],
   descriptor: Descriptor,
@@ -41,14 +42,14 @@ export async function* readFromFirst(
   const failures: unknown[] = []
   for (const host of hosts) {
     try {
-      const left = length === undefined ? {} : { length: offset + length - at }
-      for await (const chunk of readBlob(host, descriptor, { offset: at, ...left })) {
+      const left = length === undefined ? undefined : offset + length - at
+      for await (const chunk of readBlob(host, descriptor, { offset: at, length: left })) {
         at += chunk.length
         yield chunk
       }
       return
     } catch (error) {
-      if (!hasCode(error, ...PASSED_ON)) throw error
+      if (!hasCode(error, ...ERRORS_OF_ONE_HOST)) throw error
       failures.push(error)
     }
   }

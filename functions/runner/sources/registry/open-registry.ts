@@ -1,3 +1,4 @@
+/** An image in a registry, as a source. */
 import { hasCode, LayercastError } from '../../../errors.ts'
 import type { Descriptor } from '../../../image/descriptor.ts'
 import { digestBytes, verifyBytes, type Digest } from '../../../image/digest.ts'
@@ -19,8 +20,12 @@ const ACCEPT = [MEDIA_TYPE.ociIndex, MEDIA_TYPE.ociManifest, MEDIA_TYPE.dockerIn
 )
 
 /**
- * An image in a registry (distribution-spec 1.1). Credentials come from docker's config.json, where the registry asks
- * for them; which hosts are asked, and how, from containerd's hosts.toml. Errors: SOURCE_INVALID, NODE_CONFIG_INVALID, REFERENCE_INVALID, IMAGE_NOT_FOUND, REGISTRY_UNREACHABLE, REGISTRY_FAILED, DIGEST_MISMATCH.
+ * Opens an image in a registry (distribution-spec 1.1). containerd's hosts.toml says which hosts are asked, and how; docker's
+ * config.json has the credentials where a host asks for them. Errors: SOURCE_INVALID, REFERENCE_INVALID, IMAGE_NOT_FOUND,
+ * REGISTRY_UNREACHABLE, REGISTRY_FAILED, DIGEST_MISMATCH.
+ * @param spec as the user wrote it
+ * @param name the image's name in it
+ * @param roots the directories of hosts.toml files
  */
 export async function openRegistry(spec: string, name: string, roots: readonly string[]): Promise<ImageSource> {
   const reference = normalizeReference(name)
@@ -57,7 +62,7 @@ interface Target {
   bytes: Uint8Array
 }
 
-/** What the name points to now. Kept, since a tag may point elsewhere the next time. */
+/** What the name points to now. Its bytes are kept: a tag may point elsewhere the next time. */
 async function fetchTarget(repository: Repository, reference: string): Promise<Target> {
   const { tag, digest } = parseReference(reference)
   const path = `manifests/${digest ?? tag ?? 'latest'}`
@@ -77,7 +82,7 @@ async function fetchTarget(repository: Repository, reference: string): Promise<T
   return { target: { mediaType, digest: digest ?? digestBytes(bytes), size: bytes.length }, bytes }
 }
 
-/** As it was served; some registries serve everything as JSON or plain text, and then the document itself says what it is. */
+/** The Content-Type; where a registry serves everything as JSON or plain text, what the document says of itself. */
 function mediaTypeOf(response: Response, bytes: Uint8Array): string {
   const [served = ''] = (response.headers.get('content-type') ?? '').split(';', 1)
   if (/^application\/vnd\./i.test(served.trim())) return served.trim()
@@ -120,14 +125,14 @@ async function* read(
   } else yield* verifiedUnlessPart(readFromFirst(hosts, descriptor, range), descriptor, range)
 }
 
-/** Manifests and blobs live apart, and a digest alone does not say which it is of. */
+/** A digest does not say whether it is a manifest's or a blob's, which have different paths: both are tried. */
 async function has(hosts: readonly Repository[], digest: Digest, target: Descriptor): Promise<boolean> {
   if (digest === target.digest) return true
   for (const [n, host] of hosts.entries()) {
     try {
       if (await hasOne(host, digest)) return true
     } catch (error) {
-      // A mirror that fails says nothing of the next; the last one's word counts.
+      // A mirror that fails says nothing of the next host. The last host's error counts.
       if (n === hosts.length - 1 || !hasCode(error, 'REGISTRY_UNREACHABLE', 'REGISTRY_FAILED')) throw error
     }
   }

@@ -1,38 +1,41 @@
+/** One repository at one host of a registry. */
 import { LayercastError } from '../../../errors.ts'
 import { authorize } from './auth.ts'
 import { findCredentials, type Credentials } from './credentials.ts'
-import { lineTo } from './host-client.ts'
+import { createHostClient } from './host-client.ts'
 import type { RegistryHost } from './hosts.ts'
-import type { Ask } from './http-client.ts'
+import type { HttpClient, RegistryRequest } from './http-client.ts'
 import { transport, type Send } from './transport.ts'
 
-/** One repository at one host of a registry, asked with the authorization that the host wants. */
+/** Requests to the repository, with the authorization that the host asks for. */
 export class Repository {
   readonly #host: RegistryHost
   readonly #registry: string
   readonly #path: string
   readonly #stop = new AbortController()
-  readonly #line: ReturnType<typeof lineTo>
+  readonly #client: HttpClient
   readonly #send: Send
   #credentials: Promise<Credentials | undefined> | undefined
   #authorization: Promise<string> | undefined
 
   /**
-   * @param registry the domain that the image's name has, which a mirror is told
+   * @param registry the domain in the image's name: a mirror is told which registry it stands for
    * @param path of the repository, `library/nginx`
    */
   constructor(host: RegistryHost, registry: string, path: string) {
     this.#host = host
     this.#registry = registry
     this.#path = path
-    this.#line = lineTo(host)
-    this.#send = transport(this.#line.exchange, this.#stop.signal)
+    this.#client = createHostClient(host)
+    this.#send = transport(this.#client.exchange, this.#stop.signal)
   }
 
+  /** Whether blobs may be fetched from this host. */
   get pulls(): boolean {
     return this.#host.pull
   }
 
+  /** Whether this host may say what a tag points to. */
   get resolves(): boolean {
     return this.#host.pull && this.#host.resolve
   }
@@ -44,8 +47,8 @@ export class Repository {
     return url
   }
 
-  /** GET or HEAD; logs in when the registry asks for it, and once more when what it gave has run out. */
-  async request(path: string, init: Ask = {}): Promise<Response> {
+  /** GET or HEAD. Logs in where the registry asks for it, and once more where the token has expired. */
+  async request(path: string, init: RegistryRequest = {}): Promise<Response> {
     const url = this.url(path)
     for (let logins = 0; ; logins++) {
       const used = this.#authorization
@@ -54,16 +57,16 @@ export class Repository {
       if (authorization !== undefined) headers.set('authorization', authorization)
       const response = await this.#send(url, { ...init, headers })
       if (response.status !== 401 || logins >= 2) return response
-      // Several requests at once meet the same refusal: the first of them logs in.
+      // Of several requests that are refused at the same time, the first one logs in.
       if (this.#authorization === used) this.#authorization = this.#logIn(response, url)
       else await response.body?.cancel()
     }
   }
 
-  /** Ends all that is going on. */
+  /** Aborts the requests that are running. */
   close(): void {
     this.#stop.abort(new LayercastError('ABORTED', `the source docker://${this.#registry} was closed`))
-    this.#line.close()
+    this.#client.close()
   }
 
   async #logIn(response: Response, url: URL): Promise<string> {

@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TLSSocket } from 'node:tls'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { openSource } from '../../../../functions/runner/sources/open.ts'
-import { hostRoots } from '../../../../functions/runner/sources/registry/hosts.ts'
+import { hostRoots } from '../../../../functions/runner/sources/registry/host-roots.ts'
+import { openRegistry } from '../../../../functions/runner/sources/registry/open-registry.ts'
 import type { ImageSource } from '../../../../functions/runner/sources/source.ts'
 import { dir, file } from '../../../support/images/entries.ts'
 import { buildImage, digestOf } from '../../../support/images/image.ts'
@@ -99,7 +99,7 @@ const writeHosts = (directory: string, toml: string): void => {
   writeFileSync(join(root, directory, 'hosts.toml'), toml)
 }
 const using = async <T>(name: string, work: (source: ImageSource) => Promise<T>): Promise<T> => {
-  const source = await openSource(`docker://${name}`, { hostRoots: [root] })
+  const source = await openRegistry(`docker://${name}`, name, [root])
   try {
     return await work(source)
   } finally {
