@@ -88,7 +88,7 @@ export const ROOMS: readonly Room[] = [
   { path: 'functions/runner/chain', imports: [...ground, ...runner('operation')], host: 'node' },
   {
     path: 'functions/runner/unpack',
-    imports: [...ground, ...runner('operation', 'content', 'blobs', 'images', 'chain')],
+    imports: [...ground, ...runner('operation', 'blobs', 'images', 'chain')],
     host: 'node',
   },
   {

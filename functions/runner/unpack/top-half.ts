@@ -35,20 +35,20 @@ export async function topHalf(context: LayerContext, placed: Placed): Promise<To
     const prepared = await prepareLayer(context, placed, placed.layer.parent)
     if (prepared === undefined) return { state: 'taken' }
     const { key, mounts } = prepared
-    let blob: FetchedBlob | undefined
+    let tried: FetchedBlob | undefined
     try {
       tell(context, placed, 'prepared')
       if (isReadOnly(mounts.at(-1))) return { state: 'staged', key }
       tell(context, placed, 'fetching')
       const fetched = await context.fetchQueue.ensure(placed)
-      blob = fetched
+      tried = fetched
       const applied = await applyLayer(context, placed, mounts, fetched)
       const proven = applied.diffID === placed.layer.diffID
       return { state: 'applied', key, bytes: applied.size, fetched, proven }
     } catch (error) {
       const failure = await discard(context, key, asAborted(error, context.signal))
-      if (failure !== error || blob === undefined) throw failure
-      if (!(await context.fetchQueue.refuse(placed, blob, failure))) throw failure
+      if (failure !== error || tried === undefined) throw failure
+      if (!(await context.fetchQueue.refuse(placed, tried, failure))) throw failure
     }
   }
 }
