@@ -1,4 +1,5 @@
-/** The archives that the demo's image is made of: real ones, from what this machine has. */
+/** The layers of the demo's image, out of files that this machine has. */
+
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -9,8 +10,9 @@ import { promisify } from 'node:util'
 import { constants, gunzip, gzip, zstdCompress } from 'node:zlib'
 import { walk } from './walk.ts'
 
-/** A layer before it has a digest: its blob as it goes into the image, and the tar inside. */
+/** A layer: its blob as it goes into the image, and the tar inside. */
 export interface LayerArchive {
+  /** What it is made of, in words. */
   what: string
   mediaType: string
   blob: Uint8Array
@@ -20,7 +22,7 @@ export interface LayerArchive {
 const GZIP = 'application/vnd.oci.image.layer.v1.tar+gzip'
 const ZSTD = 'application/vnd.oci.image.layer.v1.tar+zstd'
 
-/** Of this machine: enough to run a shell in, with symbolic and hard links, a setuid file, and a sticky directory. */
+/** What the first layer takes from this machine: enough for a shell, with symbolic and hard links, a setuid file and a sticky directory. */
 const MACHINE = {
   trees: ['etc/alternatives', 'usr/share/zoneinfo'],
   entries: [
@@ -41,7 +43,7 @@ const MACHINE = {
   libraryPlaces: ['usr/lib64', 'usr/lib/x86_64-linux-gnu', 'usr/lib/aarch64-linux-gnu'],
 }
 
-/** A layer of the machine's own files, as they are: names, links, modes and owners. */
+/** A layer of the machine's own files, with their names, links, modes and owners. */
 export async function machineLayer(): Promise<LayerArchive> {
   const names = new Set<string>()
   const add = (name: string): void => {
@@ -59,7 +61,7 @@ export async function machineLayer(): Promise<LayerArchive> {
     if (!existsSync(`/${tree}`)) continue
     for (const name of await walk('/', tree)) add(name)
   }
-  // A second name of one file, so that there is a hard link whatever the machine has.
+  // perl has two names on Debian, which gives the layer a hard link.
   for (const name of await readdir('/usr/bin')) {
     if (name.startsWith('perl') && (await lstat(`/usr/bin/${name}`)).nlink > 1) add(`usr/bin/${name}`)
   }
@@ -68,8 +70,8 @@ export async function machineLayer(): Promise<LayerArchive> {
 }
 
 /**
- * The layers of packages that npm installed here: the tarball that npm downloaded, byte for byte, where its cache still
- * has it, else the installed tree packed again.
+ * One layer for each of these packages that npm has installed here: the tarball that npm downloaded, byte for byte, where
+ * npm's cache still has it, else the installed directory packed again.
  */
 export async function packageLayers(checkout: string, names: readonly string[]): Promise<LayerArchive[]> {
   const lock = JSON.parse(await readFile(join(checkout, 'package-lock.json'), 'utf8')) as {
@@ -92,7 +94,7 @@ export async function packageLayers(checkout: string, names: readonly string[]):
   return layers
 }
 
-/** A last layer that changes those below it: a new file, a changed one, a file and a directory that it deletes. */
+/** A last layer that adds files, and deletes a file and a directory of the layers below. */
 export async function changesLayer(): Promise<LayerArchive> {
   const place = await mkdtemp(join(tmpdir(), 'layercast-changes-'))
   try {
@@ -110,7 +112,7 @@ export async function changesLayer(): Promise<LayerArchive> {
   }
 }
 
-/** npm keeps what it downloads under the digest that the lock file names, which is checked again here. */
+/** A tarball out of npm's cache, which keeps it under the digest that the lock file names. The digest is checked. */
 async function fromCache(integrity: string | undefined): Promise<Uint8Array | undefined> {
   const [algorithm, value] = integrity?.split('-') ?? []
   if (algorithm !== 'sha512' || value === undefined) return undefined

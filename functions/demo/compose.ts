@@ -1,19 +1,20 @@
+/** The demo's image: an OCI image layout in a directory. */
+
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { digestBytes } from '../image/digest.ts'
+import { hostPlatform } from '../runner/images/host-platform.ts'
 import { changesLayer, machineLayer, packageLayers } from './archives.ts'
 
-/** Of layercast's own dependencies, the middle-sized ones. */
+/** Packages that become layers: dependencies of layercast of middle size. */
 const PACKAGES = ['hono', 'zod', '@bufbuild/protobuf', 'commander', 'smol-toml'] as const
 
-const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64', ia32: '386' }
-
 export interface Composed {
-  /** What each layer is, in words, from the bottom up. */
+  /** What each layer is made of, in words, from the bottom up. */
   layers: string[]
 }
 
-/** Writes an OCI image layout (image-spec 1.1, "image-layout") of this machine's own archives to a directory. */
+/** Writes the image to a directory, which it removes first (OCI image-spec 1.1, "image-layout"). */
 export async function composeImage(options: {
   checkout: string
   directory: string
@@ -32,7 +33,7 @@ export async function composeImage(options: {
     await writeFile(join(directory, 'blobs', ...digest.split(':')), bytes)
     return { mediaType, digest, size: bytes.length }
   }
-  const platform = { os: 'linux', architecture: ARCHITECTURES[process.arch] ?? process.arch }
+  const platform = hostPlatform()
   const layers = []
   for (const { mediaType, blob } of archives) layers.push(await store(mediaType, blob))
   const config = await store(

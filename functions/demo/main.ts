@@ -1,7 +1,8 @@
 /**
- * `npm run demo`: the whole way in one go, on real parts. An image is composed (or taken, `npm run demo -- oci:DIR`),
- * planned by the Worker under workerd, unpacked by the embedded backend, verified, and shown.
+ * `npm run demo`: composes an image (or takes one, `npm run demo -- oci:DIR`), has it planned by the Worker under workerd,
+ * unpacks it with the embedded backend, verifies it, and shows what is in it.
  */
+
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -45,7 +46,7 @@ async function demo(image: string | undefined): Promise<void> {
   await mkdir(place, { recursive: true, mode: 0o700 })
   const spec = image ?? `oci:${join(place, 'image')}`
   const made = image === undefined ? await compose() : []
-  // Read before the node of the last time goes; the image that the demo composed may be the one named.
+  // Read before anything of the last run is removed: the image may lie there.
   const source = await openSource(spec)
   try {
     await makeReady(await inspecting(source)(), { made, name: image === undefined ? shown(spec) : spec })
@@ -104,7 +105,7 @@ async function compose(): Promise<string[]> {
   return layers
 }
 
-/** Plans where a fleet's plans are made, and checks that the planner here would have given the same bytes. */
+/** Plans on the Worker, and checks that the planner in this process gives the same bytes. */
 async function planOnWorker(image: NamedImage): Promise<ReturnType<typeof plan>> {
   const data = join(place, 'server')
   const started = performance.now()
@@ -135,7 +136,7 @@ async function planOnWorker(image: NamedImage): Promise<ReturnType<typeof plan>>
   }
 }
 
-/** The mounts of the finished root file system, read-only. Nothing stays: the view is gone when this returns. */
+/** The mounts of the image's root file system, read-only. The view that they are of is removed at once; its mounts stay valid. */
 async function rootFsMounts(
   snapshotter: ReturnType<Awaited<ReturnType<typeof openEmbedded>>['snapshotter']>,
   chainID: string,

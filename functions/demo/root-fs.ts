@@ -1,3 +1,5 @@
+/** A look at the root file system that the demo has made. */
+
 import { mkdtemp, readdir, readFile, rmdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,10 +9,7 @@ import type { Mount } from '../linux/mount-list.ts'
 import { mountAll } from '../linux/mount.ts'
 import { walk } from './walk.ts'
 
-/**
- * Mounts the root file system for as long as it takes to look, and says what is in it. Undefined where this user may not
- * mount.
- */
+/** Mounts the root file system, lists what is in it, and unmounts it. Undefined where this user may not mount. */
 export async function lookInside(mounts: readonly Mount[]): Promise<string | undefined> {
   const place = await mkdtemp(join(tmpdir(), 'layercast-demo-'))
   try {
@@ -31,7 +30,7 @@ export async function lookInside(mounts: readonly Mount[]): Promise<string | und
   }
 }
 
-/** The command by which a person mounts it at /mnt. Overlay's directories are named from where they all lie. */
+/** A shell command that mounts it at /mnt. It changes to `root` first, so that overlay's directories have short names. */
 export function mountCommand(mounts: readonly Mount[], root: string): string {
   const short = (path: string): string => path.replaceAll(`${root}/`, '')
   const commands = mounts.map(({ type, source, options }) =>
@@ -47,7 +46,7 @@ async function firstLine(file: string): Promise<string> {
     const text = await readFile(file, 'utf8')
     return text.split('\n')[0] ?? ''
   } catch {
-    // An image need not have one, and may have a directory of that name.
+    // Not every image has this file.
     return ''
   }
 }

@@ -3,7 +3,7 @@
 import type { PlanWarning, Planned } from '../../plan/document.ts'
 import type { RepairDryRun, RepairResult } from '../../runner/repair/types.ts'
 import { stateText } from '../../runner/verify/state.ts'
-import { fields, table, type Column } from '../program/table.ts'
+import { fields, table } from '../program/table.ts'
 import { count, shortDigest, shortLabel } from '../program/text.ts'
 import { LAYER_COLUMNS, warningText } from './plan.ts'
 import { configText, foundText, treeFields } from './verify.ts'
@@ -14,7 +14,7 @@ export function repairText({ plan }: Planned, found: RepairDryRun | RepairResult
   const dry = !('after' in found)
   const rows = plan.layers.map((layer, index) => ({ ...layer, index, found: before.layers[index] }))
   const layers = table(rows, [
-    ...(LAYER_COLUMNS as readonly Column<(typeof rows)[number]>[]),
+    ...LAYER_COLUMNS,
     { title: 'FOUND', value: (row) => (row.found === undefined ? '' : foundText(row.found)) },
     { title: dry ? 'WOULD BE' : 'DONE', value: ({ index }) => actionText(found, index) },
   ])

@@ -23,7 +23,7 @@ export interface HandlerEntry {
   warnings: PlanWarning[]
   result?: UnpackResult
   dryRun?: DryRunReport
-  error?: LayercastError
+  error: LayercastError | undefined
 }
 
 /** The entries as JSON has them. */
@@ -33,11 +33,11 @@ export function handlersReport(entries: readonly HandlerEntry[]): object[] {
     handlers: entry.target.handlers,
     role: entry.role,
     reference: entry.reference,
-    ...(entry.planned !== undefined && { plan: entry.planned.digest }),
+    plan: entry.planned?.digest,
     ...entry.result,
     ...entry.dryRun,
     warnings: warningsOf(entry),
-    ...(entry.error !== undefined && { error: errorData(entry.error) }),
+    error: entry.error && errorData(entry.error),
   }))
 }
 

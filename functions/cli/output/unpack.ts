@@ -5,7 +5,7 @@ import type { Planned } from '../../plan/document.ts'
 import { originText, type BlobOrigin } from '../../runner/blobs/origin.ts'
 import type { DryRun, DryRunLayer } from '../../runner/unpack/dry-run.ts'
 import type { LayerState, UnpackResult } from '../../runner/unpack/types.ts'
-import { fields, table, type Column } from '../program/table.ts'
+import { fields, table } from '../program/table.ts'
 import { count, duration, shortDigest, lazyText } from '../program/text.ts'
 import { labelKeys, LAYER_COLUMNS, warningText } from './plan.ts'
 
@@ -28,7 +28,7 @@ export function unpackText({ plan }: Planned, result: UnpackResult): string {
   // Nearly always all blobs are on the node, and the column is left out.
   const elsewhere = result.layers.some(({ blob }) => blob !== undefined && blob.from !== 'here')
   const layers = table(rows, [
-    ...(LAYER_COLUMNS as readonly Column<(typeof rows)[number]>[]),
+    ...LAYER_COLUMNS,
     { title: 'LABELS', value: ({ labels }) => labelKeys(labels) },
     { title: 'STATE', value: ({ result: done }) => (done ? STATES[done.state] : '') },
     ...(elsewhere ? [{ title: 'BLOB', value: ({ result: done }: (typeof rows)[number]) => originOf(done?.blob) }] : []),
@@ -48,7 +48,7 @@ export function unpackText({ plan }: Planned, result: UnpackResult): string {
 export function dryRunText({ plan }: Planned, found: DryRunReport): string {
   const rows = plan.layers.map((layer, index) => ({ ...layer, found: found.layers[index] }))
   const layers = table(rows, [
-    ...(LAYER_COLUMNS as readonly Column<(typeof rows)[number]>[]),
+    ...LAYER_COLUMNS,
     { title: 'BLOB', value: (row) => (row.found ? blobText(row.found, found) : '') },
     { title: 'SNAPSHOT', value: (row) => row.found?.snapshot ?? '' },
     { title: 'WOULD BE', value: (row) => (row.found ? actionText(row.found) : '') },

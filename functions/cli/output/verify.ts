@@ -6,7 +6,7 @@ import type { Planned } from '../../plan/document.ts'
 import { stateText } from '../../runner/verify/state.ts'
 import type { TreeReport } from '../../runner/verify/types.ts'
 import type { VerifyReport } from '../../runner/verify/types.ts'
-import { fields, table, type Column } from '../program/table.ts'
+import { fields, table } from '../program/table.ts'
 import { count, shortDigest, shortLabel, lazyText } from '../program/text.ts'
 import { LAYER_COLUMNS, warningText } from './plan.ts'
 
@@ -19,7 +19,7 @@ const SHOWN_PATHS = 40
 export function verifyText({ plan }: Planned, report: VerifyReport, tree?: TreeReport): string {
   const rows = plan.layers.map((layer, index) => ({ ...layer, found: report.layers[index] }))
   const layers = table(rows, [
-    ...(LAYER_COLUMNS as readonly Column<(typeof rows)[number]>[]),
+    ...LAYER_COLUMNS,
     { title: 'FOUND', value: ({ found }) => (found === undefined ? '' : foundText(found)) },
   ])
   const end = fields([

@@ -98,10 +98,10 @@ async function openBackendOf(context: Context, unnamed: UnnamedPlace): Promise<B
   checkNamespace(namespace)
   const { openBackend, unfit } = await import('../../node/open.ts')
   const backend = await openBackend({
-    ...(kind === undefined ? {} : { backend: kind }),
-    ...(root === undefined ? {} : { root }),
-    ...(address === undefined ? {} : { address }),
-    ...(namespace === undefined ? {} : { namespace }),
+    backend: kind,
+    root,
+    address,
+    namespace,
     signal: context.signal,
     onSilence: (doing, seconds) =>
       context.note(`layercast: containerd has not answered for ${seconds} s (to ${doing}); still waiting`),

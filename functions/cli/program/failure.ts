@@ -18,7 +18,7 @@ export function asLayercastError(error: unknown): LayercastError {
 
 /** An error as JSON has it, on stderr and inside a report. */
 export function errorData({ code, message, fix, detail, exit }: LayercastError): object {
-  return { code, message, ...(fix ? { fix } : {}), detail, exit }
+  return { code, message, fix, detail, exit }
 }
 
 export interface RenderOptions {

@@ -107,7 +107,7 @@ function timedOut(after: string, cause?: unknown): LayercastError {
   const cleanup = cause instanceof LayercastError ? cause.detail['cleanup'] : undefined
   const left = Array.isArray(cleanup) && cleanup.length > 0 ? `; ${cleanup.join('; ')}` : ''
   return new LayercastError('TIMED_OUT', `not done within ${after}, and stopped${left}`, {
-    ...(cause !== undefined && { cause }),
+    cause,
     fix: 'See what it waited for (--verbose), and run the same command again, with a longer --timeout where it is only slow.',
     detail: { timeout: after, ...(cleanup !== undefined && { cleanup }) },
   })

@@ -11,7 +11,7 @@ export interface Column<Row> {
 }
 
 /** A heading, then one line for each row, columns two spaces apart, without trailing spaces. */
-export function table<Row>(rows: readonly Row[], columns: readonly Column<Row>[]): string {
+export function table<Row>(rows: readonly Row[], columns: readonly Column<NoInfer<Row>>[]): string {
   const cells = [
     columns.map((column) => column.title),
     ...rows.map((row) => columns.map((column) => oneLine(column.value(row)) || '-')),

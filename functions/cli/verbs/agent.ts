@@ -50,18 +50,18 @@ export const agentVerb = verb({
       labels: keyValues('--label', options.label),
       signal: context.signal,
       onEvent: teller(context),
-      ...(options.joinToken !== undefined && { joinToken: await readToken(options.joinToken) }),
-      ...(options.name !== undefined && { name: options.name }),
-      ...(options.state !== undefined && { stateDirectory: options.state }),
-      ...(options.interval !== undefined && { intervalMs: seconds('--interval', options.interval) * 1000 }),
-      ...(options.applier !== undefined && { applier: options.applier }),
+      joinToken: options.joinToken === undefined ? undefined : await readToken(options.joinToken),
+      name: options.name,
+      stateDirectory: options.state,
+      intervalMs: options.interval === undefined ? undefined : seconds('--interval', options.interval) * 1000,
+      applier: options.applier,
       // Last, so that a mistyped option is told before a node that cannot be reached.
       backend: await openNodeBackend({
-        open: (backend) => context.backend(backend === undefined ? {} : { backend }),
+        open: (backend) => context.backend({ backend }),
         named: [context.globals.backend, context.globals.root, context.globals.address].some((it) => it !== undefined),
         stateDirectory: options.state,
         signal: context.signal,
-        ...(options.once ? {} : { onWait: (error, waitMs) => tell(context, { type: 'failed', error, waitMs }) }),
+        onWait: options.once ? undefined : (error, waitMs) => tell(context, { type: 'failed', error, waitMs }),
       }),
     }
     if (!options.once) return runAgent(agent)
@@ -72,14 +72,14 @@ export const agentVerb = verb({
   },
 })
 
-/** Tells what happens, and of a plan that every round finds ready the first time only: a log is not to fill with it. */
+/** Writes events to stderr. A plan that stays ready is told once, and then only under --verbose, so that a log does not fill up. */
 function teller(context: Context): (event: AgentEvent) => void {
   const ready = new Set<string>()
   return (event) => {
     if (event.type !== 'plan' || event.step !== 'done') return tell(context, event)
     const { outcome } = event
-    const isOld = ready.has(outcome.digest) && outcome.ready
-    const note = (text: string): void => (isOld ? context.detail(text) : context.note(text))
+    const isKnown = ready.has(outcome.digest) && outcome.ready
+    const note = (text: string): void => (isKnown ? context.detail(text) : context.note(text))
     note(outcomeText(outcome))
     for (const { code, detail } of outcome.warnings ?? []) note(`layercast: ${detail} (${code})`)
     if (outcome.error) ready.delete(outcome.digest)
@@ -119,7 +119,7 @@ function roundText({ plans, generation }: RoundResult): string {
   ])
 }
 
-/** The round worked, what it was for did not: the first failure's own code decides the exit status. */
+/** The error of a round in which plans failed. The first failed plan's code decides the exit status. */
 function planFailure(failed: readonly PlanOutcome[]): LayercastError {
   const first = failed[0]?.error
   const code: Code = first !== undefined && first.code in CODES ? (first.code as Code) : 'INTERNAL'
@@ -127,7 +127,7 @@ function planFailure(failed: readonly PlanOutcome[]): LayercastError {
     code,
     `${count(failed.length, 'plan')} failed, first: ${first?.message ?? 'with no reason given'}`,
     {
-      ...(first?.fix !== undefined && { fix: first.fix }),
+      fix: first?.fix,
       detail: { plans: failed.map(({ digest }) => digest) },
     },
   )

@@ -30,7 +30,7 @@ export const applyVerb = verb({
     const { checkDerived } = await import('../../runner/images/derived.ts')
     const planned = parsePlan(await readInput(context, args.PLAN))
     const backend = await context.backend()
-    // A dry run changes nothing, and heals nothing.
+    // A dry run fetches nothing in the place of damaged documents, since it changes nothing.
     await checkDerived(backend, planned.plan, options.dryRun ? {} : { sources: options.source, signal: context.signal })
     if (options.dryRun) return dryRunPlan(context, planned, { ...options, fromSource: false })
     await unpackPlan(context, planned, options)

@@ -31,7 +31,7 @@ export const contentCheckVerb = verb({
     try {
       blobs = await checkContent({
         backend,
-        ...(named !== undefined && { digests: named }),
+        digests: named,
         signal: context.signal,
         onChecked: (_, of) => progress.set('blobs', { label: 'blobs', state: 'checking', done: ++done, total: of }),
       })

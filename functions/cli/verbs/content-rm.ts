@@ -26,7 +26,7 @@ export const contentRmVerb = verb({
     const backend = await context.backend()
     const digests = namedDigests(args.DIGEST, await listContent(context, backend))
     const { imagesOfBlobs } = await import('../../runner/content/users.ts')
-    // Before the first is gone, so that a refusal leaves everything as it was.
+    // Checked before the first is removed, so that a refusal leaves everything as it was.
     const images = await imagesOfBlobs(backend)
     const used = digests.filter((digest) => images.has(digest))
     if (used.length > 0 && !options.force) {

@@ -24,8 +24,7 @@ export const doctorVerb = verb({
   async run(context, { options }) {
     const backend = await containerdOf(context)
     const { diagnose, gatherFacts, labelledUnpack } = await import('../../runner/doctor/examine.ts')
-    const configPath = options.containerdConfig
-    const facts = await gatherFacts(daemonOf(backend), configPath === undefined ? {} : { configPath })
+    const facts = await gatherFacts(daemonOf(backend), { configPath: options.containerdConfig })
     const findings = diagnose(facts)
     const files = facts.config.files.map(({ path, version }) => ({ path, version }))
     const labelled = labelledUnpack(facts)

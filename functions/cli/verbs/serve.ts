@@ -44,9 +44,9 @@ export const serveVerb = verb({
         root: options.data ?? context.globals.root ?? DEFAULT_ROOT,
         port: options.port === undefined ? DEFAULT_PORT : port('--port', options.port),
         log: (line) => context.note(line),
-        ...(options.host !== undefined && { host: options.host }),
+        host: options.host,
         allowHosts: options.allowHost,
-        ...(options.openPlanner && { openPlanner: true }),
+        openPlanner: options.openPlanner,
       }),
     )
     context.defer(() => served.close())

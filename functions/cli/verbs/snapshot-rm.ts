@@ -38,7 +38,7 @@ export const snapshotRmVerb = verb({
     }
     const { removeSnapshots } = await import('../../runner/chain/removal.ts')
     const { dropLeftBehind, removeUnfinished } = await import('../../runner/operation/left-behind.ts')
-    // A view that a killed run had on them would be in the way.
+    // A view that a killed run left on them would block the removal.
     if (!options.dryRun) await removeUnfinished(backend, emit)
     const all: SnapshotInfo[] = []
     for await (const info of snapshotter.list()) all.push(info)
@@ -53,7 +53,7 @@ export const snapshotRmVerb = verb({
       }
       for (const key of options.recursive ? above(name, all) : [name]) order.add(key)
     }
-    // Before the first is gone, so that a refusal leaves everything as it was.
+    // Checked before the first is removed, so that a refusal leaves everything as it was.
     for (const name of order) {
       const child = all.find((info) => info.parent === name && !order.has(info.name))
       if (child) {
@@ -69,7 +69,7 @@ export const snapshotRmVerb = verb({
       await dropLeftBehind(backend, emit)
     }
     const shown = { snapshotter: snapshotter.name, removed, dryRun: options.dryRun }
-    await context.show({ ...shown, ...(warnings.length > 0 && { warnings }) }, () =>
+    await context.show({ ...shown, warnings: warnings.length > 0 ? warnings : undefined }, () =>
       fields([
         ...removed.map((name) => [options.dryRun ? 'would remove' : 'removed', name] as const),
         ...warnings.map(({ code, detail }) => ['warning', `${code}: ${detail}`] as const),
@@ -78,12 +78,12 @@ export const snapshotRmVerb = verb({
   },
 })
 
-/** A snapshot and all that stands on it. */
+/** A snapshot and every snapshot above it. */
 function above(name: string, all: readonly SnapshotInfo[]): string[] {
   return [name, ...all.filter(({ parent }) => parent === name).flatMap((child) => above(child.name, all))]
 }
 
-/** Those names with every snapshot before the one that it stands on. */
+/** The same names, every snapshot before its parent. */
 function topDown(names: ReadonlySet<string>, all: readonly SnapshotInfo[]): string[] {
   const byName = new Map(all.map((info) => [info.name, info]))
   const depth = (name: string): number => {

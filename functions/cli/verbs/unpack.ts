@@ -7,6 +7,7 @@ import type { HandlerTarget, SandboxImage } from '../../runner/runtime-handlers/
 import { isSpec } from '../../runner/sources/spec.ts'
 import { handlersReport, handlersReportText, worstOf, type HandlerEntry } from '../output/runtime-handlers.ts'
 import type { Context } from '../program/context.ts'
+import { usage } from '../program/usage.ts'
 import { verb } from '../program/verb.ts'
 import { withImage, type UserImage } from './shared/image.ts'
 import {
@@ -93,10 +94,10 @@ async function unpackOne(
   options: PlanFlags & UnpackFlags & { dryRun: boolean },
 ): Promise<void> {
   const planned = await withImage(context, name, { onNode: true }, async (image) => {
-    // The plan comes first and alone, so that an image that cannot be planned changes nothing on the node.
+    // Planned before anything is imported, so that an image that cannot be planned changes nothing on the node.
     const made = await planHere(plannerInput(await image.find(options), options))
     if (image.fromSource && !options.dryRun) {
-      // Before the first blob is imported: without the snapshotter none is.
+      // Before the first blob is imported, which would be of no use without the snapshotter.
       await checkPlace(context, made, options)
       await image.import(options)
     }
@@ -106,7 +107,7 @@ async function unpackOne(
   await unpackPlan(context, planned, options)
 }
 
-/** A repair also makes what is not there at all: what is added to it is that the image may come from a source. */
+/** `--repair`: a repair unpacks what is missing too; here the image may also come from a source, and is imported first. */
 async function unpackRepairing(
   context: Context,
   name: string,
@@ -120,9 +121,10 @@ async function unpackRepairing(
     },
 ): Promise<void> {
   if (options.allHandlers || options.runtimeHandler.length > 1) {
-    throw new LayercastError('USAGE', '--repair is given for several runtime handlers', {
-      fix: 'Repair one at a time: --snapshotter NAME, or --runtime-handler NAME once.',
-    })
+    throw usage(
+      '--repair is given for several runtime handlers',
+      'Repair one at a time: --snapshotter NAME, or --runtime-handler NAME once.',
+    )
   }
   const snapshotter = await oneSnapshotter(context, { ...options, runtimeHandler: options.runtimeHandler[0] })
   const flags = { ...options, snapshotter }
@@ -140,9 +142,11 @@ interface HandlerFlags extends Omit<PlanFlags, 'snapshotter'>, UnpackFlags {
 }
 
 /**
- * Makes an image ready for handlers, and prints one entry for each snapshotter and image. Everything is planned before
- * anything is changed; then one snapshotter's failure does not keep the others from being made ready.
- * @throws LayercastError as `resolveHandlers` and the planner; after the report the worst of what failed
+ * Makes an image ready for runtime handlers, each snapshotter once, and prints one entry for each snapshotter and image. For
+ * all handlers the pause image is made ready too. All is planned before anything is changed; then a failure under one
+ * snapshotter does not keep the others from being unpacked.
+ *
+ * @throws LayercastError as `resolveHandlers` and the planner; after the report, the worst of what failed
  */
 async function unpackForHandlers(
   context: Context,
@@ -152,16 +156,14 @@ async function unpackForHandlers(
 ): Promise<void> {
   const { CRI_NAMESPACE, findSandboxImage, resolveHandlers } = await import('../../runner/runtime-handlers/targets.ts')
   const backend = await containerdOf(context, CRI_NAMESPACE)
-  const { targets, running } = await resolveHandlers(backend, {
-    handlers,
-    ...(options.containerdConfig !== undefined && { configPath: options.containerdConfig }),
-  })
+  const { targets, running } = await resolveHandlers(backend, { handlers, configPath: options.containerdConfig })
   if (options.profile !== undefined && targets.length > 1) {
-    throw new LayercastError('USAGE', `--profile is given, and the handlers go to ${targets.length} snapshotters`, {
-      fix: 'Leave it away, or name handlers of one snapshotter.',
-    })
+    throw usage(
+      `--profile is given, and the handlers go to ${targets.length} snapshotters`,
+      'Leave it away, or name handlers of one snapshotter.',
+    )
   }
-  const where = { signal: context.signal, ...(options.platform !== undefined && { platform: options.platform }) }
+  const where = { signal: context.signal, platform: options.platform }
   const sandbox = handlers === 'all' ? await findSandboxImage(backend, running.config, where) : undefined
   const entries = await withImage(context, name, { onNode: true }, async (image) => {
     const planned = await planAll(targets, { image, sandbox }, options)
@@ -177,7 +179,7 @@ async function unpackForHandlers(
 async function importAll(image: UserImage, entries: readonly HandlerEntry[], options: HandlerFlags): Promise<void> {
   const manifests = new Set<string>()
   for (const { target, role, planned, error } of entries) {
-    // Snapshotters take the same manifest, but for one that prefers its own.
+    // Most snapshotters take the same manifest: it is imported once.
     if (role !== 'image' || planned === undefined || error !== undefined) continue
     if (manifests.has(planned.plan.manifest.digest)) continue
     manifests.add(planned.plan.manifest.digest)
@@ -200,9 +202,9 @@ async function planAll(
     const missing = sandbox !== undefined && sandbox.image === undefined ? [sandboxMissing(sandbox, target)] : []
     const plan = async (of: NamedImage, shape: Omit<PlanFlags, 'snapshotter'>): Promise<Planned | undefined> =>
       error === undefined ? await planHere(plannerInput(of, { ...shape, snapshotter })) : undefined
-    const base = { target, ...(error !== undefined && { error }) }
     entries.push({
-      ...base,
+      target,
+      error,
       role: 'image',
       reference,
       fromSource,
@@ -210,14 +212,14 @@ async function planAll(
       warnings: [...target.warnings, ...missing],
     })
     if (pause === undefined) continue
-    // What the user says of the image's name is not said of the pause image.
-    const { reference: _, ...shape } = options
     entries.push({
-      ...base,
+      target,
+      error,
       role: 'sandbox',
       reference: pause.reference,
       fromSource: false,
-      planned: await plan(pause, shape),
+      // --reference names the image, not the pause image.
+      planned: await plan(pause, { ...options, reference: undefined }),
       warnings: [],
     })
   }
@@ -230,13 +232,12 @@ async function carryOut(context: Context, entry: HandlerEntry, options: HandlerF
   try {
     if (options.dryRun) {
       entry.dryRun = await runDryRun(context, planned, { ...options, fromSource })
-      const refusal = refusalOf(entry.dryRun)
-      if (refusal !== undefined) entry.error = refusal
+      entry.error = refusalOf(entry.dryRun) ?? entry.error
     } else {
       entry.result = await runUnpack(context, planned, options)
     }
   } catch (error) {
-    // Whoever stops it means all of it, and a daemon that is gone is gone for the next snapshotter too.
+    // These end the whole run: the user stopped it, or containerd is gone for the next snapshotter too.
     if (!(error instanceof LayercastError) || hasCode(error, 'ABORTED', 'CONTAINERD_UNREACHABLE')) throw error
     entry.error = error
   }

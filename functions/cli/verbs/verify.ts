@@ -86,12 +86,10 @@ async function verifyOne(
   const backend = await context.backend()
   const { plan } = planned
   const tree = options.deep ? await compare(context, { backend, plan, contents: options.contents }) : undefined
-  // Last, so that what went while the trees were compared is missing here.
+  // Last, so that a snapshot that is removed while the trees are compared is reported as missing.
   const report = await verifyChain({ backend, plan })
   const warnings = [...plan.warnings, ...report.warnings]
-  await context.show({ plan: planned.digest, ...report, ...(tree ? { tree } : {}), warnings }, () =>
-    verifyText(planned, report, tree),
-  )
+  await context.show({ plan: planned.digest, ...report, tree, warnings }, () => verifyText(planned, report, tree))
   if (report.ok && (tree?.ok ?? true)) {
     if (tree !== undefined && tree.notCompared.length > 0) throw treesNotCompared([tree])
     return
@@ -107,7 +105,7 @@ async function verifyOne(
   })
 }
 
-/** What a command has to say that is to find the same images. */
+/** The option that a command in a fix needs to look in the same namespace, with a space before it; empty where it needs none. */
 function namespaceFlag({ env }: Context, { namespace }: Backend): string {
   return namespace === undefined || namespace === (env['CONTAINERD_NAMESPACE'] || 'default') ? '' : ` -n ${namespace}`
 }
@@ -147,10 +145,10 @@ async function verifyEvery(context: Context, options: AllOptions): Promise<void>
     signal: context.signal,
     deep,
     contents,
-    ...(snapshotter !== undefined && { snapshotter }),
-    ...(platform !== undefined && { platform }),
-    ...(profile !== undefined && { profile }),
-    ...(labels !== undefined && { labels }),
+    snapshotter,
+    platform,
+    profile,
+    labels,
   })) {
     found.push(image)
   }
@@ -182,16 +180,16 @@ function asJSON({ names, snapshotter, planned, report, tree, noTree, error, othe
     names,
     snapshotter: snapshotter ?? null,
     ok: isOk(report, tree),
-    ...(planned ? { plan: planned.digest } : {}),
-    ...(report ? { report } : {}),
-    ...(tree ? { tree } : {}),
-    ...(noTree === undefined ? {} : { noTree }),
-    ...(error ? { error: errorData(error) } : {}),
-    ...(otherPlatform ? { otherPlatform } : {}),
+    plan: planned?.digest,
+    report,
+    tree,
+    noTree,
+    error: error && errorData(error),
+    otherPlatform,
   }
 }
 
-/** Null where there is no answer: nothing is unpacked, or what is right is not all that there is. */
+/** Null where there is no answer: nothing is unpacked, or a part of the tree could not be compared. */
 function isOk(report: VerifyReport | undefined, tree: TreeReport | undefined): boolean | null {
   if (report === undefined) return null
   if (!report.ok || tree?.ok === false) return false

@@ -45,7 +45,7 @@ interface Found {
   version: string
 }
 
-/** A backend that does not answer keeps nobody from the other versions: it is told, and ends the verb, after them. */
+/** The backend, or the error of opening it, with which the verb ends after it has printed the other versions. */
 async function backendOf(context: Context): Promise<Found | LayercastError> {
   try {
     const backend = await context.backend()

@@ -29,7 +29,7 @@ export async function repairPlan(
     contents: options.contents,
     blobs: blobProviderOptions(options),
     signal: context.signal,
-    ...(options.applier !== undefined && { applier: options.applier }),
+    applier: options.applier,
   }
   if (options.dryRun) {
     const found = await dryRunRepair(repair)

@@ -85,7 +85,7 @@ export async function oneSnapshotter(
   const { CRI_NAMESPACE, resolveHandlers } = await import('../../../runner/runtime-handlers/targets.ts')
   const { targets } = await resolveHandlers(await containerdOf(context, CRI_NAMESPACE), {
     handlers: chosen.handlers,
-    ...(containerdConfig !== undefined && { configPath: containerdConfig }),
+    configPath: containerdConfig,
   })
   const [target] = targets
   if (target === undefined) throw new LayercastError('INTERNAL', 'a handler was found, and no snapshotter')

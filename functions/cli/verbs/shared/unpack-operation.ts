@@ -15,9 +15,9 @@ import { shortDigest } from '../../program/text.ts'
 export interface UnpackFlags {
   applier?: ApplierChoice | undefined
   /** One layer after the other, also where several could be written at once. */
-  sequential?: boolean
+  sequential?: boolean | undefined
   /** Where missing blobs may come from. */
-  source?: readonly string[]
+  source?: readonly string[] | undefined
   fromSnapshotter?: string | undefined
 }
 
@@ -28,10 +28,7 @@ interface DryRunFlags extends UnpackFlags {
 
 /** Where the runner may take missing blobs from. */
 export function blobProviderOptions({ source, fromSnapshotter }: UnpackFlags): BlobProviderOptions {
-  return {
-    ...(source !== undefined && { sources: source }),
-    ...(fromSnapshotter !== undefined && { fromSnapshotter }),
-  }
+  return { sources: source, fromSnapshotter }
 }
 
 /** Unpacks and prints what was done with each layer. Errors as `unpack` of the runner. */
@@ -49,13 +46,13 @@ export async function runUnpack(context: Context, planned: Planned, options: Unp
       backend: await context.backend(),
       planned,
       blobs: blobProviderOptions(options),
-      sequential: options.sequential ?? false,
+      applier: options.applier,
+      sequential: options.sequential,
       signal: context.signal,
       onEvent: (event) => {
         drawLayer(progress, planned, event)
         tell(context, event)
       },
-      ...(options.applier !== undefined && { applier: options.applier }),
     })
   } finally {
     progress.end()
