@@ -25,16 +25,16 @@ export interface AgentOptions {
   backend: Backend
   server: string
   /** Holds the node's token (mode 0600), its assignment and its plans. */
-  stateDirectory?: string
+  stateDirectory?: string | undefined
   /** Needed the first time, and again when an operator has removed the node. */
-  joinToken?: string
+  joinToken?: string | undefined
   /** What the node is called; the host's name where absent. */
-  name?: string
+  name?: string | undefined
   /** What selectors choose the node by. Sent when it enrols. */
   labels?: Record<string, string>
-  applier?: ApplierChoice
+  applier?: ApplierChoice | undefined
   /** Between two rounds, give or take a fifth. 30 s. */
-  intervalMs?: number
+  intervalMs?: number | undefined
   signal?: AbortSignal
   onEvent?: (event: AgentEvent) => void
   fetch?: typeof globalThis.fetch

@@ -16,7 +16,7 @@ export interface NodeBackendOptions {
   stateDirectory?: string | undefined
   signal: AbortSignal
   /** Told why it waits, and for how long. Without it nothing is waited for. */
-  onWait?: (error: unknown, waitMs: number) => void
+  onWait?: ((error: unknown, waitMs: number) => void) | undefined
 }
 
 /**

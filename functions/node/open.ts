@@ -8,13 +8,13 @@ const DEFAULT_ROOT = '/var/lib/layercast'
 
 export interface BackendOptions extends CallOptions {
   /** Which one; by default what `root` or an address say, and else containerd where its socket answers. */
-  backend?: Backend['kind']
+  backend?: Backend['kind'] | undefined
   /** The embedded backend's directory. */
-  root?: string
+  root?: string | undefined
   /** containerd's socket; CONTAINERD_ADDRESS, and then containerd's default, where absent. */
-  address?: string
+  address?: string | undefined
   /** containerd's namespace; CONTAINERD_NAMESPACE, and then `default`, where absent. */
-  namespace?: string
+  namespace?: string | undefined
 }
 
 /**

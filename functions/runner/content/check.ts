@@ -17,7 +17,7 @@ export interface CheckedBlob {
 export interface CheckOptions {
   backend: Backend
   /** These alone; every blob that the store lists where absent. */
-  digests?: readonly Digest[]
+  digests?: readonly Digest[] | undefined
   signal: AbortSignal
   onChecked?: (blob: CheckedBlob, of: number) => void
 }

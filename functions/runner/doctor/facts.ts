@@ -52,7 +52,7 @@ function changedFiles({ process, config }: RunningConfig): string[] {
  * @param options.configPath the file that the daemon was started with; as `readRunningConfig` finds it where it is left out
  * @throws CONTAINERD_UNREACHABLE, FILE_NOT_FOUND, NODE_CONFIG_INVALID
  */
-export async function gatherFacts(daemon: Daemon, options: { configPath?: string }): Promise<NodeFacts> {
+export async function gatherFacts(daemon: Daemon, options: { configPath?: string | undefined }): Promise<NodeFacts> {
   const running = await readRunningConfig(daemon, options.configPath)
   const proxies = await Promise.all(
     running.config.proxyPlugins.map(async (proxy): Promise<ProxyState> => {

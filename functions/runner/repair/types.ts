@@ -16,7 +16,7 @@ export interface RepairOptions {
   /** With `deep`: whether the content of the files counts. */
   contents?: boolean
   /** Of what is unpacked again; the backend's own where absent. */
-  applier?: ApplierChoice | Applier
+  applier?: ApplierChoice | Applier | undefined
   /** Where missing blobs may come from, as `unpack` takes it. They are brought before anything is removed. */
   blobs?: BlobProviderOptions
   signal?: AbortSignal

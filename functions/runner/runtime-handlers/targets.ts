@@ -33,7 +33,7 @@ export interface HandlerTarget {
  */
 export async function resolveHandlers(
   backend: Backend,
-  options: { handlers: readonly string[] | 'all'; configPath?: string },
+  options: { handlers: readonly string[] | 'all'; configPath?: string | undefined },
 ): Promise<{ targets: HandlerTarget[]; running: RunningConfig }> {
   const running = await readRunningConfig(daemonOf(backend), options.configPath)
   checkWhole(running)

@@ -20,7 +20,7 @@ export interface ImageFlags {
 
 interface LookUpFlags extends ImageFlags {
   /** Where a document comes from that is damaged on the node. */
-  source?: readonly string[]
+  source?: readonly string[] | undefined
   dryRun?: boolean
 }
 
