@@ -1,7 +1,7 @@
 import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
 
-// Three projects: what runs in Node, what runs inside workerd, and what starts daemons and mounts (one file at a time).
+// Three projects: what runs in Node, what runs inside workerd, and what starts daemons and mounts (two files at a time).
 // They run one after another: daemons and workerd share the processors badly, and tests that time out tell nothing.
 export default defineConfig({
   test: {
@@ -39,7 +39,8 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
-          fileParallelism: false,
+          // Each file has daemons and directories of its own. One command at a time leaves the other processors idle.
+          maxWorkers: 2,
           sequence: { groupOrder: 2 },
           testTimeout: 120_000,
           // Where Go is there, the first file that needs a containerd builds it.

@@ -181,7 +181,7 @@ export const ROOMS: readonly Room[] = [
   },
   {
     path: 'functions/build',
-    imports: ['functions/serve', 'core-wasm'],
+    imports: ['functions/serve', 'core-wasm', 'package.json'],
     host: 'node',
     packages: ['esbuild', 'oxc-parser', 'typescript'],
   },

@@ -13,6 +13,7 @@ import { verifyChain } from '../../../functions/runner/verify/verify.ts'
 import { smallImage } from '../../runner/unpack/support/images.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { leftovers } from '../../runner/unpack/support/stores.ts'
+import { childProgram } from '../../support/child-program.ts'
 import { collect } from '../../support/collect.ts'
 import { describeContainerd } from '../../support/containerd/describe.ts'
 import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
@@ -203,10 +204,11 @@ await describeContainerd('verify and repair', (version) => {
     test('killed at any event and run again, it ends well', { timeout: 300_000 }, async () => {
       const plan = join(containerd.files, 'plan.json')
       await writeFile(plan, planned.bytes)
+      const program = await childProgram(CHILD)
       const child = (task: Partial<RepairTask>): Promise<{ events: number; ok?: boolean; killed: boolean }> =>
         new Promise((resolve, reject) => {
           const all: RepairTask = { backend: { address: containerd.address }, plan, ...task }
-          execFile(process.execPath, [CHILD, JSON.stringify(all)], (error, stdout) => {
+          execFile(process.execPath, [program, JSON.stringify(all)], (error, stdout) => {
             if (error && error.signal !== 'SIGKILL') reject(error)
             else if (error) resolve({ events: 0, killed: true })
             else resolve({ ...(JSON.parse(stdout) as { events: number; ok?: boolean }), killed: false })

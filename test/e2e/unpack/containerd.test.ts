@@ -221,7 +221,7 @@ await describeContainerd('unpack', (version) => {
     test('two runners at once on one image end well', async () => {
       const plan = await keep(planned)
       for (let round = 0; round < 4; round++) {
-        const task = { backend: { address: containerd.address }, plan, startAt: Date.now() + 1_500 }
+        const task = { backend: { address: containerd.address }, plan, startAt: Date.now() + 700 }
         const ends = await Promise.all([runChild(task), runChild(task), runChild({ ...task, applier: 'own' as const })])
         for (const end of ends) expect(end.error).toBeUndefined()
         const made = ends.flatMap((end) => end.result?.layers ?? []).filter((layer) => layer.state === 'applied')

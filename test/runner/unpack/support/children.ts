@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { UnpackEvent, UnpackResult } from '../../../../functions/runner/unpack/types.ts'
+import { childProgram } from '../../../support/child-program.ts'
 import type { ChildTask } from './child.ts'
 
 /** How a child ended, and what it had said until then. */
@@ -14,11 +15,12 @@ export interface ChildEnd {
 }
 
 /** Runs an unpack in another process; `watch` gets the process and is called at each event. */
-export function runChild(
+export async function runChild(
   task: ChildTask,
   watch?: (child: ChildProcess, event: UnpackEvent) => void,
 ): Promise<ChildEnd> {
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'child.ts'), JSON.stringify(task)], {
+  const program = await childProgram(join(import.meta.dirname, 'child.ts'))
+  const child = spawn(process.execPath, [program, JSON.stringify(task)], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, NODE_NO_WARNINGS: '1' },
   })
@@ -33,7 +35,7 @@ export function runChild(
       watch?.(child, said.event)
     }
   })
-  return new Promise((resolve, reject) => {
+  return await new Promise((resolve, reject) => {
     child.on('error', reject)
     child.on('close', (code, signal) => {
       end.signal = signal
