@@ -8,11 +8,13 @@ import type { Backend } from '../../node/ports.ts'
 import { blobsNotFound } from '../blobs/not-found.ts'
 import type { Placed } from '../blobs/placed.ts'
 import { createBlobProviders, type BlobProviders } from '../blobs/providers.ts'
-import type { RepairLook, RepairOptions } from './types.ts'
+import type { RepairFindings, RepairOptions } from './types.ts'
 
 /**
- * Replaces layers' blobs that are there and damaged, where the user named sources: also those that this repair does not unpack,
- * since the next one may. Gives their digests. What no source has stays as it is, for whoever needs it to say so.
+ * Replaces the damaged blobs of layers, where the user named sources: also those that this repair does not unpack, since a later one
+ * may. A blob that no source has stays as it is; whoever needs it reports that.
+ *
+ * @returns the digests of those that were replaced
  */
 export async function healBlobs({ backend, planned, blobs, signal }: RepairOptions): Promise<Digest[]> {
   const { plan } = planned
@@ -41,7 +43,7 @@ export async function healBlobs({ backend, planned, blobs, signal }: RepairOptio
   }
 }
 
-/** Runs `work` with the ways to missing blobs that the user allows, and closes them. */
+/** Runs `work` with the blob providers that the user allows, and closes them. */
 export async function withProviders<T>(
   options: RepairOptions,
   work: (providers: BlobProviders) => Promise<T>,
@@ -56,12 +58,14 @@ export async function withProviders<T>(
 }
 
 /**
- * The layers to be unpacked whose blobs are required, not there, and to be had; and the digests of those that are not.
- * The config is one of them, because the gc label is written on it.
+ * Looks for the blobs that the repair needs and the node does not have.
+ *
+ * @returns `toFetch`: layers whose blobs a provider offers; `missing`: the digests of those that none offers, and of the config where it
+ * is missing, because the gc label is written on it
  */
 export async function findBlobs(
   { planned }: RepairOptions,
-  { before, decision }: RepairLook,
+  { before, decision }: RepairFindings,
   providers: BlobProviders,
 ): Promise<{ toFetch: Placed[]; missing: Digest[] }> {
   const { plan } = planned
@@ -78,15 +82,15 @@ export async function findBlobs(
   return { toFetch, missing: [...missing] }
 }
 
-/** Brings what is missing into the content store, held by the lease. BLOB_NOT_FOUND, and what the last way fails with. */
+/** Fetches the missing blobs into the content store, under the lease. BLOB_NOT_FOUND, and the error of the last offer. */
 export async function fetchBlobs(
   options: RepairOptions,
-  look: RepairLook,
+  found: RepairFindings,
   providers: BlobProviders,
   leased: Backend,
 ): Promise<void> {
   const { signal = new AbortController().signal } = options
-  const { toFetch, missing } = await findBlobs(options, look, providers)
+  const { toFetch, missing } = await findBlobs(options, found, providers)
   if (missing.length > 0) throw blobsNotFound(missing, providers.complaints())
   for (const placed of toFetch) {
     checkAborted(signal)
@@ -96,7 +100,7 @@ export async function fetchBlobs(
 
 async function fetchOne(placed: Placed, providers: BlobProviders, leased: Backend, signal: AbortSignal): Promise<void> {
   for (let offer = await providers.offerFor(placed); offer !== undefined;) {
-    // What is made again out of another snapshotter is made when its turn comes: it has no digest to be known by.
+    // A layer that is made out of another snapshotter's snapshots has no digest yet: the unpack makes it when its turn comes.
     if (offer.blob === undefined) return
     try {
       await offer.fetch(leased, signal)

@@ -1,4 +1,4 @@
-/** What it takes to make a chain what its plan says, decided from what verify found and from nothing else. */
+/** Decides what a repair has to do, from the report of verify and from nothing else. */
 import type { Digest } from '../../image/digest.ts'
 import type { Labels } from '../../node/ports.ts'
 import type { Plan, PlanLayer } from '../../plan/document.ts'
@@ -6,14 +6,14 @@ import { isOneOf, profileOf, type Profile } from '../../plan/profiles.ts'
 import type { VerifiedLayer, VerifyProblem, VerifyReport } from '../verify/types.ts'
 import { isLabelProblem } from '../verify/verify.ts'
 
-/** One snapshot whose labels are changed where it stands. An empty value takes a label away. */
+/** One snapshot whose labels are changed in place. An empty value removes a label. */
 export interface LabelUpdate {
   index: number
   chainID: Digest
   labels: Labels
 }
 
-/** One snapshot that is removed, to be made again. */
+/** One snapshot that is removed and made again. */
 export interface Removal {
   index: number
   chainID: Digest
@@ -22,24 +22,25 @@ export interface Removal {
 
 export interface Decision {
   update: LabelUpdate[]
-  /** From the top down. Empty where nothing is to be removed. */
+  /** From the top down. */
   remove: Removal[]
-  /** Layers that are unpacked: those removed, and those that are not there. */
+  /** The indexes of the layers that are unpacked: those that are removed, and those that are missing. */
   make: number[]
   /** Whether the config's gc label is written. */
   labelConfig: boolean
 }
 
 /**
- * Decides. Labels are changed in place where that is enough: where no snapshotter has decided by them. A snapshot of the
- * wrong kind, on the wrong parent or with the wrong tree is made again, and so is one whose labels a remote snapshotter
- * read at Prepare (containerd/FACTS.md section 4), each with all that stand on it.
- * @param damaged the lowest layer whose tree is not what the layers describe, where the trees were compared
+ * Labels are changed in place where that is enough. These are made again, each with all snapshots above it: a snapshot of the wrong
+ * kind, on the wrong parent or with the wrong tree; and one with a wrong label that a remote snapshotter read at Prepare
+ * (functions/node/containerd/FACTS.md section 4).
+ *
+ * @param wrongTree the index of the lowest layer with a wrong tree, where the trees were compared
  */
-export function decide(plan: Plan, report: VerifyReport, damaged?: number): Decision {
+export function decide(plan: Plan, report: VerifyReport, wrongTree?: number): Decision {
   const profile = profileOf(plan)
   const whys = report.layers.map(
-    (layer) => whyRemake(layer, profile) ?? (layer.index === damaged ? 'wrong tree' : undefined),
+    (layer) => whyRemake(layer, profile) ?? (layer.index === wrongTree ? 'wrong tree' : undefined),
   )
   const lowest = whys.findIndex((why) => why !== undefined)
   const from = lowest === -1 ? plan.layers.length : lowest

@@ -1,3 +1,4 @@
+/** One repair of a chain at a time on a node. */
 import { createHash } from 'node:crypto'
 import { hasCode, LayercastError } from '../../errors.ts'
 import { cleanUp } from '../../kit/cleanup.ts'
@@ -5,13 +6,15 @@ import { makeLease } from '../../node/owned-lease.ts'
 import type { Backend } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
 import type { EmitOperation } from '../operation/events.ts'
+import { dropLease } from '../operation/lease.ts'
 import { dropLeftBehind } from '../operation/left-behind.ts'
 
 const LOCK_SECONDS = 60 * 60
 
 /**
- * Runs `work` as the only repair of this chain on the node: two would remove what the other has just made. The lock is a
- * lease with a name that both know, so that it goes with a runner that is killed. ALREADY_EXISTS where another is at work.
+ * Runs `work` as the only repair of this chain on the node: each of two would remove what the other has just made. The lock is a lease
+ * whose name is computed from the snapshotter and the lowest chain ID. When its process was killed, the next repair removes it, or
+ * it expires. ALREADY_EXISTS where another repair is at work.
  */
 export async function withRepairLock<T>(
   backend: Backend,
@@ -32,7 +35,8 @@ export async function withRepairLock<T>(
       })
     }
   }
-  const release = { what: `delete lease ${id}`, run: () => drop(backend, id) }
+  // Without its events: the lock is not the lease that holds what the repair makes.
+  const release = { what: `delete lease ${id}`, run: () => dropLease(backend, id, () => {}) }
   let result: T
   try {
     result = await work()
@@ -50,13 +54,5 @@ async function take(backend: Backend, id: string): Promise<boolean> {
   } catch (error) {
     if (hasCode(error, 'ALREADY_EXISTS')) return false
     throw error
-  }
-}
-
-async function drop(backend: Backend, id: string): Promise<void> {
-  try {
-    await backend.leases.delete(id)
-  } catch (error) {
-    if (!hasCode(error, 'NOT_FOUND')) throw error
   }
 }

@@ -1,3 +1,4 @@
+/** Removes the snapshots that a repair makes again, and keeps the ones below them. */
 import { hasCode } from '../../errors.ts'
 import { cleanUp } from '../../kit/cleanup.ts'
 import type { Backend, Snapshotter } from '../../node/ports.ts'
@@ -10,7 +11,7 @@ import type { Decision } from './decide.ts'
 import type { RepairEvent } from './types.ts'
 import { inUse, usersOf } from './users.ts'
 
-/** As long as the removal of the longest chain may take, with a collector that is slow. */
+/** As long as the removal of the longest chain may take with a slow garbage collector. */
 const LEASE_SECONDS = 60 * 60
 
 export interface RemoveOptions {
@@ -24,20 +25,21 @@ export interface RemoveOptions {
 }
 
 /**
- * Removes the upper part of a chain, from the top down, so that a kill at any instruction leaves what a run of unpack or
- * repair mends:
+ * Removes the layers of `decision.remove`, from the top of the chain down. A kill at any instruction leaves a state that the next unpack
+ * or repair mends:
  *
- * 1. The part that stays is under the repair's lease (`leaseKept`), because what keeps it is about to change. The part that
- *    goes is under one of its own, so that the collector does not take it piece by piece (see `removeSnapshots`).
- * 2. The config's gc label is pointed at the part that stays, or taken away where nothing does, before anything is removed.
- *    A label that named a chain of which the top is gone would say that it is whole, and would hold nothing. So after a
- *    kill the label holds just what is good, also when the leases have ended.
- * 3. What is removed goes by name, or, from a snapshot on that has a ghost of a child, with the collector, which the end of
- *    the lease calls: nothing refers to it now. That the collector has been through also matters to remote snapshotters:
- *    until then they would answer a Prepare with what they had before.
+ * 1. The part of the chain that stays is under the repair's lease (`leaseKept`), because the gc label that keeps it is about to
+ *    change. The part that is removed is under a lease of its own, so that the garbage collector does not remove it piece by piece
+ *    (see `removeSnapshots`).
+ * 2. Before anything is removed, the config's gc label is set to the top of the part that stays, or removed where nothing stays. A gc
+ *    label that names a missing snapshot would say that the chain is whole, and keep nothing. With the lower label the good part is
+ *    kept also after a kill, when the leases have ended.
+ * 3. Snapshots are removed by name. From the first one on that has a ghost child, the garbage collector removes them, when the lease
+ *    ends: nothing refers to them now. Remote snapshotters need that collection in any case, because until then they answer a
+ *    Prepare with what they had before.
  *
- * A container that came since the check stands on the top, which cannot be removed then, nor collected: the label is set
- * back, and SNAPSHOT_IN_USE names it. What was removed until then is made again by the next run.
+ * A container that was created since the check uses the top, which then can be neither removed nor collected: the label is set back, and
+ * SNAPSHOT_IN_USE names the container. What was removed until then is made again by the next run.
  */
 export async function removeLayers(options: RemoveOptions): Promise<void> {
   const { leased, plan, decision, leftovers, signal, emit } = options
@@ -66,7 +68,7 @@ export async function removeLayers(options: RemoveOptions): Promise<void> {
       const all = { names: [...leftovers, ...names], signal, emit, onRemoved: removed }
       return await removeHeld(snapshotter, all)
     } catch (error) {
-      // Before the lease ends, with which the collector comes.
+      // Before the lease ends, because the collector runs then.
       throw await undo(error)
     }
   })
@@ -83,7 +85,7 @@ async function restore(leased: Backend, plan: Plan, label: string, emit: RemoveO
   emit({ type: 'gc-label', step: 'restored' })
 }
 
-/** A refused removal with the reason by name, where it can be found. */
+/** The error of a refused removal: SNAPSHOT_IN_USE with all users, where there are any. */
 async function explain(leased: Backend, plan: Plan, { remove }: Decision, error: unknown): Promise<unknown> {
   if (!hasCode(error, 'FAILED_PRECONDITION')) return error
   const removed = new Set(remove.map(({ chainID }) => chainID))
@@ -92,8 +94,8 @@ async function explain(leased: Backend, plan: Plan, { remove }: Decision, error:
 }
 
 /**
- * Puts the part of the chain that stays under the repair's lease. False where the collector was faster, which happens where
- * the part above stands elsewhere, so that nothing referred to this one any more.
+ * Puts the part of the chain that stays under the repair's lease. False where the garbage collector was faster, which happens where
+ * the part above is on another parent, so that nothing refers to this part.
  */
 export async function leaseKept(
   snapshotter: Snapshotter,

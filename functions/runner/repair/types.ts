@@ -1,3 +1,4 @@
+/** What a repair takes, finds, reports and returns. */
 import type { Digest } from '../../image/digest.ts'
 import type { Applier } from '../../layer/apply/types.ts'
 import type { Backend } from '../../node/ports.ts'
@@ -11,18 +12,16 @@ import type { SnapshotUser } from './users.ts'
 export interface RepairOptions {
   backend: Backend
   planned: Planned
-  /** Whether the trees are compared too, and those that differ made again. */
-  deep?: boolean
-  /** With `deep`: whether the content of the files counts. */
-  contents?: boolean
-  /** Of what is unpacked again; the backend's own where absent. */
+  /** Whether the trees are compared too, and layers with a wrong tree made again. */
+  deep?: boolean | undefined
+  /** With `deep`: whether the content of the files is compared too. */
+  contents?: boolean | undefined
+  /** Who writes the layers that are made again, as `unpack` takes it. */
   applier?: ApplierChoice | Applier | undefined
-  /** Where missing blobs may come from, as `unpack` takes it. They are brought before anything is removed. */
-  blobs?: BlobProviderOptions
-  signal?: AbortSignal
-  onEvent?: (event: RepairEvent) => void
-  /** For how long an unpacker's active snapshot on what is to be removed counts as one at work. An hour. */
-  staleAfterMs?: number
+  /** Where missing blobs may come from, as `unpack` takes it. They are fetched before anything is removed. */
+  blobs?: BlobProviderOptions | undefined
+  signal?: AbortSignal | undefined
+  onEvent?: ((event: RepairEvent) => void) | undefined
 }
 
 export type RepairEvent =
@@ -33,8 +32,8 @@ export type RepairEvent =
   /** Of the unpack that follows. */
   | UnpackEvent
 
-/** What a repair found and would do, or did. */
-export interface RepairLook {
+/** What a repair found, and what it did or would do about it. */
+export interface RepairFindings {
   /** The plan's digest. */
   plan: Digest
   reference: string
@@ -44,27 +43,27 @@ export interface RepairLook {
   /** Where the trees were compared. */
   tree?: TreeReport
   decision: Decision
-  /** What a killed unpacker left on the snapshots that are removed, and that goes with them. */
+  /** Active snapshots that killed unpackers left on those that are removed. They are removed too. */
   leftovers: string[]
 }
 
-export interface RepairDryRun extends RepairLook {
-  /** Who stands on what would be removed: with any of them, the repair is refused. */
+export interface RepairDryRun extends RepairFindings {
+  /** Who uses what would be removed. Where there is any, the repair is refused. */
   users: SnapshotUser[]
-  /** Blobs without which it is refused too. */
+  /** Blobs without which the repair is refused. */
   missing: Digest[]
-  /** Why ways to them that were named do not help. */
+  /** Why the named sources of blobs do not help. */
   problems: string[]
-  /** What is to be done about that. */
+  /** What to do about that. */
   fixes: string[]
 }
 
-export interface RepairResult extends RepairLook {
+export interface RepairResult extends RepairFindings {
   /** Everything is as planned now. */
   ok: boolean
-  /** Layers' blobs that were damaged, and came anew from the sources that were named. */
+  /** The blobs of layers that were damaged, and were replaced from the named sources. */
   healed: Digest[]
-  /** Absent where nothing was to be done. */
+  /** Absent where there was nothing to do. */
   unpacked?: UnpackResult
   after: VerifyReport
   treeAfter?: TreeReport

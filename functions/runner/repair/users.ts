@@ -1,4 +1,4 @@
-/** Who stands on snapshots that are to be removed. */
+/** Who uses snapshots that are to be removed. */
 import { LayercastError } from '../../errors.ts'
 import type { Digest } from '../../image/digest.ts'
 import { GC_REF_CONTENT } from '../../image/label-names.ts'
@@ -8,33 +8,37 @@ import { gcLabel } from '../chain/gc-label.ts'
 import { isLeftover } from '../chain/leftovers.ts'
 import { chainIDsOf } from '../chain/snapshots.ts'
 
-export type SnapshotUser =
-  | { what: 'container'; name: string; snapshot: string }
-  /** An image, by every name it has; by its config's digest where it has none. */
-  | { what: 'image'; name: string; snapshot: string }
-  /** An unpack that is at work on the chain, or was killed a short while ago. */
-  | { what: 'unpack'; name: string; snapshot: string }
-  /** A snapshot of someone else's. */
-  | { what: 'snapshot'; name: string; snapshot: string }
+export interface SnapshotUser {
+  /**
+   * - `container`
+   * - `image`: another image that has the same layers; `name` has all its names, or the digest of its config
+   * - `unpack`: an unpack that works on the chain, or was killed a short while ago; `name` is the key of its snapshot
+   * - `snapshot`: any other snapshot
+   */
+  what: 'container' | 'image' | 'unpack' | 'snapshot'
+  name: string
+  /** The snapshot that is used. */
+  snapshot: string
+}
 
 export interface UsersOptions {
   backend: Backend
   plan: Plan
   /** The snapshots that are to be removed. */
   removed: ReadonlySet<string>
-  /** An unpacker's active snapshot of before this time, in milliseconds since 1970, is nobody's any more. */
+  /** An unpacker's active snapshot that is older than this (milliseconds since 1970) was left by an unpacker that was killed. */
   staleBefore: number
 }
 
 export interface Users {
   users: SnapshotUser[]
-  /** Active snapshots on the removed ones that a killed unpacker left: they go too. */
+  /** Active snapshots on the removed ones that killed unpackers left. They are removed too. */
   leftovers: string[]
 }
 
 /**
- * The containers, other images and snapshots that stand on the removed ones, each once with the removed snapshot nearest
- * to it. CONTAINERD_*.
+ * The containers, other images and snapshots that use a removed snapshot or one above it: each once, with the removed snapshot that is
+ * nearest to it. CONTAINERD_*.
  */
 export async function usersOf({ backend, plan, removed, staleBefore }: UsersOptions): Promise<Users> {
   const byName = new Map<string, SnapshotInfo>()
@@ -55,11 +59,11 @@ export async function usersOf({ backend, plan, removed, staleBefore }: UsersOpti
   const covered = new Set(users.map(({ snapshot }) => snapshot))
   const leftovers: string[] = []
   for (const info of byName.values()) {
-    // Only what stands directly on them: what stands on that in turn is its affair.
+    // Only direct children: what is above a child is the child's concern.
     if (!removed.has(info.parent) || removed.has(info.name) || seen.has(info.name)) continue
     const snapshot = info.parent
     if (!isLeftover(info, chainIDs)) {
-      // A layer of an image that is named already says nothing more.
+      // A committed child may be a layer of an image that is in the list already.
       if (!(info.kind === 'committed' && covered.has(snapshot)))
         users.push({ what: 'snapshot', name: info.name, snapshot })
     } else if (info.updatedAt.getTime() < staleBefore) leftovers.push(info.name)
@@ -68,7 +72,7 @@ export async function usersOf({ backend, plan, removed, staleBefore }: UsersOpti
   return { users, leftovers }
 }
 
-/** The removed snapshot that a snapshot is or stands on. */
+/** The removed snapshot that is this snapshot, or the nearest one below it. */
 function nearest(
   name: string,
   byName: ReadonlyMap<string, SnapshotInfo>,
@@ -82,7 +86,7 @@ function nearest(
   return undefined
 }
 
-/** Images whose config refers to a chain that goes through a removed snapshot. */
+/** The other images with a config whose gc label names a removed snapshot, or one above it. */
 async function imagesOn(
   backend: Backend,
   plan: Plan,
@@ -112,7 +116,7 @@ async function imagesOn(
   }))
 }
 
-/** A blob and all that its gc labels lead to. */
+/** The digests of a blob and of all blobs to which its gc labels lead. */
 function below(digest: string, blobs: ReadonlyMap<string, ContentInfo>): Set<string> {
   const found = new Set<string>()
   const pending = [digest]
@@ -133,7 +137,7 @@ const FIXES: Record<SnapshotUser['what'], string> = {
   snapshot: "Remove the other snapshots ('layercast snapshot tree' shows them)",
 }
 
-/** SNAPSHOT_IN_USE, naming everyone. */
+/** SNAPSHOT_IN_USE. The message names up to ten users, the detail all. */
 export function inUse(plan: Plan, removed: number, users: readonly SnapshotUser[]): LayercastError {
   const names = users.map(({ what, name }) => `${what} ${name}`)
   const shown = names.length > 10 ? [...names.slice(0, 10), `${names.length - 10} more`] : names
