@@ -1,3 +1,4 @@
+/** The files of a tar archive, read in place. */
 import { constants } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import { invalid, unreadable } from './errors.ts'
@@ -7,9 +8,9 @@ import { readPart } from './pread.ts'
 import { TarError, TarIndex, type Member, type Order } from './tar-index.ts'
 
 /**
- * The files of a tar archive, read where they lie. A compressed archive is inflated into a temporary file first, since
- * nothing can be found in it otherwise. FILE_NOT_FOUND, SOURCE_INVALID.
- * @param order what counts where a name is both a file and a link
+ * Opens a tar archive. One that is compressed is inflated into a temporary file first, because members can only be read in
+ * place from a plain one. FILE_NOT_FOUND, SOURCE_INVALID, SYSTEM_CALL_FAILED.
+ * @param order which one counts where a name is both a file and a link
  */
 export async function openArchive(path: string, order?: Order): Promise<Files> {
   const what = `archive ${path}`

@@ -1,3 +1,4 @@
+/** The files of a directory. */
 import { constants } from 'node:fs'
 import { open, stat, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -6,8 +7,8 @@ import type { Files } from './files.ts'
 import { readPart } from './pread.ts'
 
 /**
- * The files of a directory. Names are made by the reader of the layout, never taken from a document. FILE_NOT_FOUND when
- * there is no such directory.
+ * Opens a directory. Whoever reads it makes the paths itself and takes none from a document, so they are not checked here.
+ * FILE_NOT_FOUND, SOURCE_INVALID, SYSTEM_CALL_FAILED.
  */
 export async function openDirectory(root: string): Promise<Files> {
   const what = `directory ${root}`
@@ -17,7 +18,7 @@ export async function openDirectory(root: string): Promise<Files> {
   if (!found.isDirectory()) throw invalid(root, 'is not a directory', 'For an archive write oci-archive:FILE.')
 
   const openFile = async (path: string): Promise<FileHandle | undefined> => {
-    // O_NONBLOCK: opening a FIFO would wait for its writer.
+    // O_NONBLOCK: opening a FIFO would otherwise wait for its writer.
     const handle = await open(join(root, path), constants.O_RDONLY | constants.O_NONBLOCK).catch((error: unknown) => {
       const { code } = error as NodeJS.ErrnoException
       if (code === 'ENOENT' || code === 'ENOTDIR') return undefined

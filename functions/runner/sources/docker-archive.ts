@@ -1,3 +1,7 @@
+/**
+ * Archives of `docker save`, as a source: those of docker before 25 (a directory for each layer), and those since (an OCI layout
+ * with a manifest.json).
+ */
 import { createHash } from 'node:crypto'
 import { hasCode, LayercastError } from '../../errors.ts'
 import { parseConfig } from '../../image/config.ts'
@@ -25,10 +29,10 @@ interface Saved {
 }
 
 /**
- * One image of what `docker save` writes, of old (a directory for each layer) and of new (blobs of an OCI layout beside
- * manifest.json). The image has no manifest there, so one is made: byte for byte the one that `ctr images import` makes, with its
- * digest, where the layers are plain or gzip. Layers are
- * described as they lie there, mostly uncompressed. Errors: SOURCE_INVALID, IMAGE_NOT_FOUND, and the config parser's.
+ * One image of an archive that `docker save` wrote. The image closes the files. The archive has no manifest of it, so one is
+ * made: byte for byte the one that `ctr images import` makes, where the layers are plain or gzip. Layers are described as they
+ * are in the archive, mostly uncompressed. Errors: SOURCE_INVALID, IMAGE_NOT_FOUND, MEDIA_TYPE_UNSUPPORTED, and those of the
+ * config parser.
  */
 export async function openDockerArchive(spec: string, files: Files, choice: Choice): Promise<ImageSource> {
   const { image, names, asked } = choose(files.what, await readManifestJSON(files), choice, sameReference)
@@ -71,7 +75,6 @@ export async function openDockerArchive(spec: string, files: Files, choice: Choi
   }
 }
 
-/** The name that was asked for, or else the first; an image without names has none. */
 function referenceOf(name: string | undefined): string | undefined {
   return name === undefined ? undefined : normalizeReference(name)
 }
@@ -102,8 +105,8 @@ async function readManifestJSON(files: Files): Promise<{ image: Saved; names: st
 }
 
 /**
- * A layer as it lies there. An uncompressed one has its diff ID for a digest, and blobs are named by theirs; both are
- * believed here and checked when the layer is read. What is compressed under another name has to be read.
+ * The descriptor of a layer as it is in the archive. The digest of an uncompressed layer is its diff ID, and a blob of a layout
+ * is named by its digest; neither is checked before the layer is read. Any other file has to be hashed.
  */
 async function describeLayer(
   files: Files,
@@ -143,12 +146,12 @@ function limited(files: Files, path: string): (size: number) => void {
   }
 }
 
-function sameReference(candidate: string, wanted: string): boolean {
-  if (candidate === wanted) return true
+function sameReference(name: string, wanted: string): boolean {
+  if (name === wanted) return true
   try {
-    return normalizeReference(candidate) === normalizeReference(wanted)
+    return normalizeReference(name) === normalizeReference(wanted)
   } catch (error) {
-    // What is no reference is no other spelling of one.
+    // A text that is no reference is not another spelling of one.
     if (hasCode(error, 'REFERENCE_INVALID', 'DIGEST_INVALID')) return false
     throw error
   }

@@ -1,16 +1,20 @@
+/** The errors of sources. */
 import { LayercastError } from '../../errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 
-/** SOURCE_INVALID: what lies there is not an image source of this kind. */
+/**
+ * SOURCE_INVALID: what is there is not an image source of this kind.
+ * @param problem in words that follow `what`
+ */
 export function invalid(what: string, problem: string, fix?: string, cause?: unknown): LayercastError {
   return new LayercastError('SOURCE_INVALID', `${what} ${problem}`, {
     fix: fix ?? 'Check how it was made, for instance with `skopeo inspect`, and make it again.',
     detail: { source: what },
-    ...(cause === undefined ? {} : { cause }),
+    cause,
   })
 }
 
-/** FILE_NOT_FOUND, or what else the file system says of a path that the user gave. */
+/** FILE_NOT_FOUND, or SYSTEM_CALL_FAILED for any other error of the file system, for a path that the user gave. */
 export function unreadable(path: string, cause: unknown): LayercastError {
   const { code, message } = cause as NodeJS.ErrnoException
   if (code === 'ENOENT' || code === 'ENOTDIR') {
@@ -27,6 +31,7 @@ export function unreadable(path: string, cause: unknown): LayercastError {
   })
 }
 
+/** BLOB_NOT_FOUND for a blob that a source does not have. */
 export function blobNotFound(
   what: string,
   { digest, mediaType }: Pick<Descriptor, 'digest' | 'mediaType'>,

@@ -1,17 +1,21 @@
+/** Named files with random access: what an image layout is read from. */
 import type { Range } from '../../node/ports.ts'
 
-/** Named files that can be read at any place: a directory, or an archive. */
+/** The files of a directory or an archive. */
 export interface Files {
   /** What this is, for messages: `archive /tmp/x.tar`. */
   readonly what: string
   /** The file's size in bytes; undefined where there is no regular file of this name. SOURCE_INVALID. */
   size(path: string): Promise<number | undefined>
-  /** The file's bytes; the file is there. */
+  /** The bytes of a file that is there. SOURCE_INVALID where it is not. */
   read(path: string, range?: Range): AsyncIterable<Uint8Array>
   close(): Promise<void>
 }
 
-/** A small file's bytes, whole; undefined where it is not there. The caller's limit holds before anything is read. */
+/**
+ * All bytes of a small file; undefined where it is not there.
+ * @param check throws where the size, in bytes, is too large; nothing has been read then
+ */
 export async function readSmall(
   files: Files,
   path: string,

@@ -1,12 +1,13 @@
+/** Compressed archives. */
 import { mkdtemp, open, rm, type FileHandle } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
 import { invalid } from './errors.ts'
-import { readExactly, readPart } from './pread.ts'
+import { readAt, readPart } from './pread.ts'
 
-/** How archives are compressed, told by their first bytes. */
+/** The compression formats of archives, by their magic bytes. `tool` is for those that layercast does not inflate. */
 const FORMATS = [
   { name: 'gzip', magic: [0x1f, 0x8b], create: createGunzip },
   { name: 'zstd', magic: [0x28, 0xb5, 0x2f, 0xfd], create: createZstdDecompress },
@@ -14,21 +15,23 @@ const FORMATS = [
   { name: 'bzip2', magic: [0x42, 0x5a, 0x68], tool: 'bzip2 -d' },
 ] as const
 
-// An archive of layers, most of them compressed, shrinks a little; the floor is for small ones made of zeroes.
+// Layers are mostly compressed already, so that a real archive shrinks a little only. The floor is for small ones of zeroes.
 const MAX_RATIO = 100
 const FLOOR_BYTES = 1 << 30
 
-/** How these first bytes are compressed; undefined for those of a plain tar. */
+/** The compression format with these first bytes; undefined for none. */
 export function compressionOf(first: Uint8Array): (typeof FORMATS)[number] | undefined {
   return FORMATS.find(({ magic }) => magic.every((byte, at) => first[at] === byte))
 }
 
 /**
- * A compressed archive's content in a file that has no name any more, so that nothing of it stays behind; undefined for
- * a plain one. SOURCE_INVALID for what is damaged, grows beyond all measure, or is compressed in another way.
+ * The content of a compressed archive in a temporary file; undefined for a plain archive. The file is unlinked already, so
+ * that it goes when it is closed, even after a kill. SOURCE_INVALID for an archive that is damaged, grows beyond MAX_RATIO, or
+ * has a format that is not supported.
+ * @param what the archive, for messages
  */
 export async function inflateToTemporary(file: FileHandle, what: string): Promise<FileHandle | undefined> {
-  const format = compressionOf(await readExactly(file, 0, 8))
+  const format = compressionOf(await readAt(file, 0, 8))
   if (format === undefined) return undefined
   if ('tool' in format)
     throw invalid(what, `is compressed with ${format.name}`, `Unpack it with \`${format.tool}\` first.`)

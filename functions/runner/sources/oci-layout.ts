@@ -1,3 +1,4 @@
+/** An OCI layout (image-spec 1.1, "OCI Image Layout"), as a source. */
 import type { Descriptor } from '../../image/descriptor.ts'
 import { digestAlgorithm, type Digest } from '../../image/digest.ts'
 import { Field } from '../../image/fields.ts'
@@ -17,14 +18,14 @@ const CONTAINERD_NAME = 'io.containerd.image.name'
 const blobPath = (digest: Digest): string => `blobs/${digestAlgorithm(digest)}/${digest.slice(digest.indexOf(':') + 1)}`
 
 /**
- * One image of an OCI layout (image-spec 1.1, "OCI Image Layout"), in a directory or in an archive. Errors:
- * SOURCE_INVALID, IMAGE_NOT_FOUND, and those of the index parser.
+ * One image of an OCI layout, in a directory or in an archive. The image closes the files. Errors: SOURCE_INVALID,
+ * IMAGE_NOT_FOUND, and those of the index parser.
  */
 export async function openLayout(spec: string, files: Files, choice: Choice): Promise<ImageSource> {
   await checkVersion(files)
   const bytes = await readDocument(files, 'index.json')
-  const candidates = parseIndex(bytes).manifests.map((image) => ({ image, names: namesOf(image) }))
-  const { image, asked } = choose(files.what, candidates, choice)
+  const images = parseIndex(bytes).manifests.map((image) => ({ image, names: namesOf(image) }))
+  const { image, asked } = choose(files.what, images, choice)
   const { mediaType, digest, size, annotations } = image
   return {
     spec,
@@ -65,10 +66,7 @@ function namesOf({ annotations = {} }: IndexEntry): string[] {
   return [...new Set(names)]
 }
 
-/**
- * A name that says which registry, first the one that was asked for: a bare tag, which most layouts have, is no name of an
- * image.
- */
+/** The first name with a registry in it. Most layouts have a bare tag only, which names no image. */
 function referenceOf({ annotations = {} }: IndexEntry, asked: string | undefined): string | undefined {
   return [asked, annotations[CONTAINERD_NAME], annotations[REF_NAME]].find((name) =>
     /^(localhost|[^/]*[.:][^/]*)\//.test(name ?? ''),

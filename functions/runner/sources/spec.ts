@@ -4,7 +4,7 @@ import { quote } from '../../image/quote.ts'
 
 const FILE_KINDS = ['oci', 'oci-archive', 'docker-archive'] as const
 
-/** Which of a source's images is meant. */
+/** Which image of a source is meant: by name, by its place in the source (from 0), or the only one. */
 export type Choice = { name: string } | { index: number } | undefined
 
 export type Spec =
@@ -24,9 +24,8 @@ export function isRegistrySpec(text: string): boolean {
 }
 
 /**
- * Takes a source's text apart, as skopeo spells it: `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`,
- * `docker-archive:FILE[:NAME]`, `docker://NAME`; `@N` in the tag's place is the Nth image, from nought. A path ends at
- * its first colon, since a tag may be a whole reference. SOURCE_INVALID for anything else.
+ * Parses a spec. As in skopeo, `@N` in the place of the tag is the Nth image, from 0. A path ends at its first colon, because a
+ * tag may be a whole reference with colons in it. SOURCE_INVALID for anything else.
  */
 export function parseSpec(text: string): Spec {
   const colon = text.indexOf(':')
@@ -34,7 +33,7 @@ export function parseSpec(text: string): Spec {
   const rest = text.slice(colon + 1)
   if (scheme === 'docker' && rest.startsWith('//') && rest.length > 2)
     return { kind: 'docker', reference: rest.slice(2) }
-  const kind = FILE_KINDS.find((candidate) => candidate === scheme)
+  const kind = FILE_KINDS.find((one) => one === scheme)
   if (kind === undefined) throw refuse(text, 'is none of the sources that layercast reads')
   const end = rest.indexOf(':')
   const path = end < 0 ? rest : rest.slice(0, end)

@@ -6,9 +6,9 @@ import { BLOCK, isZero, readHeader } from '../../layer/read/tar-header.ts'
 import { Extensions, hasData, isExtension, MAX_SPECIAL, paddingOf } from '../../layer/read/tar-member.ts'
 import type { TarHeader } from '../../layer/read/tar-member.ts'
 import { fromByteString } from '../../linux/bytes.ts'
-import { readExactly } from './pread.ts'
+import { readAt } from './pread.ts'
 
-// Far more than any image archive has, and little enough to hold.
+// Far more than any image archive has, and few enough to keep in memory.
 const MAX_MEMBERS = 200_000
 const MAX_LINKS = 16
 
@@ -18,15 +18,15 @@ export interface Member {
   size: number
 }
 
-/** What was wrong with an archive; whoever reads it says which one. */
+/** What is wrong with an archive, in words that follow the archive's name. */
 export class TarError extends Error {
   override readonly name = 'TarError'
 }
 
-/** What counts where a name is both a file and a symbolic link: containerd's importer has it both ways, by the kind of archive. */
+/** Which one counts where a name is both a file and a symbolic link. containerd's importer differs by the kind of archive. */
 export type Order = 'files-first' | 'links-first'
 
-/** All that comes under one name; of each kind the last one, as in an archive that is unpacked in order. */
+/** The members of one name: the last one of each kind, as where an archive is unpacked in order. */
 interface Entry {
   file?: Member
   symlink?: string
@@ -34,8 +34,8 @@ interface Entry {
 }
 
 /**
- * What an archive holds, by name, found by hopping from header to header. Names are only ever compared with each other:
- * nothing in here opens a path that an archive names.
+ * The members of an archive by name. Names are compared with each other only: nothing here opens a path that an archive
+ * names.
  */
 export class TarIndex {
   readonly #entries: ReadonlyMap<string, Entry>
@@ -46,7 +46,7 @@ export class TarIndex {
     this.#order = order
   }
 
-  /** Reads all headers. Throws TarError for an archive that is damaged or cut short. */
+  /** Reads all headers, and skips the data between them. TarError for an archive that is damaged or cut short. */
   static async read(file: FileHandle, order: Order = 'files-first'): Promise<TarIndex> {
     const { size } = await file.stat()
     const entries = new Map<string, Entry>()
@@ -62,8 +62,8 @@ export class TarIndex {
   }
 
   /**
-   * The file of this name, through links within the archive; undefined where there is none. Of several files of one name
-   * it is the last, as `ctr images import` has it. TarError for links in a circle.
+   * The file of this name, also through links within the archive; undefined where there is none. Of several files of one name
+   * it is the last, as for `ctr images import`. TarError for links in a circle.
    */
   find(path: string): Member | undefined {
     let name = normalize(path)
@@ -79,15 +79,15 @@ export class TarIndex {
   }
 }
 
-interface Placed {
+interface Located {
   header: TarHeader
   offset: number
 }
 
-async function* headers(file: FileHandle, size: number): AsyncGenerator<Placed> {
+async function* headers(file: FileHandle, size: number): AsyncGenerator<Located> {
   const extensions = new Extensions()
   for (let at = 0; at < size;) {
-    const block = await readBlock(file, at, BLOCK)
+    const block = await readAt(file, at, BLOCK)
     if (block.length < BLOCK) throw new TarError('ends in the middle of a header')
     if (isZero(block)) return
     const raw = parsed(() => readHeader(block))
@@ -112,7 +112,7 @@ async function extend(
   bytes: number,
 ): Promise<void> {
   if (bytes > MAX_SPECIAL) throw new TarError(`has an extended header of ${bytes} bytes`)
-  const body = await readBlock(file, offset, bytes)
+  const body = await readAt(file, offset, bytes)
   // Global records carry no names or sizes in any archive of images.
   if (type === 'g' && ['path', 'size', 'linkpath'].some((key) => parsed(() => parsePax(body)).has(key))) {
     throw new TarError('gives all its members one name or size')
@@ -120,12 +120,7 @@ async function extend(
   parsed(() => extensions.add(type, body))
 }
 
-async function readBlock(file: FileHandle, offset: number, length: number): Promise<Buffer> {
-  const bytes = await readExactly(file, offset, length)
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-}
-
-/** What is wrong with a header is wrong with the archive. Throws TarError. */
+/** Throws a damaged header's error as TarError. */
 function parsed<T>(parse: () => T): T {
   try {
     return parse()
@@ -134,7 +129,7 @@ function parsed<T>(parse: () => T): T {
   }
 }
 
-/** Undefined for what is neither a file nor a link; that takes nothing away from what was there under its name. */
+/** Undefined for what is neither a file nor a link: such a member does not replace an earlier one of its name. */
 function entryOf(name: string, header: TarHeader, offset: number): Entry | undefined {
   const link = fromByteString(header.link)
   switch (header.type) {
@@ -144,7 +139,7 @@ function entryOf(name: string, header: TarHeader, offset: number): Entry | undef
     case '1':
       return { hardLink: link }
     case '2':
-      // From the directory that the link is in, wherever the archive is unpacked.
+      // A relative target starts at the link's own directory; an absolute one leads out of the archive.
       return link.startsWith('/') ? undefined : { symlink: `${name.slice(0, name.lastIndexOf('/') + 1)}${link}` }
     case 'S':
       throw new TarError(`has ${name} as a sparse file`)
@@ -153,7 +148,7 @@ function entryOf(name: string, header: TarHeader, offset: number): Entry | undef
   }
 }
 
-/** A name without empty and dot parts; undefined for one that leads out of the archive. */
+/** The name without empty and dot parts; undefined where it leads out of the archive. */
 function normalize(name: string): string | undefined {
   if (name.startsWith('/')) return undefined
   const parts: string[] = []
