@@ -10,7 +10,7 @@ import { Backoff } from './backoff.ts'
 import { Dismissal, refusesNodeToken } from './dismissal.ts'
 import { enrol, enrolment, type Enrolled, type EnrolOptions } from './enrol.ts'
 import type { AgentEvent, RoundResult } from './events.ts'
-import { gatherFacts } from './facts.ts'
+import { gatherNodeFacts } from './facts.ts'
 import { lockState } from './lock.ts'
 import { Patience } from './patience.ts'
 import { runRound } from './round.ts'
@@ -109,7 +109,7 @@ async function enter(options: AgentOptions, state: State): Promise<Agent['round'
   const { backend, server, joinToken, name, labels, fetch, applier } = options
   const { signal = new AbortController().signal, onEvent = () => undefined } = options
   const patience = new Patience()
-  const facts = () => gatherFacts(backend)
+  const facts = () => gatherNodeFacts(backend)
   const entry: EnrolOptions = { state, server, joinToken, name, labels, facts, fetch, signal }
   const welcome = (enrolled: Enrolled): Enrolled => {
     onEvent({ type: 'enrolled', id: enrolled.id, name: enrolled.name, server })

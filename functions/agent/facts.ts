@@ -6,7 +6,7 @@ import { hostPlatform } from '../runner/images/host-platform.ts'
 const MOST_SNAPSHOTTERS = 64
 
 /** What this node is: its platform, kernel and backend, and the snapshotters that are ready. */
-export async function gatherFacts(backend: Backend): Promise<Facts> {
+export async function gatherNodeFacts(backend: Backend): Promise<Facts> {
   const { os, architecture, variant } = hostPlatform()
   const plugins = await backend.snapshotters()
   const ready = plugins.filter((plugin) => plugin.error === undefined).map((plugin) => plugin.name)

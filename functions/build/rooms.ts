@@ -29,7 +29,7 @@ const ports = [
   'or-none',
   'blob-fault',
   'verified',
-  'owned-lease',
+  'marked-lease',
   'process-mark',
   'cri-namespace',
   'daemon',

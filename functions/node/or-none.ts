@@ -1,37 +1,42 @@
-/** What a port has under a name, or undefined where it has nothing: "not there" as an answer and not as an error. */
-import { hasCode } from '../errors.ts'
+/** What a port has under a name, or undefined where it has nothing; and removals to which "it is gone already" is success. */
+import { hasCode, type Code } from '../errors.ts'
 import type { Digest } from '../image/digest.ts'
 import { retry } from '../kit/retry.ts'
-import type { ContentInfo, ContentStore, SnapshotInfo, Snapshotter } from './ports.ts'
+import type { ContentInfo, ContentStore, Leases, SnapshotInfo, Snapshotter } from './ports.ts'
 
 /** The snapshot, or undefined where there is none of this name. */
 export async function statOrNone(snapshotter: Snapshotter, key: string): Promise<SnapshotInfo | undefined> {
-  try {
-    return await snapshotter.stat(key)
-  } catch (error) {
-    if (hasCode(error, 'SNAPSHOT_NOT_FOUND')) return undefined
-    throw error
-  }
+  return await orNone('SNAPSHOT_NOT_FOUND', () => snapshotter.stat(key))
 }
 
-/** Removes the snapshot; that it is gone already is as good. */
-export async function removeIfThere(snapshotter: Snapshotter, key: string): Promise<void> {
-  try {
-    await retry(() => snapshotter.remove(key), { what: `remove snapshot ${key}` })
-  } catch (error) {
-    if (!hasCode(error, 'SNAPSHOT_NOT_FOUND')) throw error
-  }
-}
-
-/** What the store says of the blob; undefined where it does not list it. */
+/** The blob, or undefined where the store has none of this digest. */
 export async function infoOrNone(
   content: Pick<ContentStore, 'info'>,
   digest: Digest,
 ): Promise<ContentInfo | undefined> {
+  return await orNone('BLOB_NOT_FOUND', () => content.info(digest))
+}
+
+/** Removes the snapshot, unless it is gone already. */
+export async function removeIfThere(snapshotter: Snapshotter, key: string): Promise<void> {
+  await orNone('SNAPSHOT_NOT_FOUND', () => retry(() => snapshotter.remove(key), { what: `remove snapshot ${key}` }))
+}
+
+/** Removes the blob, unless it is gone already. */
+export async function removeBlobIfThere(content: Pick<ContentStore, 'remove'>, digest: Digest): Promise<void> {
+  await orNone('BLOB_NOT_FOUND', () => content.remove(digest))
+}
+
+/** Deletes the lease, unless it is gone already. */
+export async function deleteLeaseIfThere(leases: Pick<Leases, 'delete'>, id: string): Promise<void> {
+  await orNone('NOT_FOUND', () => leases.delete(id))
+}
+
+async function orNone<T>(code: Code, work: () => Promise<T>): Promise<T | undefined> {
   try {
-    return await content.info(digest)
+    return await work()
   } catch (error) {
-    if (hasCode(error, 'BLOB_NOT_FOUND')) return undefined
+    if (hasCode(error, code)) return undefined
     throw error
   }
 }

@@ -1,21 +1,22 @@
+/** Marks that tell one process from every other, so that what a dead process left is known for what it is. */
 import { readFileSync } from 'node:fs'
 import { namespaceOf, orGone, processStat } from '../linux/process.ts'
 
-/** A lease's label that says which process made it. */
-export const OWNER_LABEL = 'layercast.owner'
+/** The label of a lease with the mark of the process that holds it. */
+export const PROCESS_LABEL = 'layercast.owner'
 
-/** This process as no other of this boot is spelt: boot, pid namespace, pid, start time. Undefined without a /proc. */
-export async function ownerMark(): Promise<string | undefined> {
+/** The mark of this process, `BOOT/PID-NAMESPACE/PID/START-TIME`, which no other process of this machine has. Undefined without a /proc. */
+export function processMark(): string | undefined {
   const place = placeMark()
   const start = startTime(process.pid)
   return place === undefined || start === undefined ? undefined : `${place}/${process.pid}/${start}`
 }
 
 /**
- * Whether the process that the mark names has ended. Only a process of the same boot and pid namespace can be told;
- * for any other, and in doubt, the answer is no.
+ * Whether the process of a mark has ended. This can be told of a process of the same boot and PID namespace only; for any other,
+ * and in doubt, the answer is no.
  */
-export async function isLeftBehind(mark: string): Promise<boolean> {
+export function hasEnded(mark: string): boolean {
   const [boot, namespace, pid, start, ...rest] = mark.split('/')
   if (rest.length > 0 || start === undefined || !/^[1-9][0-9]{0,9}$/.test(pid ?? '')) return false
   if (`${boot}/${namespace}` !== placeMark()) return false
@@ -24,7 +25,7 @@ export async function isLeftBehind(mark: string): Promise<boolean> {
   return startNow !== undefined && startNow !== start
 }
 
-/** Signal 0 also answers where /proc hides the processes of others. */
+/** Asks by signal 0, which answers also where /proc hides the processes of other users. */
 function hasProcess(pid: number): boolean {
   try {
     process.kill(pid, 0)
@@ -34,7 +35,7 @@ function hasProcess(pid: number): boolean {
   }
 }
 
-/** The boot and the pid namespace that process numbers here belong to. */
+/** The boot and the PID namespace that process IDs here belong to. */
 function placeMark(): string | undefined {
   return orGone(() => {
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8')
@@ -44,6 +45,6 @@ function placeMark(): string | undefined {
 
 function startTime(pid: number): string | undefined {
   const stat = orGone(() => processStat(pid))
-  // A zombie runs no more, and so never is the one that made a lease.
+  // A zombie has ended: its start time shall not equal that of a mark.
   return stat?.state === 'Z' ? `zombie ${stat.startTime}` : stat?.startTime
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { Backoff } from '../../functions/agent/backoff.ts'
-import { gatherFacts } from '../../functions/agent/facts.ts'
+import { gatherNodeFacts } from '../../functions/agent/facts.ts'
 import { Patience } from '../../functions/agent/patience.ts'
 import { State } from '../../functions/agent/state.ts'
 import { putFacts } from '../../functions/contract/nodes.ts'
@@ -163,7 +163,7 @@ test('facts are what the contract takes, whatever snapshotters there are, and on
             broken ? { name, capabilities, error: 'not there' } : { name, capabilities },
           ),
       } as unknown as Backend
-      const facts = await gatherFacts(backend)
+      const facts = await gatherNodeFacts(backend)
       expect(schema.parse(facts)).toEqual(facts)
       const ready = new Set(plugins.filter(({ broken }) => !broken).map(({ name }) => name))
       for (const name of facts.snapshotters) expect(ready.has(name)).toBe(true)

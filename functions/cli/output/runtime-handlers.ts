@@ -2,7 +2,7 @@
 
 import { LayercastError } from '../../errors.ts'
 import type { PlanWarning, Planned } from '../../plan/document.ts'
-import type { HandlerTarget } from '../../runner/runtime-handlers/targets.ts'
+import type { RuntimeHandlerTarget } from '../../runner/runtime-handlers/targets.ts'
 import type { UnpackResult } from '../../runner/unpack/types.ts'
 import { errorData } from '../program/failure.ts'
 import { count, printable } from '../program/text.ts'
@@ -11,7 +11,7 @@ import { dryRunText, unpackText, type DryRunReport } from './unpack.ts'
 
 /** What was done, or would be done, with one image under one snapshotter. */
 export interface HandlerEntry {
-  target: HandlerTarget
+  target: RuntimeHandlerTarget
   /** The image that was asked for, or the pause image of its pods. */
   role: 'image' | 'sandbox'
   reference: string

@@ -2,7 +2,8 @@
 
 import { LayercastError } from '../../errors.ts'
 import { daemonOf } from '../../node/daemon.ts'
-import type { Finding, LabelledUnpack, NodeFacts } from '../../runner/doctor/examine.ts'
+import type { DaemonFacts } from '../../runner/doctor/facts.ts'
+import type { Finding, LabelledUnpack } from '../../runner/doctor/finding.ts'
 import { count, printable } from '../program/text.ts'
 import { verb } from '../program/verb.ts'
 import { CONTAINERD_CONFIG } from './shared/options.ts'
@@ -23,8 +24,10 @@ export const doctorVerb = verb({
   ],
   async run(context, { options }) {
     const backend = await containerdOf(context)
-    const { diagnose, gatherFacts, labelledUnpack } = await import('../../runner/doctor/examine.ts')
-    const facts = await gatherFacts(daemonOf(backend), { configPath: options.containerdConfig })
+    const { diagnose } = await import('../../runner/doctor/diagnose.ts')
+    const { gatherDaemonFacts } = await import('../../runner/doctor/facts.ts')
+    const { labelledUnpack } = await import('../../runner/doctor/finding.ts')
+    const facts = await gatherDaemonFacts(daemonOf(backend), options.containerdConfig)
     const findings = diagnose(facts)
     const files = facts.config.files.map(({ path, version }) => ({ path, version }))
     const labelled = labelledUnpack(facts)
@@ -41,7 +44,7 @@ export const doctorVerb = verb({
 })
 
 function findingsText(
-  { version, config }: NodeFacts,
+  { version, config }: DaemonFacts,
   { byContainerd, why }: LabelledUnpack,
   findings: readonly Finding[],
 ): string {

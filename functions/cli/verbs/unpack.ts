@@ -1,9 +1,11 @@
 /** `layercast unpack` */
 
 import { hasCode, LayercastError } from '../../errors.ts'
+import { CRI_NAMESPACE } from '../../node/cri-namespace.ts'
 import type { PlanWarning, Planned } from '../../plan/document.ts'
 import type { NamedImage } from '../../runner/images/named-image.ts'
-import type { HandlerTarget, SandboxImage } from '../../runner/runtime-handlers/targets.ts'
+import type { SandboxImage } from '../../runner/runtime-handlers/sandbox-image.ts'
+import type { RuntimeHandlerTarget } from '../../runner/runtime-handlers/targets.ts'
 import { isSpec } from '../../runner/sources/spec.ts'
 import { handlersReport, handlersReportText, worstOf, type HandlerEntry } from '../output/runtime-handlers.ts'
 import type { Context } from '../program/context.ts'
@@ -146,7 +148,7 @@ interface HandlerFlags extends Omit<PlanFlags, 'snapshotter'>, UnpackFlags {
  * all handlers the pause image is made ready too. All is planned before anything is changed; then a failure under one
  * snapshotter does not keep the others from being unpacked.
  *
- * @throws LayercastError as `resolveHandlers` and the planner; after the report, the worst of what failed
+ * @throws LayercastError as `resolveRuntimeHandlers` and the planner; after the report, the worst of what failed
  */
 async function unpackForHandlers(
   context: Context,
@@ -154,9 +156,10 @@ async function unpackForHandlers(
   handlers: readonly string[] | 'all',
   options: HandlerFlags,
 ): Promise<void> {
-  const { CRI_NAMESPACE, findSandboxImage, resolveHandlers } = await import('../../runner/runtime-handlers/targets.ts')
+  const { findSandboxImage } = await import('../../runner/runtime-handlers/sandbox-image.ts')
+  const { resolveRuntimeHandlers } = await import('../../runner/runtime-handlers/targets.ts')
   const backend = await containerdOf(context, CRI_NAMESPACE)
-  const { targets, running } = await resolveHandlers(backend, { handlers, configPath: options.containerdConfig })
+  const { targets, running } = await resolveRuntimeHandlers(backend, { handlers, configPath: options.containerdConfig })
   if (options.profile !== undefined && targets.length > 1) {
     throw usage(
       `--profile is given, and the handlers go to ${targets.length} snapshotters`,
@@ -188,7 +191,7 @@ async function importAll(image: UserImage, entries: readonly HandlerEntry[], opt
 }
 
 async function planAll(
-  targets: readonly HandlerTarget[],
+  targets: readonly RuntimeHandlerTarget[],
   { image, sandbox }: { image: UserImage; sandbox: SandboxImage | undefined },
   options: HandlerFlags,
 ): Promise<HandlerEntry[]> {
@@ -243,7 +246,7 @@ async function carryOut(context: Context, entry: HandlerEntry, options: HandlerF
   }
 }
 
-function sandboxMissing({ name, why }: SandboxImage, { snapshotter, handlers }: HandlerTarget): PlanWarning {
+function sandboxMissing({ name, why }: SandboxImage, { snapshotter, handlers }: RuntimeHandlerTarget): PlanWarning {
   const image = name === undefined ? "containerd's built-in pause image" : `the pause image ${name}`
   return {
     code: 'SANDBOX_IMAGE_MISSING',

@@ -1,3 +1,4 @@
+/** What containerd's configuration says about unpacking: snapshotters, runtime handlers, pulls. */
 import { existsSync } from 'node:fs'
 import { isAtLeast, type DaemonVersion } from '../daemon-version.ts'
 import {
@@ -8,18 +9,18 @@ import {
   type MissingImport,
 } from './files.ts'
 import { pullsLocally } from './local-pull.ts'
-import { booleanAt, stringAt, table, tableAt, type Table } from './merge.ts'
+import { booleanAt, stringAt, table, tableAt, type Table } from './table.ts'
 
-/** A runtime handler of CRI, and where its images and containers go. */
+/** A runtime handler of CRI, and its snapshotters. */
 export interface RuntimeHandler {
   name: string
-  /** What CreateContainer uses. */
+  /** The snapshotter of its containers (CreateContainer). */
   snapshotter: string
-  /** What a pull for this handler unpacks for; differs from `snapshotter` where a migration lost it. */
+  /** The snapshotter for which a pull for this handler unpacks; another one where a migration lost the setting. */
   pullSnapshotter: string
   /** Whether the handler's own section names the snapshotter. */
   own: boolean
-  /** What the handler's section names and the daemon passes over: containerd 1.6 has one snapshotter for all. */
+  /** A snapshotter that the handler's section names and the daemon ignores: containerd 1.6 has one snapshotter for all. */
   ignored?: string
 }
 
@@ -36,12 +37,12 @@ export interface UnpackPlatform {
   differ: string
 }
 
-/** What of containerd's configuration decides over unpacking, as the daemon of this major version reads it. */
-export interface NodeConfig {
+/** What in containerd's configuration decides how images are unpacked, as a daemon of a given version reads it. */
+export interface ContainerdConfig {
   files: ConfigFile[]
-  /** What is read is not all that the daemon had, where this is not empty. */
+  /** Imported files that do not exist. Where there are any, the daemon may run from more than was read here. */
   missingImports: MissingImport[]
-  /** Why the daemon would not start from the files again, as far as their plugins' names tell. */
+  /** Reasons why the daemon would not start from these files again, as far as names of plugins tell. */
   refusals: string[]
   /** CRI's default snapshotter. */
   snapshotter: string
@@ -50,15 +51,15 @@ export interface NodeConfig {
   discardUnpackedLayers: boolean
   /** By name, sorted. */
   handlers: RuntimeHandler[]
-  /** The pause image that is configured; absent where the daemon's built-in one applies. */
+  /** The configured pause image; undefined where the daemon's built-in one applies. */
   sandboxImage: string | undefined
-  /** Images that are pinned for other reasons than being the pause image; sorted. */
+  /** Images that the configuration pins beside the pause image; sorted. */
   otherPinnedImages: string[]
   proxyPlugins: ProxyPlugin[]
   disabledPlugins: string[]
-  /** Whether CRI pulls by itself: always before containerd 2.1, and then only where settings ask for it or need it. */
+  /** Whether CRI pulls images itself: always before containerd 2.1; later only where a setting asks for it or needs it. */
   useLocalImagePull: boolean
-  /** How many layers the transfer service unpacks at once; more than one is containerd 2.2's parallel mode. */
+  /** How many layers the transfer service unpacks at once; more than one is parallel mode (containerd 2.2 and later). */
   maxConcurrentUnpacks: number
   /** Undefined where the file leaves it to the daemon's defaults. */
   unpackPlatforms: UnpackPlatform[] | undefined
@@ -73,14 +74,14 @@ interface CriSections {
   runtime: Table | undefined
   sandboxImage: string | undefined
   pinned: Table | undefined
-  /** Which snapshotter a pull for a runtime uses; containerd 1 has no such table. */
+  /** The snapshotter that a pull for a runtime handler uses; containerd 1 has no such table. */
   platforms: Table | undefined
 }
 
 function criSections({ merged, version }: LoadedConfig, daemonMajor: number): CriSections {
   const plugins = tableAt(merged, 'plugins')
   if (daemonMajor < 2) {
-    // containerd 1 knows a plugin by its short name in files of version 1, by its full one in others, and passes over the rest.
+    // containerd 1 knows a plugin by its short name in files of version 1 and by its full one in others. It ignores the rest.
     const cri = table(plugins?.[version === 1 ? 'cri' : 'io.containerd.grpc.v1.cri'])
     const containerd = table(cri?.['containerd'])
     return {
@@ -104,16 +105,16 @@ function criSections({ merged, version }: LoadedConfig, daemonMajor: number): Cr
 
 function readHandlers(sections: CriSections, fallback: string, daemon: DaemonVersion): RuntimeHandler[] {
   const stated = table(sections.runtime?.['runtimes'])
-  // The built-in handler gives way to those of a file under containerd 1, and stays beside them under 2.
+  // Handlers of a file replace the built-in handler under containerd 1, and are added to it under 2.
   const runtimes = daemon.major < 2 && stated !== undefined ? stated : { runc: {}, ...stated }
   return Object.entries(runtimes)
     .map(([name, value]) => {
-      // containerd 1.6 knows no snapshotter of a runtime and passes the key over.
+      // containerd 1.6 has no snapshotter per runtime, and ignores the key.
       const named = stringAt(table(value), 'snapshotter')
       const own = isAtLeast(daemon, '1.7') ? named : undefined
       const snapshotter = own ?? fallback
       const pulled = stringAt(table(sections.platforms?.[name]), 'snapshotter')
-      // containerd 1.7 has one place for both; containerd 2 asks runtime_platforms at a pull.
+      // containerd 1.7 has one key for both. containerd 2 looks at runtime_platforms for a pull.
       const pullSnapshotter = daemon.major < 2 ? snapshotter : (pulled ?? fallback)
       const handler: RuntimeHandler = { name, snapshotter, pullSnapshotter, own: own !== undefined }
       if (named !== undefined && named !== snapshotter) handler.ignored = named
@@ -122,7 +123,7 @@ function readHandlers(sections: CriSections, fallback: string, daemon: DaemonVer
     .toSorted((a, b) => (a.name < b.name ? -1 : 1))
 }
 
-/** The plugins that are disabled. containerd 1 knows them by their short names alone in files of version 1. */
+/** The plugins that are disabled. In files of version 1, containerd 1 knows plugins by their short names only. */
 function disabledPlugins({ merged, version }: LoadedConfig, daemonMajor: number): string[] {
   const listed = (merged['disabled_plugins'] as string[] | undefined) ?? []
   return daemonMajor < 2 && version === 1 ? listed.filter((id) => !id.includes('.')) : listed
@@ -154,13 +155,13 @@ function readDiffers(merged: Table): string[] | undefined {
 }
 
 /**
- * Reads containerd's configuration as the daemon does: version 2, 3 and 4 files, imports and drop-ins, merged and migrated by the rules
- * of the daemon's major version (containerd/FACTS.md section 8). A missing default file means the daemon's defaults.
+ * Reads containerd's configuration as the daemon does: files of all versions, with imports and drop-ins, merged and migrated by
+ * the rules of the daemon's version (containerd/FACTS.md section 8). A missing default file means the daemon's defaults.
  * @param options.path the main file; containerd's default one where it is left out
  * @param options.daemon the version of the daemon that runs from these files
  * @throws FILE_NOT_FOUND where a named file is missing, NODE_CONFIG_INVALID
  */
-export function readNodeConfig(options: { path?: string; daemon: DaemonVersion }): NodeConfig {
+export function readContainerdConfig(options: { path?: string | undefined; daemon: DaemonVersion }): ContainerdConfig {
   const { path = DEFAULT_CONFIG_PATH, daemon } = options
   const absent = options.path === undefined && !existsSync(path)
   const nothing: LoadedConfig = { files: [], missingImports: [], version: 1, refusals: [], merged: {} }

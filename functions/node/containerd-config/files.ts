@@ -1,28 +1,30 @@
+/** Loads containerd's configuration: the main file and all that it imports, merged by the daemon's rules (containerd/FACTS.md section 8). */
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, isAbsolute, join, normalize } from 'node:path'
 import { parse, TomlError } from 'smol-toml'
 import { LayercastError } from '../../errors.ts'
 import { isAtLeast, type DaemonVersion } from '../daemon-version.ts'
-import { mergeConfig, tableAt, type Table } from './merge.ts'
+import { mergeConfig } from './merge.ts'
 import { migrateNames, migrateToV3, OLD_CRI } from './migrate.ts'
+import { tableAt, type Table } from './table.ts'
 
 /** Where containerd looks without `--config`. */
 export const DEFAULT_CONFIG_PATH = '/etc/containerd/config.toml'
 
-/** One file that took part. */
+/** One file that was read. */
 export interface ConfigFile {
   path: string
   /** The `version` that it states; 1 where it states none. */
   version: number
-  /** Keys of CRI's containerd section that containerd 2 loses as it migrates this file. */
+  /** Keys of CRI's `containerd` table that containerd 2 loses as it migrates this file. */
   lost: string[]
   /** Plugins whose section this file replaced whole, as containerd 1 does; sorted. */
   replaced: string[]
-  /** Sections of CRI's that the file has under a name that does not count in its version. */
+  /** Names of CRI sections that have no effect in a file of this version. */
   passedOver: string[]
 }
 
-/** A file that another one imports by its name and that is not there: the daemon would not start again. */
+/** A file that another one imports by its name and that does not exist: the daemon would not start again. */
 export interface MissingImport {
   path: string
   importedBy: string
@@ -31,9 +33,9 @@ export interface MissingImport {
 export interface LoadedConfig {
   files: ConfigFile[]
   missingImports: MissingImport[]
-  /** What containerd 1 takes all files for: the last version that one states, and 1 where none does. */
+  /** The version that containerd 1 takes for that of all files: the last one stated, and 1 where no file states one. */
   version: number
-  /** Why the daemon would not start from the files again, as far as the names of plugins go; empty where it would. */
+  /** Reasons why the daemon would not start from these files again, as far as names of plugins tell. */
   refusals: string[]
   /** All files merged, in the daemon's order and by the daemon's rules. */
   merged: Table
@@ -68,7 +70,7 @@ function resolveImports(parent: string, imports: unknown, daemon: DaemonVersion)
     .filter((item): item is string => typeof item === 'string')
     .flatMap((item) => {
       const glob = item.includes('*')
-      // containerd 1.6 leaves a relative glob to the daemon's working directory, which is / under systemd.
+      // containerd 1.6 resolves a relative pattern against the daemon's working directory, which is / under systemd.
       const base = glob && !isAtLeast(daemon, '1.7') ? '/' : dirname(parent)
       const path = isAbsolute(item) ? normalize(item) : join(base, item)
       return glob ? globSync(path).toSorted() : [path]
@@ -76,18 +78,18 @@ function resolveImports(parent: string, imports: unknown, daemon: DaemonVersion)
 }
 
 /**
- * The version that containerd 2.0 to 2.2 takes for that of all files: the last one's, where those of version 1 are renamed
- * to what was the version by then, at first the newest.
+ * The version that containerd 2.0 to 2.2 takes for that of all files: the last one stated that is not 1. Where there is
+ * none, it is 3.
  */
 export function wholeVersion(files: readonly Pick<ConfigFile, 'version'>[]): number {
   return files.findLast(({ version }) => version >= 2)?.version ?? 3
 }
 
-/** How a daemon puts files together; it changed twice. */
+/** How a daemon puts files together, by its version. */
 interface Rules {
-  /** The daemon's major version: containerd 1 replaces a plugin's section by that of a later file. */
+  /** The daemon's major version. */
   major: number
-  /** What is migrated to version 3: nothing by containerd 1, what all files came to by 2.0 to 2.2, each file from 2.3 on. */
+  /** What the daemon migrates to version 3: `nothing` (1.x), the merged files as a `whole` (2.0 to 2.2), or each of the `files` (2.3 and later). */
   migrates: 'nothing' | 'whole' | 'files'
 }
 
@@ -97,9 +99,9 @@ function rulesOf(daemon: DaemonVersion): Rules {
 }
 
 /**
- * Loads containerd's configuration from a file and all that it imports, breadth first, each file once, later files winning.
+ * Loads containerd's configuration: the main file and all that it imports, breadth first, each file once; later files win.
  * @param path the main file
- * @param daemon the version of the daemon, whose rules are followed
+ * @param daemon the version of the daemon whose rules apply
  * @throws FILE_NOT_FOUND for the main file, NODE_CONFIG_INVALID
  */
 export function loadConfigFiles(path: string, daemon: DaemonVersion): LoadedConfig {
@@ -131,7 +133,7 @@ export function loadConfigFiles(path: string, daemon: DaemonVersion): LoadedConf
   if (rules.migrates === 'whole') migrateWhole(loaded)
   if (rules.major < 2) {
     if (loaded.version > 1) loaded.refusals.push(...refusedSections(loaded.merged, path))
-    // In files of version 1 a plugin's full name means nothing; in others its short one is refused.
+    // In a version 1 file a plugin's full name has no effect; in later versions its short name is refused.
     for (const file of loaded.files) {
       file.passedOver = loaded.version === 1 ? file.passedOver.filter((id) => id === OLD_CRI) : []
     }
@@ -152,7 +154,7 @@ function namesIn(config: Table, key: (typeof PLUGIN_LISTS)[number]): string[] {
   return Array.isArray(list) ? list.filter((item): item is string => typeof item === 'string') : []
 }
 
-/** containerd 2 refuses short names in the lists of a file that is not of version 1. */
+/** What containerd 2 refuses: short names in the plugin lists of a file that is not of version 1. */
 function refusedNames(config: Table, path: string): string[] {
   if (statedVersion(config) < 2) return []
   return PLUGIN_LISTS.flatMap((key) =>
@@ -162,12 +164,12 @@ function refusedNames(config: Table, path: string): string[] {
   )
 }
 
-/** Whether containerd 1 takes this for a plugin's full name. */
+/** Whether containerd 1 accepts this as a plugin's full name. */
 function isFullName(id: string): boolean {
   return id.startsWith('io.containerd.') && id.split('.').length >= 4
 }
 
-/** containerd 1 refuses every name of a plugin that is not a full one, once the files are not of version 1. */
+/** What containerd 1 refuses: every plugin name that is not a full one, once the files are not of version 1. */
 function refusedSections(merged: Table, path: string): string[] {
   const listed = PLUGIN_LISTS.flatMap((key) =>
     namesIn(merged, key)
@@ -191,14 +193,14 @@ function takeIn(merged: Table, config: Table, path: string, { major, migrates }:
   return { path, version, lost, replaced: replaced.toSorted(), passedOver }
 }
 
-/** The names under which a file has settings of CRI's images and runtimes, but for those of version 3. */
+/** The names of before version 3 under which a file has settings of CRI's images and runtimes. */
 function criNames(config: Table): string[] {
   const plugins = tableAt(config, 'plugins')
   const settings = ['containerd', 'sandbox_image']
   return ['cri', OLD_CRI].filter((id) => settings.some((key) => tableAt(plugins, id)?.[key] !== undefined))
 }
 
-/** Whether CRI's section of this name counts in a file of this version, as far as one file tells. */
+/** Whether CRI's section of this name has an effect in a file of this version. For containerd 1 all files decide, not one. */
 function counts(id: string, version: number, major: number): boolean {
   if (major < 2) return false
   return id === 'cri' ? version < 2 : version < 3
@@ -207,6 +209,6 @@ function counts(id: string, version: number, major: number): boolean {
 function migrateWhole({ files, merged }: LoadedConfig): void {
   const last = files.at(-1)
   if (last === undefined || wholeVersion(files) !== 2) return
-  // Which of the files states what is lost is not known any more; what is to be done is the same for all.
+  // After the merge it is not known which file stated what is lost. The fix is the same for all of them.
   last.lost.push(...migrateToV3(merged))
 }

@@ -1,10 +1,12 @@
-import { booleanAt, table, type Table } from './merge.ts'
+/** Who pulls images for CRI from containerd 2.1 on: CRI itself, or the transfer service. */
+import { booleanAt, table, type Table } from './table.ts'
 
+/** The default of `max_concurrent_downloads`. */
 const DEFAULT_DOWNLOADS = 3
 
 /**
- * Whether containerd 2.1 and later pull without the transfer service: where the image service's section says so, or has a
- * setting that the transfer service cannot honour, which the daemon answers by pulling as before.
+ * Whether CRI of containerd 2.1 and later pulls without the transfer service: because the image service's section says so, or
+ * because it has a setting that the transfer service does not support.
  */
 export function pullsLocally(images: Table | undefined): boolean {
   if (booleanAt(images, 'use_local_image_pull') === true) return true

@@ -1,35 +1,11 @@
-/** A TOML table as parsed. */
-export type Table = Record<string, unknown>
-
-/** The value as a table; undefined where it is none. */
-export function table(value: unknown): Table | undefined {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)
-    ? (value as Table)
-    : undefined
-}
-
-/** The table at a path of keys; undefined where any of them is no table. */
-export function tableAt(root: unknown, ...path: string[]): Table | undefined {
-  let current = table(root)
-  for (const key of path) current = table(current?.[key])
-  return current
-}
-
-export function stringAt(from: Table | undefined, key: string): string | undefined {
-  const value = from?.[key]
-  return typeof value === 'string' && value !== '' ? value : undefined
-}
-
-export function booleanAt(from: Table | undefined, key: string): boolean | undefined {
-  const value = from?.[key]
-  return typeof value === 'boolean' ? value : undefined
-}
+/** Puts containerd's configuration files together as the daemon does (containerd/FACTS.md section 8). */
+import { table, tableAt, type Table } from './table.ts'
 
 function uniqueStrings(...lists: unknown[]): string[] {
   return [...new Set(lists.flat().filter((item): item is string => typeof item === 'string'))]
 }
 
-/** containerd 2's merge of plugin tables: by key all the way down, scalars and non-empty lists of the later file win. */
+/** Merges plugin tables as containerd 2 does: key by key at every depth; scalars and lists of the later file win, but for empty lists. */
 function mergeDeep(to: Table, from: Table): void {
   for (const [key, value] of Object.entries(from)) {
     const source = table(value)
@@ -41,8 +17,8 @@ function mergeDeep(to: Table, from: Table): void {
 }
 
 /**
- * Merges a later file into an earlier one as containerd's server configuration does. containerd 1 replaces a plugin's whole section,
- * containerd 2 merges it key by key; a proxy plugin is replaced whole by both.
+ * Merges a later file (`from`) into what the earlier ones came to (`to`), which it changes. containerd 1 replaces a plugin's whole
+ * section, containerd 2 merges it key by key; both replace a proxy plugin whole.
  */
 export function mergeConfig(to: Table, from: Table, daemonMajor: number): void {
   const plugins = tableAt(to, 'plugins') ?? {}

@@ -1,17 +1,18 @@
-import { table, tableAt, type Table } from './merge.ts'
+/** Migrates CRI's sections of one file to version 3 as containerd 2 does, with what its migration loses. */
+import { table, tableAt, type Table } from './table.ts'
 
-/** CRI's plugin before it was taken apart in version 3. */
+/** CRI's plugin before version 3, which divides it in two. */
 export const OLD_CRI = 'io.containerd.grpc.v1.cri'
 const IMAGES = 'io.containerd.cri.v1.images'
 const RUNTIME = 'io.containerd.cri.v1.runtime'
 
-/** What of the old section's `containerd` table went to the image service's section. */
+/** The keys of the old section's `containerd` table that moved to the image service's section. */
 const IMAGE_KEYS = ['snapshotter', 'disable_snapshot_annotations', 'discard_unpacked_layers']
 
-/** What of the old section itself went there, as far as it decides over pulls. */
+/** The keys of the old section itself that moved there, as far as they decide how images are pulled. */
 const PULL_KEYS = ['registry', 'max_concurrent_downloads', 'image_pull_with_sync_fs']
 
-/** Gives the plugin that files of version 1 call by a short name its full one; a short name means nothing from version 2 on. */
+/** Renames CRI's section from its short name, which files of version 1 use, to its full name. Changes the given table. */
 export function migrateNames(plugins: Table): void {
   if (plugins['cri'] !== undefined && plugins[OLD_CRI] === undefined) {
     plugins[OLD_CRI] = plugins['cri']
@@ -19,7 +20,7 @@ export function migrateNames(plugins: Table): void {
   }
 }
 
-/** Gives the keys that containerd's own migration drops. */
+/** Fills the image service's section. Returns the keys that containerd's own migration drops. */
 function migrateImages(cri: Table, images: Table): string[] {
   const pinned = table(images['pinned_images']) ?? {}
   if (cri['sandbox_image'] !== undefined) pinned['sandbox'] = cri['sandbox_image']
@@ -27,11 +28,11 @@ function migrateImages(cri: Table, images: Table): string[] {
   for (const key of PULL_KEYS) if (cri[key] !== undefined) images[key] = cri[key]
   const containerd = table(cri['containerd'])
   const runtimes = table(containerd?.['runtimes'])
-  // containerd returns here, so that without runtimes its own defaults replace the three keys below.
+  // Without a runtimes table containerd's migration ends here, and its defaults replace the three keys below.
   if (!containerd) return []
   if (!runtimes) return IMAGE_KEYS.filter((key) => containerd[key] !== undefined)
-  // containerd reads `snapshot` where files say `snapshotter`, and writes a section that nothing reads: that is how a
-  // per-runtime snapshotter is lost for pulls. We do as it does, since we tell what the daemon will do.
+  // containerd's migration has two mistakes: it reads `snapshot` where files say `snapshotter`, and writes `runtime_platform` for
+  // `runtime_platforms`. So a pull loses the snapshotter of a runtime. The same is done here, to find what the daemon finds.
   for (const [name, runtime] of Object.entries(runtimes)) {
     const snapshotter = table(runtime)?.['snapshot']
     if (typeof snapshotter === 'string' && snapshotter !== '') {
@@ -55,9 +56,8 @@ function migrateRuntime(cri: Table, runtime: Table): void {
 }
 
 /**
- * Turns one file's plugin sections of version 2 into those of version 3, as containerd 2 does before it merges the file.
- * Changes the given table. Only what layercast reads is carried over.
- * Gives the image service's keys that the file states and the migration loses.
+ * Turns plugin sections of version 2 into those of version 3. Changes the given table. Only what layercast reads is carried over.
+ * @returns the image service's keys that the file states and the migration loses
  */
 export function migrateToV3(config: Table): string[] {
   const plugins = tableAt(config, 'plugins')

@@ -1,6 +1,6 @@
 /**
- * The containerd adapter: a backend over the daemon's gRPC services on its unix socket (containerd/FACTS.md section 9), for
- * every version from 1.6 on. One file per port.
+ * The containerd adapter: a backend over the daemon's gRPC services (containerd/FACTS.md section 9), for every version from 1.6
+ * on. Each port has a file of its own.
  */
 import { Code } from '@connectrpc/connect'
 import type { Applier } from '../../layer/apply/types.ts'
@@ -20,10 +20,10 @@ import { Version } from './proto/gen/version_pb.js'
 import { containerdSnapshotter } from './snapshotter.ts'
 
 export interface ContainerdOptions extends CallOptions {
-  /** The daemon's socket; CONTAINERD_ADDRESS, else containerd's default, where it is left out. */
-  address?: string
-  /** CONTAINERD_NAMESPACE, else `default` as in ctr, where it is left out. CRI's is `k8s.io`. */
-  namespace?: string
+  /** The daemon's socket. By default CONTAINERD_ADDRESS, else containerd's default. */
+  address?: string | undefined
+  /** By default CONTAINERD_NAMESPACE, else `default`, as ctr does. */
+  namespace?: string | undefined
 }
 
 /** A backend with all the members that a containerd node has. */
@@ -37,12 +37,12 @@ export interface ContainerdBackend extends Backend {
   withLease(id: string): ContainerdBackend
 }
 
-// A daemon that starts answers within its first seconds; a socket that nobody serves any more never does.
+// A daemon that is starting answers within seconds. A socket whose process hangs never does.
 const GREETING_MS = 15_000
 
 /**
  * Connects to a containerd and asks for its version. CONTAINERD_UNREACHABLE where the socket is missing, refuses, or is not
- * containerd's. `close` ends the session; one under a lease belongs to the backend that it came from.
+ * containerd's. `close` ends the session, which the backends under a lease share.
  */
 export async function connectContainerd(options: ContainerdOptions = {}): Promise<ContainerdBackend> {
   const address = options.address ?? (process.env['CONTAINERD_ADDRESS'] || DEFAULT_ADDRESS)

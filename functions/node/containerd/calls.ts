@@ -1,21 +1,22 @@
+/** Stops the calls to a daemon that does not answer, and tells of its silence. */
 import { LayercastError } from '../../errors.ts'
 
-/** How a run stands behind the calls that it makes. */
+/** What a run asks of all its calls. */
 export interface CallOptions {
-  /** Once it fires, calls that are under way have a moment to end, and those of the clean-up a bounded time in all. */
+  /** Once it is aborted, running calls get 2 seconds to end, and the calls that clean up 8 seconds in all. */
   signal?: AbortSignal | undefined
-  /** Told of a call that has had no answer for so long, and again ever more rarely. `doing` as in "cannot <doing>". */
+  /** Called for a call without an answer: after 5 s, 5 s more, then each time after twice as long. `doing` as in "cannot <doing>". */
   onSilence?: ((doing: string, seconds: number) => void) | undefined
 }
 
-/** A call that the daemon is about to answer is let end: what it made is then known, and removed. */
+/** For running calls: the answer tells what the daemon made, so that it can be removed. */
 const LET_END_MS = 2_000
-/** For all that is called after the signal: what was half made is removed, or told. */
+/** For all calls after the signal, which remove what was half made. */
 const CLEANUP_MS = 8_000
-/** After how many seconds of silence it is told. Every further time after twice as long as the time before. */
+/** Seconds of silence before `onSilence` is called for the first time. */
 const FIRST_WORD_S = 5
 
-/** The calls of one session to a daemon that may never answer: each can be stopped, and its silence is told. */
+/** The calls of one session. */
 export class Calls {
   readonly #signal: AbortSignal | undefined
   readonly #onSilence: CallOptions['onSilence']
@@ -31,19 +32,19 @@ export class Calls {
     else signal?.addEventListener('abort', this.#onAbort, { once: true })
   }
 
-  /** What ends a call that begins now; undefined where nothing does. */
+  /** The signal that stops a call which begins now; undefined where nothing does. */
   get stop(): AbortSignal | undefined {
     if (this.#signal === undefined) return undefined
     return this.#signal.aborted ? this.#cleanup.signal : this.#letEnd.signal
   }
 
-  /** The error of a call that was stopped: ABORTED. Undefined where it was not. */
+  /** The error of a call that was stopped: ABORTED. Undefined where nothing was stopped. */
   stopped(doing: string, cause: unknown): LayercastError | undefined {
     if (!this.#letEnd.signal.aborted) return undefined
     return new LayercastError('ABORTED', `cannot ${doing}: containerd had not answered when the time was up`, { cause })
   }
 
-  /** Watches a call until what it gives is called; `heard` is called at every sign of life. */
+  /** Watches a call until `done` is called. The caller calls `heard` whenever the daemon has sent something. */
   watch(doing: string): { heard(): void; done(): void } {
     const onSilence = this.#onSilence
     if (onSilence === undefined) return { heard: () => undefined, done: () => undefined }
@@ -51,7 +52,7 @@ export class Calls {
     let since = performance.now()
     let wait = FIRST_WORD_S
     const arm = (seconds: number): void => {
-      // It keeps no process alive: the call itself does.
+      // Only the call itself keeps the process alive.
       timer = setTimeout(() => {
         onSilence(doing, Math.round((performance.now() - since) / 1000))
         arm(wait)

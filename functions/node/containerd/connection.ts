@@ -1,3 +1,4 @@
+/** Calls of the daemon's gRPC services, in one namespace and under one lease. */
 import type { DescService } from '@bufbuild/protobuf'
 import { createClient, type Client, type Interceptor } from '@connectrpc/connect'
 import { createGrpcTransport } from '@connectrpc/connect-node'
@@ -9,7 +10,7 @@ import { Session } from './session.ts'
 export const DEFAULT_ADDRESS = '/run/containerd/containerd.sock'
 export const DEFAULT_NAMESPACE = 'default'
 
-// Only the :authority of requests: the socket is what is dialled.
+// Only the :authority of requests: the connection goes to the socket.
 const BASE_URL = 'http://containerd.sock'
 
 /** One HTTP/2 session to a containerd daemon, in one namespace and, when asked, under one lease. */
@@ -41,13 +42,13 @@ export class Connection {
     })
   }
 
-  /** Dials nothing yet: the first call does. */
+  /** Connects at the first call. */
   static to(address: string, namespace: string, options: CallOptions = {}): Connection {
     const session = new Session(BASE_URL, address.replace(/^unix:\/\//, ''))
     return new Connection(session, new Calls(options), address, namespace, undefined)
   }
 
-  /** The same session, everything made through it held by this lease. */
+  /** The same session; the lease holds everything that is made through it. */
   withLease(lease: string): Connection {
     return new Connection(this.#session, this.#calls, this.address, this.namespace, lease)
   }
@@ -85,7 +86,7 @@ export class Connection {
       for await (const answer of run(abort.signal)) {
         heard()
         yield answer
-        // Whoever reads may take their time: what is listened for is the daemon.
+        // The time that the reader took is not the daemon's silence.
         heard()
       }
     } catch (error) {
@@ -96,13 +97,14 @@ export class Connection {
     }
   }
 
+  /** The LayercastError for what a call threw. */
   error(error: unknown, doing: string, meaning?: Meaning): LayercastError {
     if (this.#session.closed) return closedError(this.address)
     const stopped = answered(error) === undefined ? this.#calls.stopped(doing, error) : undefined
     return stopped ?? fromGrpc(error, this.address, doing, meaning)
   }
 
-  /** Ends the session with all calls that are under way; a process with nothing else to do can then exit. */
+  /** Ends the session with all running calls. */
   close(): void {
     this.#calls.close()
     this.#session.close()

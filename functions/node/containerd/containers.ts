@@ -1,3 +1,4 @@
+/** The containers of a namespace, by the daemon's containers service. */
 import type { ContainerRecord } from '../ports.ts'
 import type { Connection } from './connection.ts'
 import { Containers } from './proto/gen/containers_pb.js'

@@ -1,3 +1,4 @@
+/** The content store of a namespace, by the daemon's content service. */
 import { create } from '@bufbuild/protobuf'
 import { FieldMaskSchema } from '@bufbuild/protobuf/wkt'
 import { blobFix } from '../../image/blob-fixes.ts'
@@ -40,7 +41,7 @@ export function containerdContent(connection: Connection): ContentStore {
 
     async *read(digest, { offset = 0, length } = {}): AsyncGenerator<Uint8Array> {
       if (length === 0) {
-        // On the wire a size of nought asks for everything.
+        // In the request a size of 0 asks for everything.
         await info(digest)
         return
       }

@@ -1,3 +1,4 @@
+/** Between the daemon's messages and the types of the ports. */
 import { create } from '@bufbuild/protobuf'
 import { timestampDate, type Timestamp } from '@bufbuild/protobuf/wkt'
 import type { Descriptor } from '../../image/descriptor.ts'
@@ -44,7 +45,7 @@ export function fromDescriptor(descriptor: Descriptor): WireDescriptor {
   })
 }
 
-/** The field paths of an Update that touches these labels and no others. */
+/** The field paths of an Update that changes these labels and no others. */
 export function labelPaths(labels: Labels): string[] {
   return Object.keys(labels).map((key) => `labels.${key}`)
 }

@@ -1,3 +1,4 @@
+/** Applies layers, and makes layers of snapshots, by the daemon's diff service. */
 import { blobFix, DAMAGED_FIX } from '../../image/blob-fixes.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Applied, Applier, ApplyOptions } from '../../layer/apply/types.ts'
@@ -8,8 +9,8 @@ import { fromDescriptor, fromMounts, toDescriptor } from './convert.ts'
 import type { Meaning } from './errors.ts'
 import { Diff } from './proto/gen/diff_pb.js'
 
-// The daemon inflates with igzip or unpigz where it finds them, else with Go's own: each has words of its own.
-// Go's zstd does not name itself.
+// The daemon inflates by igzip or unpigz where it finds them, and by Go's packages otherwise; each has its own messages.
+// Those of Go's zstd do not contain its name.
 const CORRUPT = /gzip|unpigz|zstd|zlib|flate|archive\/tar|unexpected EOF|corrupt|CRC check failed|magic number mismatch/
 // The kernel's refusal of a hard link without its target.
 const LINK = /link \S+ \S+: no such file/
@@ -33,7 +34,7 @@ const MEANING = {
   ],
 } satisfies Meaning
 
-// To an overlay the service writes without a look at the layers below (1.6 to 2.4).
+// Into an overlay mount the service (1.6 to 2.4) writes without the layers below (containerd/FACTS.md section 10).
 const ELSEWHERE = "Leave --applier away, or say --applier own, where containerd's snapshots can be seen"
 const ALONE: Meaning = {
   ...MEANING,
@@ -44,7 +45,7 @@ const ALONE: Meaning = {
       `${ELSEWHERE}: containerd's diff service links to no file of a layer below. If that fails too, build the image anew.`,
     ],
     [
-      // What stands there may be the whiteout that the same layer has for the directory.
+      // The file in the way may be the whiteout that the same layer has for the directory.
       /mkparent .*: not a directory/,
       'LAYER_UNSUPPORTED',
       `${ELSEWHERE}: containerd's diff service writes nothing below a name that the layer deletes. If that fails too, build the image anew.`,
@@ -68,7 +69,7 @@ export function diffService(connection: Connection): Applier {
           ),
         { ...(isOverlay(mounts) ? ALONE : MEANING), signal },
       )
-      // The service says nothing until it is done.
+      // The service tells no progress.
       onProgress?.(layer.size)
       const { digest, size } = toDescriptor(answer.applied)
       return { diffID: digest, size }

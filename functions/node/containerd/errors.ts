@@ -1,3 +1,4 @@
+/** What the daemon's gRPC status and words mean, as LayercastErrors. */
 import { Code as GrpcCode, ConnectError } from '@connectrpc/connect'
 import { LayercastError, type Code } from '../../errors.ts'
 
@@ -6,9 +7,9 @@ type Words = readonly [words: RegExp, code: Code, fix?: string]
 /** What the daemon's NotFound means for a call, and what a user can do about it. */
 export interface Meaning {
   notFound?: Code
-  /** Where the daemon's status says too little: its words, and what they mean. */
+  /** Where the daemon's status does not tell enough: patterns of its words, and what they mean. */
   words?: readonly Words[]
-  /** The caller's own signal: once it is aborted, the call's end is no failure of the daemon's. */
+  /** The caller's own signal: once it is aborted, the error is ABORTED. */
   signal?: AbortSignal | undefined
   fix?: string
 }
@@ -18,7 +19,7 @@ const UNREACHABLE_FIX =
 
 const FAILED_FIX = "Look into containerd's log for what it met (journalctl -u containerd, where systemd runs it)."
 
-// The same from 1.6 to 2.3; the status beside them is InvalidArgument for all.
+// The words are the same from 1.6 to 2.4. The status of all of them is InvalidArgument.
 const COMMON_WORDS: readonly Words[] = [
   [
     /snapshotter not loaded/,
@@ -29,7 +30,7 @@ const COMMON_WORDS: readonly Words[] = [
   [/is not committed snapshot/, 'FAILED_PRECONDITION'],
 ]
 
-/** CONTAINERD_UNREACHABLE for an address, with what lies under it as the cause. */
+/** CONTAINERD_UNREACHABLE for an address. */
 export function unreachable(address: string, cause: unknown): LayercastError {
   return new LayercastError('CONTAINERD_UNREACHABLE', `containerd does not answer at ${address}: ${reason(cause)}`, {
     cause,
@@ -38,7 +39,7 @@ export function unreachable(address: string, cause: unknown): LayercastError {
   })
 }
 
-/** The innermost words of what the connection met: a socket's error rather than what wraps it. */
+/** The message of the innermost cause: the socket's error, not what wraps it. */
 function reason(cause: unknown): string {
   let innermost = cause
   while (innermost instanceof Error && innermost.cause instanceof Error && answered(innermost.cause) === undefined) {
@@ -47,7 +48,7 @@ function reason(cause: unknown): string {
   return ConnectError.from(innermost).rawMessage
 }
 
-/** Whether the daemon itself gave this answer; what the connection met has no gRPC status in its trailers. */
+/** Whether the error is an answer of the daemon: only such errors have a gRPC status in their trailers. */
 function isAnswer(error: ConnectError): boolean {
   return error.metadata.has('grpc-status')
 }
@@ -71,7 +72,7 @@ export function fromGrpc(error: unknown, address: string, doing: string, meaning
   const [code, fix] = classify(grpc, meaning)
   return new LayercastError(code, `cannot ${doing}: ${grpc.rawMessage}`, {
     cause: error,
-    ...(fix === undefined ? {} : { fix }),
+    fix,
     detail: { grpc: GrpcCode[grpc.code] },
   })
 }

@@ -1,3 +1,4 @@
+/** The image records of a namespace, by the daemon's images service. */
 import { create } from '@bufbuild/protobuf'
 import { FieldMaskSchema } from '@bufbuild/protobuf/wkt'
 import { hasCode } from '../../errors.ts'
@@ -27,7 +28,7 @@ export function containerdImages(connection: Connection): ImageStore {
       const updateMask = create(FieldMaskSchema, { paths: ['target', ...labelPaths(labels)] })
       return toRecord((await call('update', name, () => client.update({ image, updateMask }))).image)
     } catch (error) {
-      // Someone deleted it between the two calls.
+      // The record was deleted between the two calls.
       if (!hasCode(error, 'IMAGE_NOT_FOUND') || tries <= 1) throw error
       return put(name, target, labels, tries - 1)
     }

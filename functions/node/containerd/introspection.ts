@@ -1,3 +1,4 @@
+/** The daemon's plugins and process, by its introspection service. */
 import type { DaemonProcess, Plugin, SnapshotterPlugin } from '../ports.ts'
 import type { Connection } from './connection.ts'
 import { Introspection } from './proto/gen/introspection_pb.js'
@@ -31,7 +32,7 @@ export async function snapshotters(connection: Connection): Promise<SnapshotterP
   })
 }
 
-/** The process that answers; undefined before containerd 1.7, which does not say it. */
+/** The daemon's process; undefined before containerd 1.7, which does not tell it. */
 export async function daemonProcess(connection: Connection): Promise<DaemonProcess | undefined> {
   const client = connection.client(Introspection)
   const { pid, pidns } = await connection.call('ask containerd for its process', () => client.server({}))

@@ -1,3 +1,4 @@
+/** The leases of a namespace, by the daemon's leases service. */
 import { randomBytes } from 'node:crypto'
 import { GC_EXPIRE } from '../../image/label-names.ts'
 import type { HeldSnapshot, Lease, Leases } from '../ports.ts'
@@ -8,12 +9,12 @@ import { Leases as LeasesService } from './proto/gen/leases_pb.js'
 const SNAPSHOTS = 'snapshots/'
 const DAY = 24 * 60 * 60
 
-/** The daemon's leases in one namespace. NOT_FOUND where a lease is not there. */
+/** The daemon's leases in one namespace. Errors as the port says. */
 export function containerdLeases(connection: Connection): Leases {
   const client = connection.client(LeasesService)
   return {
     async create({ id = newID(), expiresInSeconds = DAY, labels = {} } = {}): Promise<Lease> {
-      // RFC 3339 to the second: that is what every version of the garbage collector parses.
+      // RFC 3339 to the second, which the garbage collector of every version parses.
       const expires = new Date(Date.now() + expiresInSeconds * 1000).toISOString().replace(/\.\d+Z$/, 'Z')
       const { lease } = await connection.call(`create lease ${id}`, () =>
         client.create({ id, labels: { [GC_EXPIRE]: expires, ...labels } }),

@@ -1,10 +1,11 @@
+/** Explains why the daemon refuses to remove a snapshot. */
 import { hasCode, LayercastError } from '../../errors.ts'
 import type { SnapshotInfo } from '../ports.ts'
 
 /**
- * What containerd means by `cannot remove snapshot with child`, which names none: the children in `detail.children`. None
- * is a ghost, which the collector leaves of a child that it took (containerd's issue 11908, every version): it stays in the
- * books of the snapshot below, which from then on the collector alone can take. Errors of other kinds pass unchanged.
+ * Adds to containerd's `cannot remove snapshot with child` which children those are (`detail.children`). There may be none: a garbage
+ * collection that takes a child can leave it recorded as the parent's child (containerd's issue 11908, every version), and from
+ * then on only the garbage collector can remove the parent. Other errors pass unchanged.
  */
 export async function refusedRemoval(
   error: unknown,

@@ -1,13 +1,13 @@
-/** A blob put in the place of a damaged one, which the daemon's content store has no call for. */
+/** Replaces a damaged blob. The daemon has no call for that: a blob that it has cannot be written again. */
 import { randomBytes } from 'node:crypto'
-import { hasCode, LayercastError } from '../../errors.ts'
+import { LayercastError } from '../../errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
 import { GC_REF_CONTENT, GC_REF_SNAPSHOT } from '../../image/label-names.ts'
 import { cleanUp } from '../../kit/cleanup.ts'
 import { faultOf } from '../blob-fault.ts'
-import { infoOrNone } from '../or-none.ts'
-import { ownerLabels } from '../owned-lease.ts'
+import { processLabels } from '../marked-lease.ts'
+import { deleteLeaseIfThere, infoOrNone, removeBlobIfThere } from '../or-none.ts'
 import type { ContentStore, Labels } from '../ports.ts'
 import { verified } from '../verified.ts'
 import type { Connection } from './connection.ts'
@@ -16,6 +16,7 @@ import { namespaceNames } from './namespaces.ts'
 import { Leases as LeasesService } from './proto/gen/leases_pb.js'
 import { writeBlob } from './write.ts'
 
+/** When the leases of a killed replacement expire. */
 const HOLD_SECONDS = 60 * 60
 const SNAPSHOT = `${GC_REF_SNAPSHOT}.`
 
@@ -32,17 +33,17 @@ interface Holder {
 }
 
 /**
- * Replaces the blob in every namespace, since its bytes are the same file for all of them:
+ * Replaces the blob in every namespace, because all namespaces share the file with its bytes:
  *
- * 1. The data is written whole, and checked, under a ref without a digest: with one the daemon says that it has it.
- * 2. A lease in each namespace takes hold of what the blob's own labels keep there (layers, a config, snapshots).
- * 3. The blob is deleted in each namespace, and the collector is waited for, which removes its file.
- * 4. The data is committed with the labels that the blob had, and the other namespaces are given it with theirs.
+ * 1. Write and check the data under a ref without a digest. With the digest the daemon would answer that the blob exists.
+ * 2. In each namespace, put under a lease what the labels of the blob keep there (layers, a config, snapshots).
+ * 3. Delete the blob in each namespace, and wait for the garbage collector, which removes the file.
+ * 4. Commit the data with the labels that the blob had, and write it into the other namespaces with their labels.
  *
- * What fails in step 3 does not keep step 4 from giving back what was deleted. A kill between the two leaves the blob missing
- * instead of damaged. CONTAINERD_FAILED where the damaged file stays.
+ * After a failure in step 3, step 4 still restores what was deleted. A kill between them leaves the blob missing instead of
+ * damaged. CONTAINERD_FAILED where the damaged file stays.
  *
- * @param contentOf the content store over a connection
+ * @param contentOf makes the content store over a connection
  */
 export async function replaceBlob(
   connection: Connection,
@@ -64,21 +65,21 @@ export async function replaceBlob(
       }
       for (const holder of holders) {
         removed.push(holder)
-        await removeIfThere(contentOf(holder.connection), digest)
+        await removeBlobIfThere(contentOf(holder.connection), digest)
       }
       await collect(connection, `${lease}-collect`)
     } catch (error) {
       failures.push(error)
     }
   }
-  const letGo = async (): Promise<void> => {
-    for (const own of held.splice(0)) await deleteLease(own, lease)
+  const deleteLeases = async (): Promise<void> => {
+    for (const own of held.splice(0)) await deleteLeaseIfThere(containerdLeases(own), lease)
   }
   try {
     const before = (await infoOrNone(content, digest))?.labels ?? {}
     const kept = { ...before, ...labels }
     await writeBlob(connection, expected, verified(data, expected), kept, makeRoom)
-    // Also where another writer was first, and the blob has that one's labels only.
+    // Needed where another writer was first: the blob then has the labels of that one only.
     await content.label(digest, kept)
     for (const holder of removed) {
       if (holder.connection.namespace === connection.namespace) continue
@@ -89,9 +90,9 @@ export async function replaceBlob(
     const fault = await faultOf(content, expected)
     if (fault !== undefined) throw stillDamaged(digest, fault)
   } catch (error) {
-    throw await cleanUp(error, [{ what: `delete lease ${lease}`, run: letGo }])
+    throw await cleanUp(error, [{ what: `delete lease ${lease}`, run: deleteLeases }])
   }
-  await letGo()
+  await deleteLeases()
 }
 
 async function holdersOf(
@@ -108,9 +109,9 @@ async function holdersOf(
   return holders
 }
 
-/** Makes the lease, and puts under it what the blob's labels keep, and by that all that is below. */
+/** Creates the lease, and puts under it what the blob's labels keep. The collector keeps all that those lead to. */
 async function holdChildren({ connection, labels }: Holder, id: string): Promise<void> {
-  await containerdLeases(connection).create({ id, expiresInSeconds: HOLD_SECONDS, labels: await ownerLabels() })
+  await containerdLeases(connection).create({ id, expiresInSeconds: HOLD_SECONDS, labels: processLabels() })
   const client = connection.client(LeasesService)
   for (const [key, name] of Object.entries(labels)) {
     const type = key.startsWith(GC_REF_CONTENT) ? 'content' : snapshotsOf(key)
@@ -120,32 +121,16 @@ async function holdChildren({ connection, labels }: Holder, id: string): Promise
   }
 }
 
-/** `containerd.io/gc.ref.snapshot.NAME`, with something after a slash where there are several. */
+/** The resource type of a label `containerd.io/gc.ref.snapshot.SNAPSHOTTER`, which may end with a slash and anything. */
 function snapshotsOf(key: string): string | undefined {
   return key.startsWith(SNAPSHOT) ? `snapshots/${key.slice(SNAPSHOT.length).split('/', 1)[0]}` : undefined
 }
 
-async function removeIfThere(content: ContentStore, digest: Digest): Promise<void> {
-  try {
-    await content.remove(digest)
-  } catch (error) {
-    if (!hasCode(error, 'BLOB_NOT_FOUND')) throw error
-  }
-}
-
-/** Returns when the daemon's collector has been through. */
+/** Returns when a garbage collection has run. */
 async function collect(connection: Connection, id: string): Promise<void> {
   const leases = containerdLeases(connection.inNamespace(connection.namespace))
-  await leases.create({ id, expiresInSeconds: HOLD_SECONDS, labels: await ownerLabels() })
+  await leases.create({ id, expiresInSeconds: HOLD_SECONDS, labels: processLabels() })
   await leases.delete(id, { sync: true })
-}
-
-async function deleteLease(connection: Connection, id: string): Promise<void> {
-  try {
-    await containerdLeases(connection).delete(id)
-  } catch (error) {
-    if (!hasCode(error, 'NOT_FOUND')) throw error
-  }
 }
 
 function stillDamaged(digest: Digest, fault: string): LayercastError {

@@ -1,3 +1,4 @@
+/** The HTTP/2 session under the gRPC calls. */
 import {
   connect as connectHttp2,
   type ClientHttp2Session,
@@ -6,15 +7,15 @@ import {
 } from 'node:http2'
 import { connect as connectSocket } from 'node:net'
 
-// A layer is read in bulk while other calls go on, and a reader may pause: with HTTP/2's default windows of 64 KiB bulk
-// reads are slow, and one paused reader can hold up every other call.
+// HTTP/2's default windows of 64 KiB make reads of whole layers slow, and one reader that pauses would block all other calls,
+// because the session's window is shared.
 const STREAM_WINDOW = 1 << 20
 const SESSION_WINDOW = 1 << 30
 
 /**
- * One HTTP/2 session over a unix socket, dialled at the first request and anew after it broke. It keeps the process
- * alive only while requests are open. connect-node's own manager leaves an error of the dead session unhandled, which
- * ends the process, when the peer does not speak HTTP/2.
+ * One HTTP/2 session over a unix socket. It connects at the first request, and again after the connection broke; it keeps the
+ * process alive only while requests are open. connect-node's own session manager is not used, because it leaves an error
+ * unhandled, which ends the process, when the peer does not speak HTTP/2.
  */
 export class Session {
   readonly authority: string
@@ -23,7 +24,7 @@ export class Session {
   #open = 0
   #closed = false
 
-  /** @param authority what requests say they are for; nothing dials it */
+  /** @param authority the URL in the requests; the connection goes to `path` */
   constructor(authority: string, path: string) {
     this.authority = authority
     this.#path = path
@@ -49,7 +50,7 @@ export class Session {
     return stream
   }
 
-  /** Part of connect-node's interface: a unix socket needs no keep-alive. */
+  /** Part of connect-node's interface, for keep-alive, which a unix socket does not need. */
   notifyResponseByteRead(): void {}
 
   /** Ends the session with all that is open on it. */
@@ -77,7 +78,7 @@ export class Session {
         session.unref()
         resolve(session)
       })
-      // After the connect, the requests that are open get the error too; this keeps it from ending the process.
+      // Without a listener the error would end the process. Open requests get it too.
       session.on('error', (error) => {
         forget()
         reject(error)

@@ -1,3 +1,4 @@
+/** The snapshots of one snapshotter, by the daemon's snapshots service. */
 import { create } from '@bufbuild/protobuf'
 import { FieldMaskSchema } from '@bufbuild/protobuf/wkt'
 import { hasCode, LayercastError } from '../../errors.ts'
@@ -9,7 +10,7 @@ import { labelPaths, toDate, toMounts } from './convert.ts'
 import { snapshotters } from './introspection.ts'
 import { InfoSchema, Kind, Snapshots, type Info } from './proto/gen/snapshots_pb.js'
 import { refusedRemoval } from './refused-removal.ts'
-import { whyNot } from './why-not.ts'
+import { snapshotterFault } from './snapshotter-fault.ts'
 
 const KINDS: ReadonlyMap<Kind, SnapshotKind> = new Map([
   [Kind.VIEW, 'view'],
@@ -85,7 +86,7 @@ export function containerdSnapshotter(connection: Connection, name: string, vers
       try {
         await call('commit', key, () => client.commit(request))
       } catch (error) {
-        // native has no directory for a view, and says so instead of what is wrong.
+        // For a view native answers that a directory is missing, and not that the snapshot is no active one.
         if (!hasCode(error, 'CONTAINERD_FAILED')) throw error
         const { kind } = await stat(key)
         if (kind === 'active') throw error
@@ -132,11 +133,11 @@ export function containerdSnapshotter(connection: Connection, name: string, vers
   }
 }
 
-/** The daemon calls a snapshotter that is not there and one that is not ready the same; its list of plugins tells. */
+/** The daemon gives one error for a snapshotter that does not exist and for one that is not ready; the list of plugins tells which it is. */
 async function explain(connection: Connection, name: string, error: unknown): Promise<unknown> {
   if (!hasCode(error, 'SNAPSHOTTER_NOT_FOUND')) return error
   const plugins = await snapshotters(connection).catch(() => undefined)
-  return (plugins && whyNot(name, plugins, { cause: error })) ?? error
+  return (plugins && snapshotterFault(name, plugins, { cause: error })) ?? error
 }
 
 /** What the plugin advertises and the daemon lets it do. */
@@ -147,7 +148,7 @@ async function readCapabilities(
 ): Promise<ReadonlySet<string>> {
   const plugins = await snapshotters(connection)
   const plugin = plugins.find((candidate) => candidate.name === name)
-  const error = whyNot(name, plugins)
+  const error = snapshotterFault(name, plugins)
   if (error !== undefined) throw error
   const capabilities = new Set(plugin?.capabilities)
   // Before 2.2 the daemon drops the parent of a Commit without an error, whatever the snapshotter can do.

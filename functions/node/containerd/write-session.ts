@@ -1,3 +1,4 @@
+/** The Write stream of the daemon's content service. */
 import { create, type MessageInitShape } from '@bufbuild/protobuf'
 import { Code, ConnectError, type Client } from '@connectrpc/connect'
 import {
@@ -7,7 +8,7 @@ import {
   type WriteContentResponse,
 } from './proto/gen/content_pb.js'
 
-/** The Write stream as questions and answers, one at a time: the daemon answers every message with one of its own. */
+/** Sends one message at a time and waits for its answer: the daemon answers each message of the stream with one. */
 export class WriteSession {
   readonly #abort = new AbortController()
   readonly #answers: AsyncIterator<WriteContentResponse>
@@ -17,6 +18,7 @@ export class WriteSession {
     this.#answers = client.write(this.#requests(), { signal: this.#abort.signal })[Symbol.asyncIterator]()
   }
 
+  /** The daemon's answer to a message. Throws ConnectError. */
   async send(request: MessageInitShape<typeof WriteContentRequestSchema>): Promise<WriteContentResponse> {
     this.#next.resolve(create(WriteContentRequestSchema, request))
     const answer = await this.#answers.next()
@@ -24,7 +26,7 @@ export class WriteSession {
     return answer.value
   }
 
-  /** Ends the stream. The daemon then lets go of the ref; what was written stays for whoever comes next. */
+  /** Ends the stream. The daemon then releases the ref; the next writer of the ref finds what was written. */
   cancel(): void {
     this.#next.resolve(undefined)
     this.#abort.abort()

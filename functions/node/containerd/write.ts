@@ -1,3 +1,4 @@
+/** Writes a blob into the content store of the daemon. */
 import { Code, ConnectError, type Client } from '@connectrpc/connect'
 import { LayercastError } from '../../errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
@@ -9,21 +10,21 @@ import { answered } from './errors.ts'
 import { Content, WriteAction } from './proto/gen/content_pb.js'
 import { WriteSession } from './write-session.ts'
 
-// gRPC servers refuse messages of more than 4 MiB unless they are told otherwise.
+// Below the 4 MiB that a gRPC server accepts in a message by default.
 const CHUNK = 1 << 20
-// How long another writer of the same blob may stand still before it counts as hung.
+// A writer of the same blob that has written nothing for so long counts as hung.
 const STALLED_MS = 60_000
 
 type Expected = Pick<Descriptor, 'digest' | 'size'>
 
 /**
- * Stores a blob through the Write stream. Says `exists` when it was there or another writer was first. One ref per digest
- * makes writers of the same blob wait for each other, and lets a writer take over what a dead one left.
+ * Stores a blob through the Write stream. `exists` where the blob was there, or another writer was first. All writers of a digest
+ * use the same ref: so they wait for each other, and a writer takes over what a dead one left.
  *
- * Throws DIGEST_MISMATCH when the data is not what was expected; then, and when the data fails, nothing is left behind.
+ * Throws DIGEST_MISMATCH where the data is not what was expected. Then, and where `data` throws, nothing of it stays in the store.
  *
- * @param makeRoom removes the blob that is there under this digest, and is not what it should be; called once all bytes are
- *   with the daemon, so that next to no time passes in which there is no blob. The caller has checked the data by then.
+ * @param makeRoom for `replaceBlob`: removes the damaged blob of this digest. Called when the daemon has all bytes, so that the
+ *   blob is missing for the shortest time; the caller checks the data before that.
  */
 export async function writeBlob(
   connection: Connection,
@@ -35,7 +36,7 @@ export async function writeBlob(
   try {
     return await new BlobWriter(connection, expected, makeRoom).write(data, labels)
   } catch (error) {
-    // What the data itself threw is its owner's to explain.
+    // An error of `data` is passed on as it is.
     if (!(error instanceof ConnectError)) throw error
     if (answered(error) === Code.FailedPrecondition) throw refused(expected, error)
     throw connection.error(error, `write blob ${expected.digest}`)
@@ -58,7 +59,7 @@ class BlobWriter {
   async write(data: AsyncIterable<Uint8Array>, labels: Labels): Promise<'written' | 'exists'> {
     const taken = await this.#open()
     if (taken === 'exists') return 'exists'
-    // Whole before a byte is sent: another namespace has the blob, or a writer died just before its commit.
+    // All bytes are there already: another namespace has the blob, or a writer died just before its commit.
     if (taken.offset === this.#expected.size && this.#expected.size > 0 && this.#makeRoom === undefined) {
       const result = await this.#commit(taken.session, labels)
       if (result !== 'refused') return result
@@ -68,7 +69,7 @@ class BlobWriter {
     return this.#fill(taken.session, data, labels)
   }
 
-  /** Commits what is there already; `refused` when it is something else under our ref. */
+  /** Commits the bytes that are there; `refused` where they are not the blob. */
   async #commit(session: WriteSession, labels: Labels): Promise<'written' | 'exists' | 'refused'> {
     try {
       await session.send({ action: WriteAction.COMMIT, offset: BigInt(this.#expected.size), labels })
@@ -89,7 +90,7 @@ class BlobWriter {
     try {
       for await (const chunk of rechunk(data, CHUNK)) {
         if (offset + chunk.length > size) throw mismatch(this.#expected, `it is longer than ${size} bytes`)
-        // The first one, at offset nought, makes the daemon drop what a dead writer left.
+        // The first message, at offset 0, makes the daemon drop what a dead writer left.
         await session.send({ action: WriteAction.WRITE, offset: BigInt(offset), data: chunk })
         offset += chunk.length
       }
@@ -99,8 +100,8 @@ class BlobWriter {
       return 'written'
     } catch (error) {
       if (answered(error) === Code.AlreadyExists) return 'exists'
-      // An answer ended the stream and let go of the ref; what failed on this side left it ours. With the connection gone
-      // there is nothing to say: the garbage collector drops a write without a lease after a day.
+      // An error that the daemon answered has ended the stream and released the ref. An error on this side has not. Without a
+      // connection nothing can be done: the garbage collector drops an unfinished write after a day.
       if (answered(error) !== undefined) await this.#discard(undefined, error)
       else if (!(error instanceof ConnectError)) await this.#discard(session, error)
       throw error
@@ -110,8 +111,8 @@ class BlobWriter {
   }
 
   /**
-   * Removes what was written, holding the ref meanwhile: the next writer of this blob may already be waiting for it, and
-   * would lose its own bytes. A failure joins the error that made this necessary.
+   * Removes what was written. It holds the ref while it does so: the next writer of this blob may be waiting for the ref, and its
+   * bytes must not be removed. A failure is thrown together with `error`, which made this necessary.
    */
   async #discard(held: WriteSession | undefined, error: unknown): Promise<void> {
     let session = held
@@ -122,7 +123,7 @@ class BlobWriter {
       }
       await this.#client.abort({ ref: this.#ref })
     } catch (failure) {
-      // Unavailable: another writer has the ref by now, and starts from nought. The rest left nothing to remove.
+      // Unavailable: another writer has the ref now, and starts at offset 0. The other codes: there is nothing to remove.
       const code = answered(failure)
       if (code === Code.Unavailable || code === Code.AlreadyExists || code === Code.NotFound) return
       const message = `cannot discard what was written of blob ${this.#expected.digest}`
@@ -134,7 +135,7 @@ class BlobWriter {
     }
   }
 
-  /** Takes the ref; waits for as long as another writer gets on with it. */
+  /** Takes the ref. Waits while another writer of it makes progress. */
   async #open(): Promise<{ session: WriteSession; offset: number } | 'exists'> {
     let seen = -1n
     let since = performance.now()
@@ -159,12 +160,12 @@ class BlobWriter {
 
   #greet(session: WriteSession): ReturnType<WriteSession['send']> {
     const { digest, size } = this.#expected
-    // The daemon refuses to begin with a digest that it has.
+    // The daemon refuses to begin a write with the digest of a blob that it has.
     const expected = this.#makeRoom === undefined ? digest : ''
     return session.send({ action: WriteAction.STAT, ref: this.#ref, total: BigInt(size), expected })
   }
 
-  /** How far the writer that has the ref has come. */
+  /** How many bytes the writer that has the ref has written. */
   async #progress(): Promise<bigint> {
     try {
       return (await this.#client.status({ ref: this.#ref })).status?.offset ?? 0n
@@ -188,7 +189,7 @@ function refused(expected: Expected, cause: ConnectError): LayercastError {
 
 function mismatch(expected: Expected, how: string, cause?: unknown): LayercastError {
   return new LayercastError('DIGEST_MISMATCH', `the data given is not blob ${expected.digest}: ${how}`, {
-    ...(cause === undefined ? {} : { cause }),
+    cause,
     fix: 'Fetch the blob again from a source that has it whole.',
     detail: { digest: expected.digest, size: expected.size },
   })

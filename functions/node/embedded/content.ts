@@ -13,7 +13,7 @@ import { writeFailure } from './failures.ts'
 import { checkLabels, mergeLabels } from './labels.ts'
 import { blobDirectory, blobPath, type Layout } from './layout.ts'
 import type { Hold } from './lease-holder.ts'
-import { ownedName } from './owned-name.ts'
+import { processName } from './process-name.ts'
 import { dropBlobRecord, keepBlobRecord } from './records.ts'
 import { encodeLabels, storedOf } from './rows.ts'
 import { removeTree } from './sweep.ts'
@@ -91,7 +91,7 @@ export function embeddedContent(database: Database, layout: Layout, hold: Hold):
     labels: Labels,
     anew: boolean,
   ): Promise<void> => {
-    const ingest = join(layout.ingest, ownedName())
+    const ingest = join(layout.ingest, processName())
     try {
       const file = await open(ingest, 'wx', 0o644)
       try {

@@ -3,8 +3,8 @@ import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import { hasCode, LayercastError } from '../../errors.ts'
 import { databaseFailure, databaseGone, writeFailure } from './failures.ts'
 import { makeTree, type Layout } from './layout.ts'
-import { cannotOpen, foreignRoot, looksLikeRoot, rootState, writeMark, type RootState } from './mark.ts'
 import { Reader } from './reader.ts'
+import { cannotOpen, foreignRoot, looksLikeRoot, rootState, writeMark, type RootState } from './root-mark.ts'
 import { connect, createDatabase } from './schema.ts'
 
 export type Row = Record<string, unknown>

@@ -1,7 +1,7 @@
 /** What goes wrong with a root's database and its disk, as a user is told it. */
 import { hasCode, LayercastError } from '../../errors.ts'
 import type { Layout } from './layout.ts'
-import { cannotOpen } from './mark.ts'
+import { cannotOpen } from './root-mark.ts'
 
 const SQLITE_READONLY = 8
 const SQLITE_CORRUPT = 11

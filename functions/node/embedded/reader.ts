@@ -8,7 +8,7 @@ import { LayercastError } from '../../errors.ts'
 import { pauseSync } from '../../kit/pause.ts'
 import { damaged, databaseFailure } from './failures.ts'
 import type { Layout } from './layout.ts'
-import { cannotOpen } from './mark.ts'
+import { cannotOpen } from './root-mark.ts'
 import { BUSY_MS, checkWhole } from './schema.ts'
 
 /** Coarser than the clock of any file system: a file that was written longer ago and looks the same is the same. */

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path'
 import { isDigest, type Digest } from '../../image/digest.ts'
 import type { ContentInfo, ImageRecord, Labels, SnapshotInfo, Usage } from '../ports.ts'
 import { blobRecordPath, imageRecordPath, snapshotRecordPath, type Layout } from './layout.ts'
-import { ownedName } from './owned-name.ts'
+import { processName } from './process-name.ts'
 
 const IMAGE = 'layercast.image/v1'
 const BLOB = 'layercast.blob/v1'
@@ -93,7 +93,7 @@ export function snapshotRecord(layout: Layout, id: number): SnapshotRecord | und
 }
 
 function keep(layout: Layout, path: string, record: object): void {
-  const made = join(layout.ingest, ownedName())
+  const made = join(layout.ingest, processName())
   try {
     writeFileSync(made, `${JSON.stringify(record)}\n`, { mode: 0o600, flag: 'wx' })
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 })

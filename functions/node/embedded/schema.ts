@@ -6,7 +6,7 @@ import { LayercastError } from '../../errors.ts'
 import { jittered, pauseSync } from '../../kit/pause.ts'
 import { damaged, databaseFailure, sqliteCode } from './failures.ts'
 import type { Layout } from './layout.ts'
-import { ownedName } from './owned-name.ts'
+import { processName } from './process-name.ts'
 
 const SCHEMA_VERSION = 1
 // "lcst", in the header of the file, where file(1) and others look for whose it is. Databases of before have none.
@@ -67,7 +67,7 @@ const SQLITE_BUSY = 5
  * file of that name that is not whole is never one that is being made.
  */
 export function createDatabase(layout: Layout, fill: (db: DatabaseSync) => void = () => undefined): void {
-  const path = join(layout.ingest, ownedName())
+  const path = join(layout.ingest, processName())
   try {
     const db = new DatabaseSync(path, { enableForeignKeyConstraints: true })
     try {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { isDigest } from '../../image/digest.ts'
 import type { Database } from './database.ts'
 import { contentPath, type Layout } from './layout.ts'
-import { isOrphan, isOwnedName } from './owned-name.ts'
+import { isAbandoned, isProcessName } from './process-name.ts'
 
 /**
  * Moves a path out of sight, in one step that either happened or did not.
@@ -27,7 +27,7 @@ const SNAPSHOT_ENTRIES: readonly string[] = ['fs', 'work', 'snapshot.json']
 
 /** Whether a directory holds what layercast puts in a snapshot's and nothing else. */
 export function isSnapshotDirectory(path: string): boolean {
-  return readdirSync(path).every((name) => SNAPSHOT_ENTRIES.includes(name) || isOwnedName(name))
+  return readdirSync(path).every((name) => SNAPSHOT_ENTRIES.includes(name) || isProcessName(name))
 }
 
 /** Removes what `discard` moved away. */
@@ -46,7 +46,7 @@ export async function emptyTrash(layout: Layout): Promise<void> {
     if (/^[\w-]{16}$/.test(name)) await removeTree(join(layout.trash, name))
   }
   for (const entry of entriesOf(layout.ingest)) {
-    if (!entry.isFile() || !isOwnedName(entry.name)) continue
+    if (!entry.isFile() || !isProcessName(entry.name)) continue
     const path = join(layout.ingest, entry.name)
     const modified = await lstat(path).then(
       (found) => found.mtimeMs,
@@ -55,7 +55,7 @@ export async function emptyTrash(layout: Layout): Promise<void> {
         throw error
       },
     )
-    if (modified !== undefined && isOrphan(entry.name, modified)) await rm(path, { force: true })
+    if (modified !== undefined && isAbandoned(entry.name, modified)) await rm(path, { force: true })
   }
 }
 

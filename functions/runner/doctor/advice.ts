@@ -1,10 +1,13 @@
-/** What is said alike by doctor and by an unpack for a runtime handler. */
+/** Findings that doctor and an unpack for a runtime handler give in the same words. */
 import type { RuntimeHandler } from '../../node/containerd-config/config.ts'
 import type { DaemonVersion } from '../../node/daemon-version.ts'
 import type { Finding } from './finding.ts'
 import { imageSection } from './names.ts'
 
-/** Labels are off, and a snapshotter in use reads them. @param options.who the handlers, for a sentence */
+/**
+ * CRI sends no labels, and a snapshotter in use reads them.
+ * @param options.who the runtime handlers that use it, for a sentence
+ */
 export function annotationsOffAdvice(options: { snapshotter: string; who: string; daemon: DaemonVersion }): Finding {
   const { snapshotter, who, daemon } = options
   return {
@@ -15,7 +18,7 @@ export function annotationsOffAdvice(options: { snapshotter: string; who: string
   }
 }
 
-/** A handler's own snapshotter that the daemon passes over. */
+/** A runtime handler names its own snapshotter, and the daemon ignores it. */
 export function handlerIgnoredAdvice({ name, snapshotter, ignored }: RuntimeHandler, version: string): Finding {
   return {
     code: 'HANDLER_SNAPSHOTTER_IGNORED',

@@ -1,22 +1,24 @@
+/** What doctor's checks look at: the daemon, its plugins and sockets, its configuration. */
 import { statSync } from 'node:fs'
 import { connect } from 'node:net'
+import { configRefusal } from '../../node/containerd-config/config-refusal.ts'
 import type { ProxyPlugin } from '../../node/containerd-config/config.ts'
-import { refusalOf } from '../../node/containerd-config/refusal.ts'
-import { readRunningConfig, type RunningConfig } from '../../node/containerd-config/running.ts'
+import { readRunningConfig, type RunningConfig } from '../../node/containerd-config/running-config.ts'
 import type { Daemon, Plugin } from '../../node/ports.ts'
 
-/** A proxy plugin of the configuration, and why nobody answers at its socket; absent where somebody does. */
+/** A proxy plugin of the configuration. */
 export interface ProxyState extends ProxyPlugin {
+  /** Why its socket does not answer; absent where it does. */
   error?: string
 }
 
-/** All that the checks look at, gathered once. */
-export interface NodeFacts extends RunningConfig {
-  /** Files of the configuration that were changed after the daemon was started from them. */
+/** All that the checks look at, gathered once; a check is a pure function of it. */
+export interface DaemonFacts extends RunningConfig {
+  /** Files of the configuration that were changed after the daemon had started. */
   changedFiles: readonly string[]
   plugins: readonly Plugin[]
   proxies: readonly ProxyState[]
-  /** Why the running daemon's program refuses its files, in its own words; undefined where it takes them, or cannot be asked. */
+  /** Why the daemon's program refuses the files, in its own words; undefined where it accepts them, or cannot be asked. */
   refusal: string | undefined
 }
 
@@ -37,10 +39,10 @@ async function dial(address: string): Promise<string | undefined> {
   })
 }
 
-// The kernel says a process's start in hundredths of a second, and a file may be written just before it.
+// The kernel tells when a process started in hundredths of a second, and the files may be written just before.
 const START_SLACK_MS = 2_000
 
-/** What the daemon cannot have read, as it was started before. */
+/** Files whose present content the daemon cannot have read, because it had started before they were written. */
 function changedFiles({ process, config }: RunningConfig): string[] {
   if (process === undefined) return []
   const started = process.startedAt.getTime() + START_SLACK_MS
@@ -49,17 +51,17 @@ function changedFiles({ process, config }: RunningConfig): string[] {
 
 /**
  * Reads the daemon and its configuration.
- * @param options.configPath the file that the daemon was started with; as `readRunningConfig` finds it where it is left out
+ * @param configPath the file that the daemon was started with; found as `readRunningConfig` does where it is left out
  * @throws CONTAINERD_UNREACHABLE, FILE_NOT_FOUND, NODE_CONFIG_INVALID
  */
-export async function gatherFacts(daemon: Daemon, options: { configPath?: string | undefined }): Promise<NodeFacts> {
-  const running = await readRunningConfig(daemon, options.configPath)
+export async function gatherDaemonFacts(daemon: Daemon, configPath: string | undefined): Promise<DaemonFacts> {
+  const running = await readRunningConfig(daemon, configPath)
   const proxies = await Promise.all(
     running.config.proxyPlugins.map(async (proxy): Promise<ProxyState> => {
       const error = await dial(proxy.address)
       return error === undefined ? proxy : { ...proxy, error }
     }),
   )
-  const [plugins, refusal] = [await daemon.plugins(), await refusalOf(running)]
+  const [plugins, refusal] = [await daemon.plugins(), await configRefusal(running)]
   return { ...running, changedFiles: changedFiles(running), plugins, proxies, refusal }
 }

@@ -1,12 +1,13 @@
+/** What a check is and gives, and what several checks ask of the facts. */
 import { isAtLeast } from '../../node/daemon-version.ts'
 import { PROFILES } from '../../plan/profiles.ts'
-import type { NodeFacts } from './facts.ts'
+import type { DaemonFacts } from './facts.ts'
 
-/** How much a finding bites: an error stops pods, a warning may, a note is good to know. */
+/** An `error` stops pods, a `warning` may, a `note` is only information. */
 export type Severity = 'error' | 'warning' | 'note'
 
 export interface Finding {
-  /** Stable. */
+  /** Stable: scripts compare it. */
   code: string
   severity: Severity
   /** What is wrong, with the values in it. */
@@ -15,14 +16,14 @@ export interface Finding {
   fix: string
 }
 
-/** One thing that is looked at. */
-export type Check = (facts: NodeFacts) => Finding[]
+/** Looks at one thing. Gives one finding for each place where it is wrong, and none where it is right. */
+export type Check = (facts: DaemonFacts) => Finding[]
 
 /**
- * Who of the daemon unpacks in parallel mode, for a sentence; undefined where nobody does. Pulls do from 2.2 on and only
- * where the transfer service is told to; CreateContainer always does since it sends labels (2.2.2).
+ * The parts of this daemon that unpack in parallel mode, for a sentence; undefined where none does. A pull does from 2.2 on if the
+ * transfer service is configured so. CreateContainer always does, from 2.2.2 on, since it sends labels.
  */
-export function parallelUnpackers(facts: NodeFacts): string | undefined {
+export function parallelUnpackers(facts: DaemonFacts): string | undefined {
   if (!isAtLeast(facts.daemon, '2.2')) return undefined
   const { maxConcurrentUnpacks: unpacks, useLocalImagePull } = facts.config
   const pulls = unpacks > 1 && !useLocalImagePull ? [`pulls (max_concurrent_unpacks = ${unpacks})`] : []
@@ -36,8 +37,8 @@ export interface LabelledUnpack {
   why: string
 }
 
-/** Whether containerd itself unpacks an image that is there for a second snapshotter with its labels, and why (not). */
-export function labelledUnpack(facts: Pick<NodeFacts, 'daemon' | 'version' | 'config'>): LabelledUnpack {
+/** Whether containerd itself unpacks an image of the node with labels for a second snapshotter, and why or why not. */
+export function labelledUnpack(facts: Pick<DaemonFacts, 'daemon' | 'version' | 'config'>): LabelledUnpack {
   if (!isAtLeast(facts.daemon, '2.2.2')) {
     return {
       byContainerd: false,
@@ -55,25 +56,25 @@ export function labelledUnpack(facts: Pick<NodeFacts, 'daemon' | 'version' | 'co
 
 const SNAPSHOTTER = 'io.containerd.snapshotter.v1'
 
-/** The snapshotters that CRI uses here: the default one and the handlers'. */
-export function snapshottersInUse({ config }: NodeFacts): string[] {
+/** The snapshotters that CRI uses here: the default one and those of the runtime handlers. */
+export function snapshottersInUse({ config }: DaemonFacts): string[] {
   return [...new Set([config.snapshotter, ...config.handlers.map(({ snapshotter }) => snapshotter)])].toSorted()
 }
 
-/** The handlers that go to a snapshotter, for a sentence: `handlers kata, gvisor`. */
-export function handlersOf({ config }: NodeFacts, snapshotter: string): string {
+/** The runtime handlers that use a snapshotter, for a sentence: `handlers kata, gvisor`. */
+export function handlersOf({ config }: DaemonFacts, snapshotter: string): string {
   const names = config.handlers.filter((handler) => handler.snapshotter === snapshotter).map(({ name }) => name)
   if (names.length === 0) return "CRI's default"
   return `${names.length === 1 ? 'handler' : 'handlers'} ${names.join(', ')}`
 }
 
-export function snapshotterPlugins({ plugins }: NodeFacts): { id: string; error?: string }[] {
+export function snapshotterPlugins({ plugins }: DaemonFacts): { id: string; error?: string }[] {
   return plugins.filter(({ type }) => type === SNAPSHOTTER)
 }
 
 const CRI_LABEL = /\/cri\./
 
-/** Whether a snapshotter of this name reads labels that only CRI, or layercast, sends (containerd/FACTS.md section 4). */
+/** Whether a snapshotter of this name reads labels that only CRI and layercast send (containerd/FACTS.md section 4). */
 export function readsCriLabels(snapshotter: string): boolean {
   const profile = PROFILES.find(({ snapshotters }) => snapshotters.includes(snapshotter))
   return profile !== undefined && [...profile.requires, ...profile.reads].some((label) => CRI_LABEL.test(label))

@@ -1,8 +1,11 @@
 /** Names of containerd's that several checks use. */
+
+/** The plugin type of a differ. */
 export const DIFFER = 'io.containerd.differ.v1'
+/** The section of CRI's image service in configuration files of version 3 and later. */
 export const IMAGES = `plugins."io.containerd.cri.v1.images"`
 
-/** The section of CRI's image settings, as a daemon of this major version reads it. */
+/** The section with CRI's image settings, for a daemon of this major version. */
 export function imageSection(major: number): string {
   return major < 2 ? `plugins."io.containerd.grpc.v1.cri".containerd` : IMAGES
 }

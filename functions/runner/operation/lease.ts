@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { hasCode } from '../../errors.ts'
 import { cleanUp, messageOf } from '../../kit/cleanup.ts'
 import { retry } from '../../kit/retry.ts'
-import { makeLease } from '../../node/owned-lease.ts'
+import { createMarkedLease } from '../../node/marked-lease.ts'
 import type { Backend, HeldSnapshot } from '../../node/ports.ts'
 import type { EmitOperation } from './events.ts'
 
@@ -75,7 +75,7 @@ async function create(backend: Backend, id: string, options: LeaseOptions): Prom
     async () => {
       tries++
       try {
-        await makeLease(backend, { id, expiresInSeconds })
+        await createMarkedLease(backend, { id, expiresInSeconds })
       } catch (error) {
         // The first try may have made it, though its answer was lost.
         if (tries === 1 || !hasCode(error, 'ALREADY_EXISTS')) throw error

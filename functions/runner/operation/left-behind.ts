@@ -3,7 +3,7 @@ import { messageOf } from '../../kit/cleanup.ts'
 import { anyMountPlace } from '../../linux/mount-places.ts'
 import { removeIfThere, statOrNone } from '../../node/or-none.ts'
 import type { Backend } from '../../node/ports.ts'
-import { isLeftBehind, OWNER_LABEL } from '../../node/process-mark.ts'
+import { hasEnded, PROCESS_LABEL } from '../../node/process-mark.ts'
 import type { EmitOperation } from './events.ts'
 import { dropLease, heldBy, isRemovalLease } from './lease.ts'
 import { isTemporaryKey } from './snapshot-keys.ts'
@@ -31,8 +31,8 @@ async function clear(backend: Backend, emit: EmitOperation, end: (lease: string)
   try {
     const dead: string[] = []
     for await (const { id, labels } of backend.leases.list()) {
-      const mark = labels[OWNER_LABEL]
-      if (mark !== undefined && (await isLeftBehind(mark))) dead.push(id)
+      const mark = labels[PROCESS_LABEL]
+      if (mark !== undefined && hasEnded(mark)) dead.push(id)
     }
     await unmountLeftBehind()
     for (const id of dead) {

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { hasCode, LayercastError } from '../../errors.ts'
 import { cleanUp } from '../../kit/cleanup.ts'
-import { makeLease } from '../../node/owned-lease.ts'
+import { createMarkedLease } from '../../node/marked-lease.ts'
 import type { Backend } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
 import type { EmitOperation } from '../operation/events.ts'
@@ -49,7 +49,7 @@ export async function withRepairLock<T>(
 
 async function take(backend: Backend, id: string): Promise<boolean> {
   try {
-    await makeLease(backend, { id, expiresInSeconds: LOCK_SECONDS })
+    await createMarkedLease(backend, { id, expiresInSeconds: LOCK_SECONDS })
     return true
   } catch (error) {
     if (hasCode(error, 'ALREADY_EXISTS')) return false

@@ -1,40 +1,39 @@
-/** Runtime handlers: what a pod of each needs, by containerd's configuration (containerd/FACTS.md section 8). */
+/** Which snapshotters runtime handlers use, by containerd's configuration (containerd/FACTS.md section 8). */
 import { LayercastError } from '../../errors.ts'
 import type { RuntimeHandler } from '../../node/containerd-config/config.ts'
-import { readRunningConfig, type RunningConfig } from '../../node/containerd-config/running.ts'
-import { whyNot } from '../../node/containerd/why-not.ts'
+import { readRunningConfig, type RunningConfig } from '../../node/containerd-config/running-config.ts'
+import { snapshotterFault } from '../../node/containerd/snapshotter-fault.ts'
 import { daemonOf } from '../../node/daemon.ts'
 import type { Backend, SnapshotterPlugin } from '../../node/ports.ts'
 import type { PlanWarning } from '../../plan/document.ts'
 import { annotationsOffAdvice, handlerIgnoredAdvice } from '../doctor/advice.ts'
 import { readsCriLabels, type Finding } from '../doctor/finding.ts'
 
-export { findSandboxImage, type SandboxImage } from './sandbox.ts'
-export { CRI_NAMESPACE } from '../../node/cri-namespace.ts'
-
-/** A snapshotter that handlers go to. */
-export interface HandlerTarget {
+/** A snapshotter, and the runtime handlers that use it. */
+export interface RuntimeHandlerTarget {
   snapshotter: string
   /** Sorted. */
   handlers: string[]
-  /** The OS features that it advertises: it takes images made for them first. */
+  /** OS features that the snapshotter advertises: images made for them are preferred. */
   osFeatures: readonly string[]
-  /** What of the configuration matters for these handlers. */
+  /** What is wrong with the configuration for these handlers. */
   warnings: PlanWarning[]
   /** Why nothing can be made ready under it: SNAPSHOTTER_NOT_FOUND, SNAPSHOTTER_NOT_READY. */
   error?: LayercastError
 }
 
 /**
- * The snapshotters of these handlers, or of every handler, each once and sorted: what CreateContainer uses, by the
- * configuration that the daemon runs from.
+ * The snapshotters of these runtime handlers, or of all, each once and sorted: those that CreateContainer uses by the configuration
+ * that the daemon runs from.
+ * @param options.handlers an empty name means the default handler
+ * @param options.configPath the daemon's configuration; found as `readRunningConfig` does where it is left out
  * @throws HANDLER_NOT_FOUND; FILE_NOT_FOUND also for an import that is missing, since handlers may stand in it;
  *   NODE_CONFIG_INVALID; CONTAINERD_UNREACHABLE
  */
-export async function resolveHandlers(
+export async function resolveRuntimeHandlers(
   backend: Backend,
   options: { handlers: readonly string[] | 'all'; configPath?: string | undefined },
-): Promise<{ targets: HandlerTarget[]; running: RunningConfig }> {
+): Promise<{ targets: RuntimeHandlerTarget[]; running: RunningConfig }> {
   const running = await readRunningConfig(daemonOf(backend), options.configPath)
   checkWhole(running)
   const chosen =
@@ -48,8 +47,8 @@ export async function resolveHandlers(
   return { targets, running }
 }
 
-/** The handlers of a target, for a sentence: `handlers kata, runc`. */
-function handlersText({ handlers }: Pick<HandlerTarget, 'handlers'>): string {
+/** For a sentence: `handlers kata, runc`. */
+function handlersText({ handlers }: Pick<RuntimeHandlerTarget, 'handlers'>): string {
   return `${handlers.length === 1 ? 'handler' : 'handlers'} ${handlers.join(', ')}`
 }
 
@@ -63,7 +62,7 @@ function checkWhole({ config }: RunningConfig): void {
 }
 
 function find({ config }: RunningConfig, name: string): RuntimeHandler {
-  // An empty name is what a pod without a runtime class has.
+  // A pod without a runtime class has an empty name.
   const wanted = name === '' ? config.defaultHandler : name
   const found = config.handlers.find((handler) => handler.name === wanted)
   if (found !== undefined) return found
@@ -81,10 +80,10 @@ function targetOf(
   handlers: readonly RuntimeHandler[],
   running: RunningConfig,
   plugins: readonly SnapshotterPlugin[],
-): HandlerTarget {
+): RuntimeHandlerTarget {
   const names = handlers.map(({ name }) => name).toSorted()
   const osFeatures = plugins.find(({ name }) => name === snapshotter)?.osFeatures ?? []
-  const target: HandlerTarget = { snapshotter, handlers: names, osFeatures, warnings: [] }
+  const target: RuntimeHandlerTarget = { snapshotter, handlers: names, osFeatures, warnings: [] }
   const warn = ({ code, what, fix }: Finding): void => {
     target.warnings.push({ code, detail: `${what}. ${fix}` })
   }
@@ -95,6 +94,6 @@ function targetOf(
   if (running.config.disableSnapshotAnnotations && readsCriLabels(snapshotter)) {
     warn(annotationsOffAdvice({ snapshotter, who, daemon: running.daemon }))
   }
-  const error = whyNot(snapshotter, plugins, { who })
+  const error = snapshotterFault(snapshotter, plugins, { who })
   return error === undefined ? target : { ...target, error }
 }

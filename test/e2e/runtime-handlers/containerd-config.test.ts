@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { stringify } from 'smol-toml'
 import { describe, expect, test } from 'vitest'
-import { readNodeConfig, type NodeConfig } from '../../../functions/node/containerd-config/config.ts'
+import { readContainerdConfig, type ContainerdConfig } from '../../../functions/node/containerd-config/config.ts'
 import { parseDaemonVersion } from '../../../functions/node/daemon-version.ts'
 import { matrix, programs } from '../../support/containerd/versions.ts'
 
@@ -88,8 +88,8 @@ const proxies = fc.dictionary(
 
 /** What the daemon itself says must come to, apart from the defaults that only its dump spells out. */
 function comparable(
-  config: NodeConfig,
-): Omit<NodeConfig, 'files' | 'refusals' | 'disabledPlugins' | 'unpackPlatforms' | 'differs'> {
+  config: ContainerdConfig,
+): Omit<ContainerdConfig, 'files' | 'refusals' | 'disabledPlugins' | 'unpackPlatforms' | 'differs'> {
   const { files: _, refusals: _r, disabledPlugins: _p, unpackPlatforms: _u, differs: _d, ...rest } = config
   // containerd 1.6 does not even print what it passes over.
   return { ...rest, handlers: rest.handlers.map(({ ignored: _i, ...handler }) => handler) }
@@ -141,13 +141,13 @@ for (const version of matrix()) {
             }
             const dumped = join(directory, 'dumped.toml')
             const dump = spawnSync(binary, ['-c', path, 'config', 'dump'], { encoding: 'utf8' })
-            const read = readNodeConfig({ path, daemon })
+            const read = readContainerdConfig({ path, daemon })
             expect({ refused: read.refusals.length > 0, why: dump.stderr }).toMatchObject({
               refused: dump.status !== 0,
             })
             if (dump.status !== 0) return
             writeFileSync(dumped, dump.stdout.replace(/^imports = .*$/m, ''))
-            const expected = comparable(readNodeConfig({ path: dumped, daemon }))
+            const expected = comparable(readContainerdConfig({ path: dumped, daemon }))
             const ours = comparable(read)
             expect({ ...ours, sandboxImage: ours.sandboxImage ?? expected.sandboxImage }).toEqual(expected)
           }),

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import type { NodeConfig, RuntimeHandler } from '../../../functions/node/containerd-config/config.ts'
+import type { ContainerdConfig, RuntimeHandler } from '../../../functions/node/containerd-config/config.ts'
 import type { Plugin } from '../../../functions/node/ports.ts'
-import { diagnose, labelledUnpack } from '../../../functions/runner/doctor/examine.ts'
-import type { NodeFacts } from '../../../functions/runner/doctor/facts.ts'
+import { diagnose } from '../../../functions/runner/doctor/diagnose.ts'
+import type { DaemonFacts } from '../../../functions/runner/doctor/facts.ts'
+import { labelledUnpack } from '../../../functions/runner/doctor/finding.ts'
 
 const SNAPSHOTTER = 'io.containerd.snapshotter.v1'
 const plugin = (id: string, error?: string, type = SNAPSHOTTER): Plugin => ({
@@ -23,7 +24,7 @@ const daemon = (major: number, minor: number, patch: number) => ({
   daemon: { major, minor, patch },
 })
 
-const CONFIG: NodeConfig = {
+const CONFIG: ContainerdConfig = {
   files: [{ path: '/etc/containerd/config.toml', version: 3, lost: [], replaced: [], passedOver: [] }],
   missingImports: [],
   refusals: [],
@@ -43,7 +44,7 @@ const CONFIG: NodeConfig = {
 }
 
 /** A node with nothing wrong: every finding below comes of the one thing that is changed. */
-const HEALTHY: NodeFacts = {
+const HEALTHY: DaemonFacts = {
   ...daemon(2, 4, 0),
   config: CONFIG,
   process: { pid: 1, startedAt: new Date(), configPath: undefined },
@@ -54,7 +55,7 @@ const HEALTHY: NodeFacts = {
   refusal: undefined,
 }
 
-function codes(change: Partial<NodeFacts>, config: Partial<NodeConfig> = {}): string[] {
+function codes(change: Partial<DaemonFacts>, config: Partial<ContainerdConfig> = {}): string[] {
   return diagnose({ ...HEALTHY, ...change, config: { ...CONFIG, ...config } }).map(({ code }) => code)
 }
 
@@ -64,7 +65,7 @@ test('a healthy node has no findings', () => {
 
 describe('each fault has its own finding, and no other', () => {
   const file = CONFIG.files[0] ?? expect.unreachable()
-  const cases: [string, Partial<NodeFacts>, Partial<NodeConfig>][] = [
+  const cases: [string, Partial<DaemonFacts>, Partial<ContainerdConfig>][] = [
     ['SNAPSHOTTER_MISSING', { plugins: [plugin('overlayfs')] }, {}],
     ['SNAPSHOTTER_NOT_READY', { plugins: [...HEALTHY.plugins, plugin('btrfs', 'skip plugin')] }, {}],
     [
@@ -132,7 +133,7 @@ test('the versions with known faults are told apart to the patch', () => {
 })
 
 describe("the parallel mode's faults bite only where somebody uses that mode", () => {
-  const node = (patch: number, config: Partial<NodeConfig> = {}) =>
+  const node = (patch: number, config: Partial<ContainerdConfig> = {}) =>
     Object.fromEntries(
       diagnose({
         ...HEALTHY,
@@ -163,7 +164,7 @@ describe("the parallel mode's faults bite only where somebody uses that mode", (
 
 describe('an unpack platform', () => {
   const differ = plugin('erofs', undefined, 'io.containerd.differ.v1')
-  const missing = (facts: Partial<NodeFacts>, config: Partial<NodeConfig>) =>
+  const missing = (facts: Partial<DaemonFacts>, config: Partial<ContainerdConfig>) =>
     diagnose({
       ...HEALTHY,
       ...facts,

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Backend } from '../../../functions/node/ports.ts'
-import { isLeftBehind, OWNER_LABEL, ownerMark } from '../../../functions/node/process-mark.ts'
+import { hasEnded, PROCESS_LABEL, processMark } from '../../../functions/node/process-mark.ts'
 import { removalLease, underLease } from '../../../functions/runner/operation/lease.ts'
 import { dropLeftBehind, removeUnfinished } from '../../../functions/runner/operation/left-behind.ts'
 import type { UnpackEvent } from '../../../functions/runner/unpack/types.ts'
@@ -39,7 +39,7 @@ async function deadMark(): Promise<string> {
   const start = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
   child.kill('SIGKILL')
   await once(child, 'exit')
-  const [boot, namespace] = ((await ownerMark()) ?? '').split('/')
+  const [boot, namespace] = (processMark() ?? '').split('/')
   return `${boot}/${namespace}/${child.pid}/${start}`
 }
 
@@ -57,8 +57,8 @@ describe('a lease', () => {
   test('says whose it is, and that its owner lives', async () => {
     await underLease(backend, options(), async () => {
       for await (const { labels } of backend.leases.list()) {
-        expect(labels[OWNER_LABEL]).toBe(await ownerMark())
-        expect(await isLeftBehind(labels[OWNER_LABEL] ?? '')).toBe(false)
+        expect(labels[PROCESS_LABEL]).toBe(processMark())
+        expect(hasEnded(labels[PROCESS_LABEL] ?? '')).toBe(false)
       }
       await dropLeftBehind(backend, () => undefined)
       expect(await leaseIDs()).toHaveLength(1)
@@ -66,7 +66,7 @@ describe('a lease', () => {
   })
 
   test('of a killed runner goes, with what it had half done; those of others stay', async () => {
-    const mine = await backend.leases.create({ labels: { [OWNER_LABEL]: await deadMark() } })
+    const mine = await backend.leases.create({ labels: { [PROCESS_LABEL]: await deadMark() } })
     const theirs = await backend.leases.create()
     await backend.withLease(mine.id).snapshotter('overlayfs').prepare('extract-1-abcd x', '', {})
     await backend.withLease(theirs.id).snapshotter('overlayfs').prepare('extract-2-abcd x', '', {})
@@ -87,7 +87,7 @@ describe('what a killed run had not committed', () => {
   }
 
   test('is removed by its name, before the lease that held it goes', async () => {
-    const { id } = await backend.leases.create({ labels: { [OWNER_LABEL]: await deadMark() } })
+    const { id } = await backend.leases.create({ labels: { [PROCESS_LABEL]: await deadMark() } })
     await held(id)
     const events: string[] = []
     const watched = intercept(backend, async ({ name, args }, goOn) => {
@@ -104,7 +104,7 @@ describe('what a killed run had not committed', () => {
   })
 
   test('is removed before others are, and the lease with the rest stays until the end', async () => {
-    const { id } = await backend.leases.create({ labels: { [OWNER_LABEL]: await deadMark() } })
+    const { id } = await backend.leases.create({ labels: { [PROCESS_LABEL]: await deadMark() } })
     await held(id)
     await removeUnfinished(backend, () => undefined)
     expect(await snapshotNames(backend, 'overlayfs')).toEqual(['base', "someone's"])
@@ -114,7 +114,7 @@ describe('what a killed run had not committed', () => {
   test('of a removal stays, since it was not made by it', async () => {
     const { purpose } = removalLease({ signal: new AbortController().signal, emit: () => undefined })
     const id = `layercast-${purpose}-1-abcd`
-    await backend.leases.create({ id, labels: { [OWNER_LABEL]: await deadMark() } })
+    await backend.leases.create({ id, labels: { [PROCESS_LABEL]: await deadMark() } })
     await held(id)
     await removeUnfinished(backend, () => undefined)
     expect(await snapshotNames(backend, 'overlayfs')).toHaveLength(4)
@@ -123,10 +123,10 @@ describe('what a killed run had not committed', () => {
 
 describe('an owner is gone', () => {
   test('when its process has ended, or another has its number', async () => {
-    expect(await isLeftBehind(await deadMark())).toBe(true)
-    const [boot, namespace, pid, start] = ((await ownerMark()) ?? '').split('/')
-    expect(await isLeftBehind(`${boot}/${namespace}/${pid}/${start}`)).toBe(false)
-    expect(await isLeftBehind(`${boot}/${namespace}/${pid}/${Number(start) + 1}`)).toBe(true)
+    expect(hasEnded(await deadMark())).toBe(true)
+    const [boot, namespace, pid, start] = (processMark() ?? '').split('/')
+    expect(hasEnded(`${boot}/${namespace}/${pid}/${start}`)).toBe(false)
+    expect(hasEnded(`${boot}/${namespace}/${pid}/${Number(start) + 1}`)).toBe(true)
   })
 
   test('never for sure on another boot, in another pid namespace, or where the mark is not one', async () => {
@@ -141,7 +141,7 @@ describe('an owner is gone', () => {
       `${boot}/${namespace}/../1/${start}`,
       '',
     ]) {
-      expect({ mark, gone: await isLeftBehind(mark) }).toEqual({ mark, gone: false })
+      expect({ mark, gone: hasEnded(mark) }).toEqual({ mark, gone: false })
     }
   })
 })

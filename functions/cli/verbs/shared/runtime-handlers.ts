@@ -1,6 +1,7 @@
 /** The snapshotter by which a verb goes: named itself, or by runtime handlers that use it. */
 
 import { LayercastError } from '../../../errors.ts'
+import { CRI_NAMESPACE } from '../../../node/cri-namespace.ts'
 import type { Backend } from '../../../node/ports.ts'
 import type { Context } from '../../program/context.ts'
 import { usage } from '../../program/usage.ts'
@@ -66,7 +67,7 @@ export async function containerdOf(context: Context, namespace?: string): Promis
  * The one snapshotter by which a verb goes. It need not be ready. Warnings about a runtime handler's configuration go to
  * stderr.
  *
- * @throws LayercastError USAGE; as `resolveHandlers`
+ * @throws LayercastError USAGE; as `resolveRuntimeHandlers`
  */
 export async function oneSnapshotter(
   context: Context,
@@ -82,8 +83,8 @@ export async function oneSnapshotter(
     runtimeHandler: runtimeHandler === undefined ? [] : [runtimeHandler],
   })
   if ('snapshotter' in chosen) return chosen.snapshotter
-  const { CRI_NAMESPACE, resolveHandlers } = await import('../../../runner/runtime-handlers/targets.ts')
-  const { targets } = await resolveHandlers(await containerdOf(context, CRI_NAMESPACE), {
+  const { resolveRuntimeHandlers } = await import('../../../runner/runtime-handlers/targets.ts')
+  const { targets } = await resolveRuntimeHandlers(await containerdOf(context, CRI_NAMESPACE), {
     handlers: chosen.handlers,
     configPath: containerdConfig,
   })

@@ -1,11 +1,12 @@
+/** Checks of what the configuration says: handlers, labels, discarded layers, unpack platforms. */
 import type { UnpackPlatform } from '../../../node/containerd-config/config.ts'
 import { isAtLeast } from '../../../node/daemon-version.ts'
 import { annotationsOffAdvice, handlerIgnoredAdvice } from '../advice.ts'
-import type { NodeFacts } from '../facts.ts'
+import type { DaemonFacts } from '../facts.ts'
 import { handlersOf, readsCriLabels, snapshottersInUse, type Check } from '../finding.ts'
 import { DIFFER, IMAGES, imageSection } from '../names.ts'
 
-/** A version 2 file's per-runtime snapshotter is not there for pulls once containerd 2 has migrated it (containerd/FACTS.md section 8). */
+/** A pull of containerd 2 does not see the per-runtime snapshotter of a migrated version 2 file (containerd/FACTS.md section 8). */
 export const handlerLostByMigration: Check = ({ config, daemon }) => {
   if (daemon.major < 2) return []
   const migrated = config.files.some(({ version }) => version < 3)
@@ -21,7 +22,7 @@ export const handlerLostByMigration: Check = ({ config, daemon }) => {
     }))
 }
 
-/** containerd 2 drops three settings of a version 2 file that has no runtimes table beside them. */
+/** containerd 2 drops three settings of a version 2 file that has no runtimes table. */
 export const settingsLostByMigration: Check = ({ config }) =>
   config.files
     .filter(({ lost }) => lost.length > 0)
@@ -32,7 +33,7 @@ export const settingsLostByMigration: Check = ({ config }) =>
       fix: `Write the file as version 3 and put them under [${IMAGES}].`,
     }))
 
-/** containerd 1 replaces a plugin's whole section by the one of a later file. */
+/** containerd 1 replaces a plugin's whole section by that of a later file. */
 export const sectionReplaced: Check = ({ config }) =>
   config.files
     .filter(({ replaced }) => replaced.some((id) => id === 'cri' || id.endsWith('.cri')))
@@ -43,7 +44,7 @@ export const sectionReplaced: Check = ({ config }) =>
       fix: 'Keep all CRI settings in one file; containerd 1 does not merge the sections.',
     }))
 
-/** Labels are off by default, and a remote snapshotter cannot do without them. */
+/** CRI sends no labels by default, and remote snapshotters need them. */
 export const annotationsOff: Check = (facts) => {
   if (!facts.config.disableSnapshotAnnotations) return []
   const needy = snapshottersInUse(facts).filter((name) => readsCriLabels(name))
@@ -52,13 +53,13 @@ export const annotationsOff: Check = (facts) => {
   )
 }
 
-/** containerd 1.6 reads no snapshotter of a runtime. */
+/** containerd 1.6 ignores a runtime handler's snapshotter. */
 export const handlerIgnored: Check = ({ config, version }) =>
   config.handlers
     .filter(({ ignored }) => ignored !== undefined)
     .map((handler) => handlerIgnoredAdvice(handler, version))
 
-/** With discard on, there is nothing to unpack again from. */
+/** With discard_unpacked_layers, the blobs are gone when another snapshotter needs them. */
 export const discardOn: Check = (facts) => {
   const others = snapshottersInUse(facts).filter((name) => name !== facts.config.snapshotter)
   if (!facts.config.discardUnpackedLayers) return []
@@ -72,7 +73,7 @@ export const discardOn: Check = (facts) => {
   ]
 }
 
-/** A node without CRI has no handlers, whatever the file says of them. */
+/** Without CRI no runtime handler has an effect, whatever the files say. */
 export const criDisabled: Check = ({ config }) => {
   const disabled = config.disabledPlugins.filter((id) => id === 'cri' || /\.cri$|\.cri\.v1\.(images|runtime)$/.test(id))
   if (disabled.length === 0) return []
@@ -86,7 +87,7 @@ export const criDisabled: Check = ({ config }) => {
   ]
 }
 
-/** From 2.1 on CRI pulls through the transfer service, which unpacks only for what its own table names. */
+/** From 2.1 on CRI pulls through the transfer service, which unpacks only for the snapshotters in its own table. */
 export const unpackPlatformMissing: Check = ({ config, daemon, plugins }) => {
   if (config.useLocalImagePull) return []
   const wanted = new Set([config.snapshotter, ...config.handlers.map(({ pullSnapshotter }) => pullSnapshotter)])
@@ -102,10 +103,10 @@ export const unpackPlatformMissing: Check = ({ config, daemon, plugins }) => {
     }))
 }
 
-/** What the daemon has without an `unpack_config`: erofs from 2.3 on, where its differ works. */
+/** The daemon's default where there is no `unpack_config`: overlayfs, and erofs from 2.3 on if its differ works. */
 function builtInPlatforms(
-  daemon: NodeFacts['daemon'],
-  plugins: NodeFacts['plugins'],
+  daemon: DaemonFacts['daemon'],
+  plugins: DaemonFacts['plugins'],
 ): Pick<UnpackPlatform, 'snapshotter' | 'platform'>[] {
   const knowsErofs = isAtLeast(daemon, '2.3')
   const differ = plugins.some(({ type, id, error }) => type === DIFFER && id === 'erofs' && error === undefined)

@@ -1,9 +1,10 @@
+/** Checks of the configuration files themselves: imports, versions, whether the daemon accepts them. */
 import { wholeVersion } from '../../../node/containerd-config/files.ts'
 import { isAtLeast } from '../../../node/daemon-version.ts'
-import type { NodeFacts } from '../facts.ts'
+import type { DaemonFacts } from '../facts.ts'
 import type { Check } from '../finding.ts'
 
-/** A named import that is not there keeps the daemon from starting. */
+/** A missing import keeps the daemon from starting. */
 export const importMissing: Check = ({ config }) =>
   config.missingImports.map(({ path, importedBy }) => ({
     code: 'IMPORT_MISSING',
@@ -13,16 +14,16 @@ export const importMissing: Check = ({ config }) =>
   }))
 
 /** The highest version of a configuration file that a daemon knows. */
-function highestVersion({ daemon }: NodeFacts): number {
+function highestVersion({ daemon }: DaemonFacts): number {
   if (daemon.major < 2) return 2
   return isAtLeast(daemon, '2.3') ? 4 : 3
 }
 
-/** A file of a version that the daemon does not know yet. */
+/** The daemon is too old for the version of a file. */
 export const versionTooNew: Check = (facts) => {
   const { config, daemon, version } = facts
   const highest = highestVersion(facts)
-  // 1.6 reads on, and finds nothing under the names that it knows.
+  // 1.6 reads such a file, and finds nothing under the names that it knows.
   const outcome =
     daemon.major === 1 && !isAtLeast(daemon, '1.7')
       ? 'what it says under newer names does not count'
@@ -38,8 +39,8 @@ export const versionTooNew: Check = (facts) => {
 }
 
 /**
- * What the files say that the daemon does not take: it runs from what they said before. Said once, and not where a missing
- * import or a version has said it.
+ * The daemon refuses the files as they are now; it still runs from what they said before. Left out where the reason is a missing
+ * import or a file's version, which have checks of their own.
  */
 export const configRefused: Check = (facts) => {
   const { config, refusal, version } = facts
@@ -53,7 +54,7 @@ export const configRefused: Check = (facts) => {
   }))
 }
 
-/** A CRI section under a name that does not count in a file of its version: the daemon says nothing of it. */
+/** The daemon ignores, without a message, a CRI section under a name that has no effect in a file of its version. */
 export const sectionPassedOver: Check = ({ config, version, daemon }) =>
   config.files.flatMap(({ path, version: written, passedOver }) =>
     passedOver.map((id) => ({
@@ -85,7 +86,7 @@ export const importTooNew: Check = (facts) => {
     }))
 }
 
-/** Before 2.3, containerd 2 takes the last file's version for that of all. */
+/** containerd 2.0 to 2.2 takes the version of the last file for that of all. */
 export const versionsMixed: Check = ({ config: { files }, daemon, version }) => {
   if (daemon.major !== 2 || isAtLeast(daemon, '2.3') || wholeVersion(files) === 2) return []
   return files
@@ -98,7 +99,7 @@ export const versionsMixed: Check = ({ config: { files }, daemon, version }) => 
     }))
 }
 
-/** The daemon runs from what the files said when it was started. */
+/** The daemon runs from what the files said when it started. */
 export const changedSinceStart: Check = ({ changedFiles }) =>
   changedFiles.map((path) => ({
     code: 'CONFIG_CHANGED_SINCE_START',
@@ -107,7 +108,7 @@ export const changedSinceStart: Check = ({ changedFiles }) =>
     fix: 'Restart containerd, so that what is said here is what it does.',
   }))
 
-/** Nobody said which file it is. */
+/** Neither the user nor the daemon's process tells which file it is. */
 export const configAssumed: Check = ({ configFrom, config }) =>
   configFrom === 'default'
     ? [

@@ -1,8 +1,9 @@
+/** Checks of the daemon's snapshotters and CRI plugins: listed, ready, answering; and of the erofs differ. */
 import { isAtLeast } from '../../../node/daemon-version.ts'
 import { handlersOf, parallelUnpackers, snapshotterPlugins, snapshottersInUse, type Check } from '../finding.ts'
 import { DIFFER } from '../names.ts'
 
-/** A handler's snapshotter that the daemon does not have at all. */
+/** The daemon has no snapshotter of a name that CRI uses. */
 export const snapshotterMissing: Check = (facts) => {
   const there = snapshotterPlugins(facts).map(({ id }) => id)
   return snapshottersInUse(facts)
@@ -15,7 +16,7 @@ export const snapshotterMissing: Check = (facts) => {
     }))
 }
 
-/** Snapshotters that are listed and do not work, with the daemon's own words. */
+/** A snapshotter is listed and not ready, with the daemon's own words. */
 export const snapshotterNotReady: Check = (facts) => {
   const used = snapshottersInUse(facts)
   return snapshotterPlugins(facts)
@@ -30,7 +31,7 @@ export const snapshotterNotReady: Check = (facts) => {
     }))
 }
 
-/** A proxy plugin behind whose socket nobody is. */
+/** No process answers at a proxy plugin's socket. */
 export const proxySocketDead: Check = ({ proxies }) =>
   proxies
     .filter(({ error }) => error !== undefined)
@@ -46,7 +47,7 @@ const ORDER = 'default = ["erofs", "walking"] under [plugins."io.containerd.serv
 const MEANWHILE =
   'until then run layercast unpack before pods start. Find chains already unpacked wrongly with layercast verify --all --snapshotter erofs --deep.'
 
-/** Without its differ, erofs converts at Commit, and parallel unpack brings deleted files back (containerd/FACTS.md section 10). */
+/** Without the erofs differ, a layer is converted at Commit, and parallel mode brings deleted files back (containerd/FACTS.md section 10). */
 export const erofsWithoutDiffer: Check = (facts) => {
   const ready = snapshotterPlugins(facts).some(({ id, error }) => id === 'erofs' && error === undefined)
   if (!ready) return []
@@ -69,8 +70,8 @@ export const erofsWithoutDiffer: Check = (facts) => {
 }
 
 /**
- * The erofs differ is there, and the diff service, which CreateContainer unpacks with, does not ask it first (by default it
- * asks the walking differ only): as bad as without it.
+ * The erofs differ is ready, but the diff service, with which CreateContainer unpacks, does not ask it first; by default it asks the
+ * walking differ only. The result is as without the erofs differ.
  */
 export const erofsDifferUnused: Check = (facts) => {
   if (!snapshottersInUse(facts).includes('erofs') || !isAtLeast(facts.daemon, '2.2.2')) return []
@@ -92,7 +93,7 @@ export const erofsDifferUnused: Check = (facts) => {
 
 const CRI = /^io\.containerd\.(grpc\.v1\.cri|cri\.v1\.(images|runtime)|transfer\.v1\.local)$/
 
-/** CRI, or what it stands on, did not start: the kubelet cannot use the daemon. The daemon says why. */
+/** CRI, or a plugin that it needs, did not start, so the kubelet cannot use the daemon; with the daemon's own words. */
 export const criNotReady: Check = ({ plugins, config }) =>
   plugins
     .map(({ type, id, error }) => ({ uri: `${type}.${id}`, error }))

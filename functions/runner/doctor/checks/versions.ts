@@ -1,5 +1,6 @@
+/** Checks of the daemon's version: faults of containerd that came with one version and were mended in another. */
 import { isAtLeast } from '../../../node/daemon-version.ts'
-import type { NodeFacts } from '../facts.ts'
+import type { DaemonFacts } from '../facts.ts'
 import {
   handlersOf,
   parallelUnpackers,
@@ -11,15 +12,15 @@ import {
 
 type Version = Parameters<typeof isAtLeast>[1]
 
-/** Whether the daemon's version has a fault that came with the one version and was mended in the other. */
-function isBetween({ daemon }: NodeFacts, first: Version, mended: Version): boolean {
+/** Whether the daemon has a fault that came with version `first` and was mended in version `mended`. */
+function isBetween({ daemon }: DaemonFacts, first: Version, mended: Version): boolean {
   return isAtLeast(daemon, first) && !isAtLeast(daemon, mended)
 }
 
 const SEQUENTIAL = 'Leave max_concurrent_unpacks under [plugins."io.containerd.transfer.v1.local"] at 1'
 
-/** A fault of the parallel mode: as bad as it is where somebody uses that mode, and else good to know. */
-function ofParallelMode(facts: NodeFacts, severity: Severity): { severity: Severity; who: string; fix: string } {
+/** A fault of parallel mode: of the given severity where this daemon uses that mode, and otherwise a note. */
+function ofParallelMode(facts: DaemonFacts, severity: Severity): { severity: Severity; who: string; fix: string } {
   const who = parallelUnpackers(facts)
   if (who === undefined) return { severity: 'note', who: 'nobody here', fix: `${SEQUENTIAL}.` }
   return {
@@ -29,7 +30,7 @@ function ofParallelMode(facts: NodeFacts, severity: Severity): { severity: Sever
   }
 }
 
-/** 2.2.0 to before 2.4.0 lose an error of a parallel unpack and call the chain ready (containerd/FACTS.md section 2, step 8). */
+/** From 2.2.0, before 2.4.0: an error in parallel mode is lost, and the chain counts as ready (containerd/FACTS.md section 2, step 8). */
 export const silentSuccess: Check = (facts) => {
   if (!isBetween(facts, '2.2', '2.4')) return []
   const { severity, who, fix } = ofParallelMode(facts, 'warning')
@@ -43,7 +44,7 @@ export const silentSuccess: Check = (facts) => {
   ]
 }
 
-/** 2.2.0 to 2.2.2 apply a layer's whiteouts to an empty directory under overlayfs. */
+/** 2.2.0 to 2.2.2: parallel mode under overlayfs applies a layer's whiteouts to an empty directory. */
 export const lostWhiteouts: Check = (facts) => {
   if (!isBetween(facts, '2.2', '2.2.3')) return []
   const { severity, who, fix } = ofParallelMode(facts, 'error')
@@ -60,7 +61,7 @@ export const lostWhiteouts: Check = (facts) => {
   ]
 }
 
-/** Before 2.2.2 nothing gives an image's layers their labels under a second snapshotter. */
+/** Before 2.2.2: containerd unpacks an image without labels for a second snapshotter. */
 export const noSecondUnpack: Check = (facts) => {
   const others = snapshottersInUse(facts).filter((name) => name !== facts.config.snapshotter && readsCriLabels(name))
   if (isAtLeast(facts.daemon, '2.2.2') || others.length === 0) return []
@@ -72,7 +73,7 @@ export const noSecondUnpack: Check = (facts) => {
   }))
 }
 
-/** `ctr image mount --snapshotter erofs` of an image with several layers takes the daemon down, from 2.3.0 to before 2.4.0. */
+/** From 2.3.0, before 2.4.0: `ctr image mount --snapshotter erofs` of an image with several layers makes the daemon panic. */
 export const erofsMountPanics: Check = (facts) =>
   isBetween(facts, '2.3', '2.4') && snapshottersInUse(facts).includes('erofs')
     ? [

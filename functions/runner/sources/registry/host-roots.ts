@@ -1,8 +1,8 @@
 /** Where hosts.toml files are on this node, by containerd's configuration. */
 import { accessSync, constants } from 'node:fs'
-import { findDaemon } from '../../../node/containerd-config/daemon.ts'
 import { DEFAULT_CONFIG_PATH, loadConfigFiles } from '../../../node/containerd-config/files.ts'
-import { stringAt, tableAt } from '../../../node/containerd-config/merge.ts'
+import { findDaemon } from '../../../node/containerd-config/find-daemon.ts'
+import { stringAt, tableAt } from '../../../node/containerd-config/table.ts'
 import type { Backend } from '../../../node/ports.ts'
 
 // The default of containerd 2. Older versions have no default, but these directories have the same meaning there.

@@ -4,7 +4,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { isAbsolute, join, posix } from 'node:path'
 import { createSecureContext, getCACertificates } from 'node:tls'
 import { parse, TomlError } from 'smol-toml'
-import { booleanAt, stringAt, table, type Table } from '../../../node/containerd-config/merge.ts'
+import { booleanAt, stringAt, table, type Table } from '../../../node/containerd-config/table.ts'
 import { invalid } from '../errors.ts'
 import type { TlsSettings } from './http-client.ts'
 

@@ -10,18 +10,18 @@ import { namespaceOf, processStat } from '../../linux/process.ts'
 const DAY_MS = 24 * 60 * 60 * 1000
 
 /** A new name, unlike any other, that tells whose it is. */
-export function ownedName(): string {
+export function processName(): string {
   const random = randomBytes(9).toString('base64url')
   return [process.pid, processStat('self')?.startTime, namespaceOf('pid'), random].join('.')
 }
 
-/** Whether a name is of the form that `ownedName` gives, with or without what SQLite puts behind it. */
-export function isOwnedName(name: string): boolean {
+/** Whether a name is of the form that `processName` gives, with or without what SQLite puts behind it. */
+export function isProcessName(name: string): boolean {
   return /^\d+\.\d+\.\d+\.[\w-]{12}(?:-wal|-shm|-journal)?$/.test(name)
 }
 
 /** Whether the owner of a name is gone for sure. `modifiedAt` in milliseconds is when the file was last written. */
-export function isOrphan(name: string, modifiedAt: number): boolean {
+export function isAbandoned(name: string, modifiedAt: number): boolean {
   const [pid, start, namespace] = name.split('.')
   // A process of another PID namespace cannot be looked for from here. Of one that can, no age tells: clocks are set.
   if (Number(namespace) !== namespaceOf('pid')) return Date.now() - modifiedAt > DAY_MS

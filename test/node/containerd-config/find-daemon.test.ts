@@ -3,7 +3,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { configOption, findDaemon } from '../../../functions/node/containerd-config/daemon.ts'
+import { configOption, findDaemon } from '../../../functions/node/containerd-config/find-daemon.ts'
 
 test.each([
   ['--config /a.toml', '/a.toml'],

@@ -1,7 +1,7 @@
+/** Finds the process of a containerd daemon, and the configuration file that it was started with. */
 import { readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { namespaceOf, orGone, processStat } from '../../linux/process.ts'
-import type { ProcessStat } from '../../linux/process.ts'
+import { namespaceOf, orGone, processStat, type ProcessStat } from '../../linux/process.ts'
 import type { Daemon } from '../ports.ts'
 import { DEFAULT_CONFIG_PATH } from './files.ts'
 
@@ -9,14 +9,13 @@ import { DEFAULT_CONFIG_PATH } from './files.ts'
 export interface RunningDaemon {
   pid: number
   startedAt: Date
-  /** The file that it was started with, absolute; undefined where that is the default one, which need not be there. */
+  /** The file that it was started with, absolute. Undefined means the default one, which need not exist. */
   configPath: string | undefined
 }
 
 /**
- * Finds the process that serves a backend's socket, and with which configuration it was started: containerd 1.7 and later
- * say their process, and for older ones the kernel says who holds the socket. Undefined where it cannot be seen from here,
- * as from another PID namespace.
+ * Finds the process that serves the daemon's socket: containerd 1.7 and later tell their process ID; for older ones the kernel
+ * tells which process listens. Undefined where this process cannot see that one, as from another PID namespace.
  */
 export async function findDaemon(daemon: Pick<Daemon, 'address' | 'process'>): Promise<RunningDaemon | undefined> {
   const said = await daemon.process()
@@ -34,20 +33,22 @@ function describe(pid: number): RunningDaemon | undefined {
 
 function configPathOf(pid: number, path: string | undefined): string | undefined {
   if (path !== undefined) return resolve(readlinkSync(`/proc/${pid}/cwd`), path)
-  // From a container beside the daemon, that a file is not there says nothing: it must be named, or be there.
+  // In another mount namespace than the daemon's, a default file that is missing here may still be there for the daemon. The
+  // path is then named, so that a missing file is an error and does not count as "the daemon's defaults".
   return namespaceOf('mnt', pid) === namespaceOf('mnt') ? undefined : DEFAULT_CONFIG_PATH
 }
 
 /**
- * The value of `--config` or `-c` on containerd's command line, without the program's name. Go's flags take one dash or
- * two, `=` or a word of its own, and end at the first word that is none; the last of several counts.
+ * The value of `--config` or `-c` on containerd's command line. As Go's flag package reads it: one dash or two, the value after
+ * `=` or as the next word, flags end at the first word that is none, and the last of several values counts.
+ * @param words the command line without the program's name
  */
 export function configOption(words: readonly string[]): string | undefined {
   let found: string | undefined
   for (let index = 0; index < words.length; index++) {
     const [, name, inline] = /^--?([^-=][^=]*)(?:=(.*))?$/su.exec(words[index] ?? '') ?? []
     if (name === undefined) break
-    // All options of the daemon take a value.
+    // Every option of the daemon takes a value.
     const value = inline ?? words[++index]
     if (name === 'config' || name === 'c') found = value
   }
@@ -62,7 +63,7 @@ function startOf({ startTime }: ProcessStat): Date {
   return new Date(Date.now() - (uptime - sinceBoot) * 1000)
 }
 
-/** Flag of a socket that listens, in /proc/net/unix. */
+/** The flag of a listening socket in /proc/net/unix (__SO_ACCEPTCON). */
 const LISTENS = 0x10000
 
 function listenerOf(address: string): number | undefined {

@@ -1,18 +1,18 @@
+/** Asks the daemon's own program whether it accepts the configuration files that are there now. */
 import { execFile } from 'node:child_process'
 import { readlinkSync } from 'node:fs'
 import { basename } from 'node:path'
 import { namespaceOf, orGone } from '../../linux/process.ts'
-import type { RunningConfig } from './running.ts'
+import type { RunningConfig } from './running-config.ts'
 
 const ANSWER_MS = 10_000
 
 /**
- * Whether the daemon's own program takes the configuration that is there now: `containerd config dump`, by the program that
- * runs, is the judge of that. It reads the files and starts nothing.
- * @returns the program's words where it refuses them; undefined where it takes them, and where it cannot be asked: the process
- *   is not seen from here, lives in another mount namespace, or is another program that has containerd in it (k3s)
+ * Runs `containerd config dump` with the program of the running daemon, which reads the files and starts nothing.
+ * @returns the program's words where it refuses the files; undefined where it accepts them, and where it cannot be asked: this
+ *   process cannot see the daemon's, the daemon is in another mount namespace, or its program is one that embeds containerd (k3s)
  */
-export async function refusalOf({ process, config }: RunningConfig): Promise<string | undefined> {
+export async function configRefusal({ process, config }: RunningConfig): Promise<string | undefined> {
   const path = config.files[0]?.path
   if (process === undefined || path === undefined) return undefined
   const program = `/proc/${process.pid}/exe`
@@ -20,7 +20,7 @@ export async function refusalOf({ process, config }: RunningConfig): Promise<str
   return await new Promise((resolve) => {
     const args = ['--config', path, 'config', 'dump']
     execFile(program, args, { timeout: ANSWER_MS, maxBuffer: 16 << 20 }, (error, _stdout, stderr) => {
-      // Only a status of its own is an answer: not that it was ended, or could not be started.
+      // Only an exit status is an answer. That it was killed, or could not be started, says nothing of the files.
       resolve(error !== null && typeof error.code === 'number' ? reasonIn(stderr) : undefined)
     })
   })
@@ -35,7 +35,7 @@ function isContainerdHere(pid: number, program: string): boolean {
   return name?.replace(/ \(deleted\)$/u, '') === 'containerd'
 }
 
-/** The sentence in which the program gives up. A panic has its reason first, and any other failure last. */
+/** The line with the reason: the first one of a panic, and the last one of any other failure. */
 function reasonIn(stderr: string): string {
   const lines = stderr.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('time='))
   const panic = lines.find((line) => line.startsWith('panic:'))

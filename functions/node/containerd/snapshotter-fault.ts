@@ -1,20 +1,21 @@
+/** Why a snapshotter of the daemon's cannot be used. */
 import { LayercastError } from '../../errors.ts'
 import type { SnapshotterPlugin } from '../ports.ts'
 
 /**
- * Why a snapshotter cannot be used, by what the daemon lists: SNAPSHOTTER_NOT_FOUND with those that it has,
- * SNAPSHOTTER_NOT_READY with its own words; undefined where it can.
- * @param plugins all that it lists
- * @param who of whom it is wanted, before the sentence
+ * Why a snapshotter cannot be used: SNAPSHOTTER_NOT_FOUND with the names that there are, or SNAPSHOTTER_NOT_READY with the daemon's
+ * words; undefined where it can be used.
+ * @param plugins all snapshotters that the daemon lists
+ * @param options.who who needs the snapshotter, for the beginning of the message
  */
-export function whyNot(
+export function snapshotterFault(
   snapshotter: string,
   plugins: readonly SnapshotterPlugin[],
   options: { who?: string; cause?: unknown } = {},
 ): LayercastError | undefined {
   const plugin = plugins.find(({ name }) => name === snapshotter)
   const who = options.who === undefined ? '' : `${options.who}: `
-  const rest = { detail: { snapshotter }, ...(options.cause === undefined ? {} : { cause: options.cause }) }
+  const rest = { detail: { snapshotter }, cause: options.cause }
   if (plugin === undefined) {
     const ready = plugins.filter(({ error }) => error === undefined).map(({ name }) => name)
     return new LayercastError(

@@ -1,5 +1,6 @@
+/** Finds the pause image, which every pod needs under the snapshotter of its runtime handler. */
 import { LayercastError, hasCode } from '../../errors.ts'
-import type { NodeConfig } from '../../node/containerd-config/config.ts'
+import type { ContainerdConfig } from '../../node/containerd-config/config.ts'
 import { Connection } from '../../node/containerd/connection.ts'
 import { CRI_NAMESPACE } from '../../node/cri-namespace.ts'
 import { daemonOf } from '../../node/daemon.ts'
@@ -8,26 +9,25 @@ import { findImage, type FindOptions } from '../images/find.ts'
 import type { NamedImage } from '../images/named-image.ts'
 import { RuntimeService } from './proto/gen/runtime_pb.js'
 
-/** The pause image, which every pod needs under its handler's snapshotter. */
 export interface SandboxImage {
-  /** What the daemon calls it; undefined where only its own code says so, and no such image is on the node. */
+  /** Its name for the daemon; undefined where neither the configuration, nor CRI, nor an image of the node tells it. */
   name: string | undefined
-  /** Undefined where it is not on the node, or not all of it that a plan needs. */
+  /** Undefined where the node does not have it, or lacks a part of it that a plan needs. */
   image: NamedImage | undefined
   /** Why there is no image. */
   why?: string
 }
 
+/** The label of an image record that CRI has pinned. */
 const PINNED = 'io.cri-containerd.pinned'
 
 /**
- * Finds the pause image: the configured one; else what CRI says is its own (containerd 1); else the image that CRI has
- * pinned on the node (from 2.0 on CRI no longer says, but marks it). Errors as `findImage`, but for those that
- * say that something is not there.
+ * Finds the pause image: the configured one; else the one that CRI tells in its status (containerd 1); else the image that CRI has
+ * pinned on the node (containerd 2). Errors as `findImage`, but for those that say that something is not there.
  */
 export async function findSandboxImage(
   backend: Backend,
-  config: NodeConfig,
+  config: ContainerdConfig,
   options: Pick<FindOptions, 'platform' | 'signal'> = {},
 ): Promise<SandboxImage> {
   const name = config.sandboxImage ?? (await builtInName(daemonOf(backend))) ?? (await pinnedName(backend, config))
@@ -65,12 +65,12 @@ function sandboxImageOf(text: string): string | undefined {
   return typeof name === 'string' && name !== '' ? name : undefined
 }
 
-async function pinnedName(backend: Backend, config: NodeConfig): Promise<string | undefined> {
+async function pinnedName(backend: Backend, config: ContainerdConfig): Promise<string | undefined> {
   const pinned: ImageRecord[] = []
   for await (const record of backend.images.list()) {
     if (record.labels[PINNED] === 'pinned' && !config.otherPinnedImages.includes(record.name)) pinned.push(record)
   }
-  // CRI keeps a record by digest and one by the config's ID beside the name, and an upgrade leaves the older image's pin.
+  // Beside the name, CRI keeps records under the digest and under the config's digest. An upgrade leaves the pin of the older image.
   const named = pinned.filter(({ name }) => !name.startsWith('sha256:') && !name.includes('@'))
   const newest = named.toSorted((a, b) => b.createdAt.getTime() - a.createdAt.getTime())
   return newest[0]?.name

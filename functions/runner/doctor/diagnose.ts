@@ -1,13 +1,11 @@
-/** `layercast doctor`: reads a node's configuration and daemon, and lists what will bite, each with its fix. */
+/** `layercast doctor`: the checks of a node's containerd and its configuration, and what they find, each with its fix. */
+
 import * as config from './checks/config.ts'
 import * as files from './checks/files.ts'
 import * as snapshotters from './checks/snapshotters.ts'
 import * as versions from './checks/versions.ts'
-import type { NodeFacts } from './facts.ts'
+import type { DaemonFacts } from './facts.ts'
 import type { Check, Finding, Severity } from './finding.ts'
-
-export { gatherFacts, type NodeFacts } from './facts.ts'
-export { labelledUnpack, type Finding, type LabelledUnpack } from './finding.ts'
 
 const CHECKS: readonly Check[] = [
   files.configAssumed,
@@ -40,7 +38,7 @@ const CHECKS: readonly Check[] = [
 
 const ORDER: Record<Severity, number> = { error: 0, warning: 1, note: 2 }
 
-/** Runs every check; what stops pods comes first. */
-export function diagnose(facts: NodeFacts): Finding[] {
+/** Runs every check. Findings that stop pods come first. */
+export function diagnose(facts: DaemonFacts): Finding[] {
   return CHECKS.flatMap((check) => check(facts)).toSorted((a, b) => ORDER[a.severity] - ORDER[b.severity])
 }
