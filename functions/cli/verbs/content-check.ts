@@ -62,7 +62,7 @@ function damagedBlobs(damaged: readonly CheckedBlob[]): LayercastError {
   return new LayercastError('VERIFICATION_FAILED', `${count(damaged.length, 'blob')} damaged: ${said.join('; ')}`, {
     fix: isUseless
       ? "Remove what no image needs with 'layercast content rm DIGEST'."
-      : "Bring the image again with 'layercast image import SOURCE', which replaces what is damaged; remove what no image " +
+      : "Import the image again with 'layercast image import SOURCE', which replaces what is damaged; remove what no image " +
         "needs with 'layercast content rm DIGEST'.",
     detail: { damaged: damaged.map(({ digest, fault, images }) => ({ digest, fault, images })) },
   })

@@ -20,7 +20,7 @@ export const contentRmVerb = verb({
   },
   examples: [
     { command: 'content rm sha256:6c3c…', summary: 'one that no image leads to' },
-    { command: 'content rm --force sha256:6c3c…', summary: 'a layer of an image, to be brought back by image import' },
+    { command: 'content rm --force sha256:6c3c…', summary: 'a layer of an image, to be fetched again by image import' },
   ],
   async run(context, { args, options }) {
     const backend = await context.backend()

@@ -10,7 +10,7 @@ import { PLATFORM, REFERENCE } from './shared/options.ts'
 export const imageImportVerb = verb({
   path: ['image', 'import'],
   group: 'Look at a node',
-  summary: 'bring an image from a source to the node, and unpack nothing',
+  summary: 'import an image from a source to the node, and unpack nothing',
   makesPlace: true,
   arguments: [{ name: 'SOURCE', summary: 'oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE or docker://NAME' }],
   options: {

@@ -1,7 +1,6 @@
 /** The image that a user names: found on the node, or inspected in a source and imported from there. */
 
 import type { SnapshotterPlugin } from '../../../node/ports.ts'
-import type { InspectOptions } from '../../../runner/images/inspect.ts'
 import type { NamedImage } from '../../../runner/images/named-image.ts'
 import type { ImageSource } from '../../../runner/sources/source.ts'
 import { isRegistrySpec, isSpec } from '../../../runner/sources/spec.ts'
@@ -29,7 +28,7 @@ interface Place {
   onNode?: boolean
 }
 
-/** An image as long as a verb works on it. */
+/** An image, open while a verb works with it. */
 export interface UserImage {
   /** Whether it is in a source, and not on the node. */
   readonly fromSource: boolean
@@ -42,7 +41,7 @@ export interface UserImage {
   import(options: ImageFlags): Promise<NamedImage>
 }
 
-/** Works on an image. A source is opened once, at the first call, and closed at the end of the work. */
+/** Opens an image for the time of the work. A source is opened once, and no document in it is read twice. */
 export async function withImage<T>(
   context: Context,
   name: string,
@@ -50,28 +49,24 @@ export async function withImage<T>(
   work: (image: UserImage) => Promise<T>,
 ): Promise<T> {
   if (!isSpec(name)) return await work(onNode(context, name))
-  let opened: Promise<ImageSource> | undefined
-  const open = (): Promise<ImageSource> => (opened ??= openSource(context, name, place))
+  const source = await openSource(context, name, place)
   try {
-    return await work(inSource(context, open, place))
+    return await work(await inSource(context, source, place))
   } finally {
-    await opened?.then(
-      (source) => source.close(),
-      () => undefined,
-    )
+    await source.close()
   }
 }
 
-/** Finds an image for a verb that asks for one thing only. Errors as `UserImage.find`. */
+/** Finds an image, for a verb that does nothing else with it. Errors as `UserImage.find`. */
 export async function lookUp(context: Context, name: string, options: LookUpFlags & Place): Promise<NamedImage> {
   return await withImage(context, name, options, (image) => image.find(options))
 }
 
 async function openSource(context: Context, spec: string, place: Place): Promise<ImageSource> {
-  const source = await import('../../../runner/sources/open.ts')
-  // The node's daemon says which hosts a registry's images come from.
-  const node = place.onNode === true && isRegistrySpec(spec) ? await context.backend() : undefined
-  return await source.openSource(spec, node)
+  const sources = await import('../../../runner/sources/open.ts')
+  // The configuration of the node's containerd names the hosts of a registry.
+  const backend = place.onNode === true && isRegistrySpec(spec) ? await context.backend() : undefined
+  return await sources.openSource(spec, backend)
 }
 
 function onNode(context: Context, name: string): UserImage {
@@ -90,25 +85,17 @@ function onNode(context: Context, name: string): UserImage {
         signal: context.signal,
       })
     },
-    import() {
-      throw new TypeError(`${name} is on the node, and not in a source`)
-    },
+    import: () => Promise.reject(new TypeError(`${name} is on the node, and not in a source`)),
   }
 }
 
-function inSource(context: Context, open: () => Promise<ImageSource>, place: Place): UserImage {
+async function inSource(context: Context, source: ImageSource, place: Place): Promise<UserImage> {
+  const { inspecting } = await import('../../../runner/images/inspect.ts')
+  const inspectSource = inspecting(source)
   const featuresOf = createFeatures(context, place)
-  let looking: ReturnType<typeof startLooking> | undefined
-  const startLooking = async () => {
-    const [{ inspecting }, source] = await Promise.all([import('../../../runner/images/inspect.ts'), open()])
-    return inspecting(source)
-  }
   const inspect = async (options: ImageFlags) => {
     const { platform, reference } = options
-    const how: InspectOptions = { platform, reference, features: await featuresOf(options) }
-    return await (
-      await (looking ??= startLooking())
-    )(how)
+    return await inspectSource({ platform, reference, features: await featuresOf(options) })
   }
   return {
     fromSource: true,

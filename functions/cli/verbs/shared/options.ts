@@ -83,7 +83,7 @@ export const SOURCE = {
 export const FROM_SNAPSHOTTER = {
   value: 'NAME',
   summary:
-    'the last way to missing layers: make them again out of this snapshotter, where the image is unpacked; they cannot be checked',
+    'where missing layers come from last: made again out of this snapshotter, where the image is unpacked, and not checked',
 } as const satisfies OptionSpec
 
 export const SERVER = {
