@@ -3,7 +3,7 @@ import { env } from 'cloudflare:workers'
 import fc from 'fast-check'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { createApp } from '../../functions/api/app.ts'
-import { CONFIG, MANIFEST, testImage } from './images.ts'
+import { CONFIG, MANIFEST, testImage } from '../support/test-image.ts'
 import { OPERATOR, problemOf, startApi } from './support.ts'
 import type { Api } from './support.ts'
 

@@ -30,7 +30,7 @@ async function tokens(): Promise<Record<string, string | undefined>> {
 
 function bare(route: (typeof ROUTES)[keyof typeof ROUTES], token: string | undefined): Promise<Response> {
   const path = route.path.replace('{digest}', `sha256:${'0'.repeat(64)}`).replace('{id}', 'none')
-  return api.call(path, { method: route.method.toUpperCase(), ...(token === undefined ? {} : { token }) })
+  return api.call(path, { method: route.method.toUpperCase(), token })
 }
 
 describe('who may call what', () => {

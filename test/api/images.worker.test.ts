@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { digestBytes } from '../../functions/image/digest.ts'
 import { MAX_DOCUMENT_BYTES } from '../../functions/image/json.ts'
-import { CONFIG, INDEX, MANIFEST, encode, testImage, testIndex } from './images.ts'
+import { CONFIG, INDEX, MANIFEST, encode, testImage, testIndex } from '../support/test-image.ts'
 import { OPERATOR, problemOf, startApi } from './support.ts'
 import type { Api } from './support.ts'
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { everyItem } from '../../functions/contract/client.ts'
-import { testImage } from './images.ts'
+import { testImage } from '../support/test-image.ts'
 import { OPERATOR, problemOf, startApi } from './support.ts'
 import type { Api } from './support.ts'
 

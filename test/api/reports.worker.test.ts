@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { KNOWN_HEADER } from '../../functions/contract/own-node.ts'
 import { digestBytes } from '../../functions/image/digest.ts'
 import type { Digest } from '../../functions/image/digest.ts'
-import { encode, testImage } from './images.ts'
+import { encode, testImage } from '../support/test-image.ts'
 import { FACTS, problemOf, startApi } from './support.ts'
 import type { Api } from './support.ts'
 

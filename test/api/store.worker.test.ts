@@ -6,7 +6,7 @@ import { createStore } from '../../functions/api/store/store.ts'
 import type { Store } from '../../functions/api/store/store.ts'
 import { digestBytes } from '../../functions/image/digest.ts'
 import { plan } from '../../functions/plan/plan.ts'
-import { MANIFEST, encode, testImage } from './images.ts'
+import { MANIFEST, encode, testImage } from '../support/test-image.ts'
 import { FACTS, startApi } from './support.ts'
 import type { Api } from './support.ts'
 

@@ -19,7 +19,7 @@ export const FACTS: Facts = { os: 'linux', architecture: 'amd64', backend: 'embe
 
 export interface Call {
   method?: string
-  token?: string
+  token?: string | undefined
   json?: unknown
   body?: BodyInit
   headers?: Record<string, string>
@@ -50,7 +50,7 @@ export async function startApi(vars: Partial<Env> = {}) {
     if (token !== undefined) headers.set('authorization', `Bearer ${token}`)
     if (json !== undefined) headers.set('content-type', 'application/json')
     const body = json === undefined ? init.body : JSON.stringify(json)
-    return handle(new Request(ORIGIN + path, { ...init, headers, ...(body === undefined ? {} : { body }) }))
+    return handle(new Request(ORIGIN + path, { ...init, headers, body: body ?? null }))
   }
   const client = (token?: string) =>
     createClient({

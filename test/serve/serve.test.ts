@@ -9,7 +9,7 @@ import { hasCode } from '../../functions/errors.ts'
 import { plan } from '../../functions/plan/plan.ts'
 import { serve } from '../../functions/serve/serve.ts'
 import type { Served, ServeOptions } from '../../functions/serve/serve.ts'
-import { testImage } from '../api/images.ts'
+import { testImage } from '../support/test-image.ts'
 
 /** The built Worker (npm run build) under a real workerd. */
 

@@ -5,8 +5,8 @@ import { LayercastError } from '../../errors.ts'
 
 /**
  * Checks a body before the handler's parser reads it. REQUEST_INVALID: there is none where the route needs one; or it has a key
- * `__proto__`, which zod's records pass over without a word, so that a selector of that key would match every node.
- * MEDIA_TYPE_UNSUPPORTED: it has no Content-Type, and the validator would pass it over.
+ * `__proto__`, which zod's records (a node's labels) drop without a word. MEDIA_TYPE_UNSUPPORTED: it has no Content-Type, and
+ * the validator would ignore it.
  */
 export function checkBody(c: Context, route: Route, bytes: Uint8Array): void {
   const type = c.req.header('content-type')

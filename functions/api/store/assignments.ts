@@ -42,7 +42,7 @@ export function assignmentStore({ db, fleet }: FleetDatabase) {
     db
       .prepare(
         `UPDATE nodes SET generation = ?
-         WHERE fleet = ? AND id IN (SELECT node_id FROM assigned WHERE assignment_id = ?)`,
+         WHERE +fleet = ? AND id IN (SELECT node_id FROM assigned WHERE assignment_id = ?)`,
       )
       .bind(generation, fleet, assignmentId)
 

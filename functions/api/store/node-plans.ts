@@ -44,7 +44,7 @@ export function nodePlanStore({ db, fleet }: FleetDatabase) {
           .prepare(
             `SELECT assigned_plans.digest, plans.reference, plans.snapshotter
              FROM (${PLANS_OF(OWN_NODE)}) AS assigned_plans
-             JOIN plans ON plans.fleet = ?2 AND plans.digest = assigned_plans.digest ORDER BY assigned_plans.place`,
+             CROSS JOIN plans ON plans.fleet = ?2 AND plans.digest = assigned_plans.digest ORDER BY assigned_plans.place`,
           )
           .bind(nodeId, fleet),
       ])
@@ -65,7 +65,7 @@ export function nodePlanStore({ db, fleet }: FleetDatabase) {
     async isOfAssignedImage(nodeId: string, documentDigest: string): Promise<boolean> {
       const select = db.prepare(
         `SELECT 1 AS found FROM assigned JOIN assignment_plans USING (assignment_id)
-         JOIN plans ON plans.fleet = ?2 AND plans.digest = assignment_plans.plan_digest
+         CROSS JOIN plans ON plans.fleet = ?2 AND plans.digest = assignment_plans.plan_digest
          WHERE assigned.node_id = ${OWN_NODE} AND ?3 IN (plans.manifest_digest, plans.config_digest) LIMIT 1`,
       )
       return (await select.bind(nodeId, fleet, documentDigest).first()) !== null
@@ -83,8 +83,8 @@ export async function plansOfNodes(
             reports.generation, reports.error_code, reports.error_message, reports.chain_id, reports.duration_ms,
             reports.lazy_layers, reports.lazy_of, reports.reported_at
      FROM (${PLANS_OF('SELECT value FROM json_each(?1)')}) AS assigned_plans
-     JOIN nodes ON nodes.fleet = ?2 AND nodes.id = assigned_plans.node_id
-     JOIN plans ON plans.fleet = ?2 AND plans.digest = assigned_plans.digest
+     CROSS JOIN nodes ON nodes.id = assigned_plans.node_id AND +nodes.fleet = ?2
+     CROSS JOIN plans ON plans.fleet = ?2 AND plans.digest = assigned_plans.digest
      LEFT JOIN reports
        ON reports.node_id = assigned_plans.node_id AND reports.plan_digest = assigned_plans.digest
      ORDER BY assigned_plans.node_id, assigned_plans.place`,
