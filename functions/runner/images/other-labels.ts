@@ -1,4 +1,4 @@
-/** Snapshots that several images stand on carry the labels of the one that came first. */
+/** The labels that the node's other images give to the same snapshots. A shared snapshot has those of the image that was unpacked first. */
 import { LayercastError } from '../../errors.ts'
 import type { Backend, Labels } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
@@ -6,12 +6,12 @@ import { plan as planImage } from '../../plan/plan.ts'
 import { findImage } from './find.ts'
 import { imageInput } from './named-image.ts'
 
-/** The labels that other images of the node give to a snapshot, by chain ID. */
+/** By chain ID: the labels in the plans of other images, with each image's name. */
 export type OtherLabels = ReadonlyMap<string, readonly { image: string; labels: Labels }[]>
 
 /**
- * What the plans of the node's other images say of this plan's chain IDs, under the same snapshotter. An image that cannot
- * be planned here (of another platform, or not whole) gives none. CONTAINERD_UNREACHABLE.
+ * Plans every other image of the node under the same snapshotter, and takes the labels of the layers that this plan has too. An image
+ * that cannot be planned here (of another platform, or not whole) is passed over. CONTAINERD_UNREACHABLE.
  */
 export async function labelsOfOtherImages(backend: Backend, plan: Plan): Promise<OtherLabels> {
   const others = new Map<string, { image: string; labels: Labels }[]>()
