@@ -1,7 +1,7 @@
 /** `layercast content check` */
 
 import { LayercastError } from '../../errors.ts'
-import type { CheckedBlob } from '../../runner/content/check.ts'
+import type { CheckedBlob } from '../../runner/content/check-content.ts'
 import { createProgress } from '../program/progress.ts'
 import { table } from '../program/table.ts'
 import { count } from '../program/text.ts'
@@ -24,7 +24,7 @@ export const contentCheckVerb = verb({
   async run(context, { args }) {
     const backend = await context.backend()
     const named = args.DIGEST.length > 0 ? namedDigests(args.DIGEST, await listContent(context, backend)) : undefined
-    const { checkContent } = await import('../../runner/content/check.ts')
+    const { checkContent } = await import('../../runner/content/check-content.ts')
     const progress = createProgress(context.streams)
     let done = 0
     let blobs: CheckedBlob[]

@@ -3,7 +3,7 @@ import type { Descriptor } from '../../image/descriptor.ts'
 import { checkAborted } from '../../kit/abort.ts'
 import type { ContentStore, Labels } from '../../node/ports.ts'
 import { sourceLabel } from '../../plan/gc-labels.ts'
-import { storeWhole } from '../content/store-whole.ts'
+import { ensureBlob } from '../content/ensure-blob.ts'
 import type { ImageSource } from '../sources/source.ts'
 import { isRegistrySpec } from '../sources/spec.ts'
 
@@ -25,5 +25,5 @@ export async function storeFromSource(
   }
   const reference = isRegistrySpec(source.spec) ? source.reference : undefined
   const labels = (existing: Labels) => (reference === undefined ? {} : sourceLabel(reference, existing))
-  await storeWhole({ content, expected: blob, read, labels, signal })
+  await ensureBlob({ content, expected: blob, read, labels, signal })
 }

@@ -12,7 +12,7 @@ import { faultOf } from '../../node/blob-fault.ts'
 import { infoOrNone } from '../../node/or-none.ts'
 import type { ContentStore } from '../../node/ports.ts'
 
-/** A manifest, index or config as it was read, its digest checked. */
+/** A manifest, index or config as it was read. Its digest has been checked. */
 interface Document {
   descriptor: Descriptor
   bytes: Uint8Array
@@ -32,14 +32,14 @@ export type ReadDocuments = (target: Descriptor, platform: Platform) => Promise<
 /** Fetches a missing or damaged document into the content store, or throws. */
 export type Heal = (document: Descriptor) => Promise<void>
 
-/** The descriptor without what its place in a document added: annotations, a platform. */
+/** The descriptor without the annotations and the platform that a document gave it. */
 export function bare({ mediaType, digest, size }: Descriptor): Descriptor {
   return { mediaType, digest, size }
 }
 
 /**
- * A reader of documents that the content store holds. The size that a descriptor states does not count, as with containerd:
- * the digest alone says what a document is.
+ * A reader of documents in the content store. As in containerd, the size that a descriptor states does not count: the digest
+ * alone says which document it is.
  * @param heal called for a document that is missing or damaged, which is then read again
  */
 export function heldDocuments(content: ContentStore, heal?: Heal): ReadDocuments {
@@ -66,7 +66,7 @@ export async function readHeld(content: ContentStore, document: Descriptor, heal
     await heal?.(document)
     return await again()
   }
-  // Refused before it is hashed to its end.
+  // Too large: `collect` refuses it, and nothing is hashed before.
   if (info.size > MAX_DOCUMENT_BYTES) return await again()
   const parts: Uint8Array[] = []
   const fault = await faultOf(content, document, undefined, (chunk) => void parts.push(chunk))
@@ -81,7 +81,7 @@ export async function readHeld(content: ContentStore, document: Descriptor, heal
   return await again()
 }
 
-/** Keeps what it has read: reading for another platform asks only for the documents that are new. */
+/** Keeps the documents that it has read, so that reading for another platform reads only those that are new. */
 function reader(
   read: (document: Descriptor) => Promise<Uint8Array>,
   options?: Parameters<typeof resolveImage>[3],

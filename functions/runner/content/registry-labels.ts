@@ -1,4 +1,4 @@
-/** Where an image's blobs came from, by their own labels (containerd/FACTS.md section 7). */
+/** The registries that an image's blobs came from, by the labels that a pull gives them (containerd/FACTS.md section 7). */
 import { hasCode } from '../../errors.ts'
 import type { Digest } from '../../image/digest.ts'
 import { DISTRIBUTION_SOURCE } from '../../image/label-names.ts'
@@ -8,13 +8,13 @@ import { hostOf } from '../../plan/gc-labels.ts'
 
 export interface LabelledImage {
   reference: string
-  /** What a registry is asked for. */
+  /** The index or manifest to ask a registry for. */
   target: Digest
-  /** Those whose labels are looked at. */
+  /** The blobs whose labels are read. */
   blobs: readonly Digest[]
 }
 
-/** The image in every registry and repository that a blob of it names, as sources; each once. */
+/** Specs of the image in every registry and repository that its blobs' labels name, each once. */
 export async function registrySources(
   backend: Backend,
   { reference, target, blobs }: LabelledImage,
@@ -31,7 +31,7 @@ export async function registrySources(
   return [...specs]
 }
 
-/** The label's key has no port; the image's own name says which, where it is of that host. */
+/** The label's key has no port. Where the image's own name has this host, its port is taken. */
 function withPort(host: string, reference: string): string {
   const domain = domainOf(reference)
   if (domain !== undefined && hostOf(domain) === host) return domain
@@ -39,7 +39,7 @@ function withPort(host: string, reference: string): string {
   return isAddress ? `[${host}]` : host
 }
 
-/** The registry of a name; none where the name is the store's own and follows no grammar. */
+/** The registry in a name; undefined where the name does not follow the grammar of references. */
 function domainOf(reference: string): string | undefined {
   try {
     return parseReference(reference).domain

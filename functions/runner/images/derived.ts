@@ -14,9 +14,10 @@ import { withHealing, type HealingOptions } from './healing.ts'
 const SHOWN = 3
 
 /**
- * Refuses a plan that does not follow from the manifest and the config that it names, where the node holds them: a plan is a
- * pure function of them, and whatever differs was changed by somebody. With the manifest alone its layers and what it says of
- * the config are compared. Returns whether all of the plan was. A document that is missing or damaged is healed from `sources`.
+ * Refuses a plan that does not follow from the manifest and the config that it names, as far as the node has them: a plan is a
+ * pure function of these documents, so a difference means that somebody changed it. Without the config, only the layers and the
+ * config's descriptor are compared. Returns whether the whole plan was compared. A document that is missing or damaged is
+ * healed from `sources`.
  *
  * Errors: PLAN_NOT_DERIVED with `detail.changes`; DIGEST_MISMATCH for a damaged document; BLOB_NOT_FOUND for one that none of
  * the sources has; CONTAINERD_*.
@@ -39,12 +40,13 @@ export async function checkDerived(backend: Backend, plan: Plan, healing: Healin
   return config !== undefined
 }
 
-/** Indexes within indexes that are followed; image-spec names no limit, and images have one or two. */
+/** How many indexes may lie within each other. image-spec has no limit; images have one or two. */
 const INDEX_DEPTH = 4
 
 /**
- * Refuses a plan whose name leads to another image on this node than the one that it is of: its labels would then say of the
- * layers that they are another image's. `target` is what the name points to. PLAN_NOT_DERIVED.
+ * Refuses a plan whose reference leads to another image on this node: its labels would say that the layers belong to that
+ * image. PLAN_NOT_DERIVED.
+ * @param target what the reference points to on the node
  */
 export async function checkBound(backend: Backend, plan: Plan, target: Descriptor): Promise<void> {
   if (await leadsTo(backend, target, plan.manifest.digest, INDEX_DEPTH)) return
@@ -91,7 +93,7 @@ function refusal(plan: Plan, why: string, { cause, changes }: { cause?: unknown;
     'PLAN_NOT_DERIVED',
     `the plan does not follow from the manifest ${plan.manifest.digest} and its config, which this node holds: ${why}`,
     {
-      ...(cause !== undefined && { cause }),
+      cause,
       fix: 'Make the plan again from this image, with this version of layercast; if it was not made by another version, somebody altered it.',
       detail: { manifest: plan.manifest.digest, ...(changes !== undefined && { changes }) },
     },

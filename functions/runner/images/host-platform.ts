@@ -1,17 +1,18 @@
+/** The platform of this machine. */
 import { endianness } from 'node:os'
 import { normalizePlatform, type Platform } from '../../image/platform.ts'
 
 const OS: Readonly<Record<string, string>> = { win32: 'windows', sunos: 'solaris' }
 const ARCHITECTURE: Readonly<Record<string, string>> = { x64: 'amd64', ia32: '386' }
 
-/** The platform that this machine is, in containerd's spelling. */
+/** In containerd's spelling. */
 export function hostPlatform(): Platform {
   const variables = process.config.variables as { arm_version?: string }
-  const variant = process.arch === 'arm' && variables.arm_version ? `v${variables.arm_version}` : undefined
+  const variant = process.arch === 'arm' && variables.arm_version ? `v${variables.arm_version}` : ''
   return normalizePlatform({
     os: OS[process.platform] ?? process.platform,
     architecture: architecture(),
-    ...(variant === undefined ? {} : { variant }),
+    variant,
   })
 }
 

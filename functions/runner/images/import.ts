@@ -6,7 +6,7 @@ import { retry } from '../../kit/retry.ts'
 import type { Backend, ImageRecord, Labels } from '../../node/ports.ts'
 import { indexGcLabels, manifestGcLabels, sourceLabel } from '../../plan/gc-labels.ts'
 import { bare } from '../content/documents.ts'
-import { storeWhole } from '../content/store-whole.ts'
+import { ensureBlob } from '../content/ensure-blob.ts'
 import type { OperationEvent } from '../operation/events.ts'
 import { underLease } from '../operation/lease.ts'
 import { dropLeftBehind } from '../operation/left-behind.ts'
@@ -86,7 +86,7 @@ async function storeBlob(options: ImportOptions, { blob, bytes, labels }: BlobTo
     }
   }
   const registry = isRegistrySpec(source.spec) ? (source.reference ?? image.reference) : undefined
-  const stored = await storeWhole({
+  const stored = await ensureBlob({
     content: backend.content,
     expected: blob,
     read: counted,

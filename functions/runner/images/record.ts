@@ -1,4 +1,4 @@
-/** The record of an image of the node, by what people call it: its name, its ID, or a digest, as ctr and crictl find it. */
+/** Finds the record of an image on the node by its name, its ID or a digest, as ctr and crictl do. */
 import { hasCode, LayercastError } from '../../errors.ts'
 import type { Digest } from '../../image/digest.ts'
 import { parseManifest } from '../../image/manifest.ts'
@@ -15,19 +15,20 @@ const WHOLE = /^(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})
 const SHOWN = 5
 
 /**
- * The record that a text means: of this name; of the name that CRI would make of it; whose config (CRI's image ID), manifest
- * or index has this digest, which may be shortened. Of several names of one image it is the one that CRI labels with.
- * IMAGE_NOT_FOUND; IMAGE_AMBIGUOUS for a shortened ID of several images; REFERENCE_INVALID for what is neither name nor ID.
+ * The record that a text means. In this order: the record of this name; that of the name as CRI normalises it; one whose config
+ * (CRI's image ID), manifest or index has this digest, which may be shortened. Of several names of one image it is the one that
+ * CRI puts into labels. IMAGE_NOT_FOUND; IMAGE_AMBIGUOUS for a shortened digest of several images; REFERENCE_INVALID for a text
+ * that is neither a name nor an ID.
  */
 export async function findRecord(backend: Backend, text: string, platform: Platform): Promise<ImageRecord> {
-  // CRI keeps a record by the image's ID beside those by its names: what is meant is the image.
+  // CRI also keeps a record whose name is the image's ID. Who gives an ID means the image, under its best name.
   const exact = WHOLE.test(text) ? undefined : await recordOrNone(backend, text)
   if (exact) return exact
   const normalized = ID.test(text) ? normalOrNone(text) : normalizeReference(text)
   const named = normalized === undefined || normalized === text ? undefined : await recordOrNone(backend, normalized)
   if (named) return named
   const found = ID.test(text) ? await findByDigest(backend, text, platform) : undefined
-  // A record by the ID of an image that cannot be read for this platform is still one of that name.
+  // An image that cannot be read for this platform can still have a record whose name is this ID.
   const record = found ?? (WHOLE.test(text) ? await recordOrNone(backend, text) : undefined)
   if (record) return record
   const { namespace } = backend
@@ -41,8 +42,8 @@ export async function findRecord(backend: Backend, text: string, platform: Platf
 }
 
 /**
- * Sorts names of one image as CRI does, which labels with the first: tag and digest, tag, digest, neither, a bare digest,
- * and what is no reference.
+ * Sorts the names of one image as CRI does, which puts the first one into labels: with tag and digest, with a tag, with a
+ * digest, with neither, a digest alone, and what is not a reference.
  */
 export function byPreference(one: string, other: string): number {
   return rank(one) - rank(other) || (one < other ? -1 : one > other ? 1 : 0)
@@ -65,7 +66,7 @@ async function findByDigest(backend: Backend, text: string, platform: Platform):
   for await (const record of backend.images.list()) {
     const digests = await digestsOf(backend, record, platform)
     if (!digests.some((digest) => isMeant(digest, text))) continue
-    // Names of one config are of one image to CRI, whatever their manifests are.
+    // To CRI, names with the same config are of the same image, whatever their manifests are.
     const id = digests.at(-1) ?? record.target.digest
     images.set(id, [...(images.get(id) ?? []), record])
   }
@@ -85,14 +86,14 @@ function isMeant(digest: string, text: string): boolean {
   return digest.startsWith(text) || digest.slice(digest.indexOf(':') + 1).startsWith(text)
 }
 
-/** What a record points to, and the manifest and config of the platform; the target alone where they cannot be read. */
+/** The digests of a record's target, and of the platform's manifest and config; the target's alone where these cannot be read. */
 async function digestsOf(backend: Backend, { target }: ImageRecord, platform: Platform): Promise<Digest[]> {
   try {
     const { manifest } = await heldDocuments(backend.content)(target, platform)
     const { config } = parseManifest(manifest.bytes, manifest.descriptor.mediaType)
     return [target.digest, manifest.descriptor.digest, config.digest]
   } catch (error) {
-    // An image that is not whole, or for another platform, is none that could be meant by its ID.
+    // An image that is incomplete, or not for this platform, cannot be found by its ID.
     if (error instanceof LayercastError && error.kind !== 'unreachable') return [target.digest]
     throw error
   }

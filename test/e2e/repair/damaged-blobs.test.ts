@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Digest } from '../../../functions/image/digest.ts'
 import { faultOf } from '../../../functions/node/blob-fault.ts'
 import type { Backend, ContentInfo } from '../../../functions/node/ports.ts'
-import { storeWhole } from '../../../functions/runner/content/store-whole.ts'
+import { ensureBlob } from '../../../functions/runner/content/ensure-blob.ts'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
 import { smallImage } from '../../runner/unpack/support/images.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
@@ -51,7 +51,7 @@ await describeContainerd('damaged blobs', (version) => {
     }
   const heal = (backend: Backend, image: BuiltImage, digest: Digest) => {
     const size = image.blobs.get(digest)?.length ?? 0
-    return storeWhole({
+    return ensureBlob({
       content: backend.content,
       expected: { digest, size },
       read: bytesOf(image, digest),

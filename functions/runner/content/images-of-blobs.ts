@@ -12,8 +12,8 @@ import type { Backend, ContentInfo, ContentStore } from '../../node/ports.ts'
 import { collect } from './documents.ts'
 
 /**
- * The names of the images that lead to each blob, sorted: by the labels that the garbage collector follows, and by what
- * manifests and indexes themselves say, since a label may be gone and a document damaged.
+ * The names of the images that each blob belongs to, sorted. Both are followed from an image's target on: the labels of the
+ * garbage collector, and what indexes and manifests name, because a label may be missing and a document damaged.
  */
 export async function imagesOfBlobs(backend: Backend): Promise<Map<Digest, string[]>> {
   const infos = new Map<Digest, ContentInfo>()
@@ -38,7 +38,7 @@ export async function imagesOfBlobs(backend: Backend): Promise<Map<Digest, strin
   return found
 }
 
-/** What the blob's labels keep. A label does not say what its blob is. */
+/** The blobs that this one's labels refer to. Their media types and sizes are not known. */
 function labelled(info: ContentInfo | undefined): Descriptor[] {
   return Object.entries(info?.labels ?? {})
     .filter(([key, value]) => key.startsWith(GC_REF_CONTENT) && isDigest(value))
@@ -57,7 +57,7 @@ async function readChildren(
     const { config, layers } = parseManifest(bytes, mediaType)
     return [config, ...layers]
   } catch (error) {
-    // One that cannot be read leads nowhere; its labels still do.
+    // A document that cannot be read names nothing. Its labels still count.
     if (error instanceof LayercastError && error.kind !== 'unreachable') return []
     throw error
   }

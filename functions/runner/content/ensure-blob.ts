@@ -1,13 +1,13 @@
-/** Writes a blob into the content store, and proves one that is there before it is believed. */
+/** Makes sure that the content store has a blob, and has it undamaged. */
 import type { Descriptor } from '../../image/descriptor.ts'
 import { faultOf } from '../../node/blob-fault.ts'
 import { infoOrNone } from '../../node/or-none.ts'
 import type { ContentStore, Labels } from '../../node/ports.ts'
 
-/** What became of a blob: it was there, and right; it was not there; it was there, and damaged. */
+/** The blob was there and undamaged; it was not there; it was there and damaged. */
 export type Stored = 'there' | 'written' | 'replaced'
 
-export interface StoreWholeOptions {
+export interface EnsureBlobOptions {
   content: ContentStore
   expected: Pick<Descriptor, 'digest' | 'size'>
   /** Gives the blob's bytes; called only where they are needed. */
@@ -18,11 +18,11 @@ export interface StoreWholeOptions {
 }
 
 /**
- * Sees to it that the store has the blob, and has it right: one that is there is read and compared with its digest, and
- * replaced where it is damaged. Afterwards the store's lease holds it, and it has the labels, also where it was there.
- * DIGEST_MISMATCH for data that is not the blob; nothing is changed then.
+ * Writes the blob where the store does not have it. One that the store has is read and compared with its digest, and replaced
+ * where it is damaged. Afterwards the store's lease holds it, and it has the labels, in each of these cases.
+ * DIGEST_MISMATCH for data that is not the blob: nothing has been changed then.
  */
-export async function storeWhole(options: StoreWholeOptions): Promise<Stored> {
+export async function ensureBlob(options: EnsureBlobOptions): Promise<Stored> {
   const { content, expected } = options
   const existing = await infoOrNone(content, expected.digest)
   const labels = options.labels(existing?.labels ?? {})
@@ -32,7 +32,7 @@ export async function storeWhole(options: StoreWholeOptions): Promise<Stored> {
   return stored
 }
 
-async function check({ content, expected, read, signal }: StoreWholeOptions, labels: Labels): Promise<Stored> {
+async function check({ content, expected, read, signal }: EnsureBlobOptions, labels: Labels): Promise<Stored> {
   if ((await faultOf(content, expected, signal)) !== undefined) {
     await content.replace(expected, read(), labels)
     return 'replaced'
@@ -42,7 +42,7 @@ async function check({ content, expected, read, signal }: StoreWholeOptions, lab
   return 'there'
 }
 
-async function write({ content, expected, read, signal }: StoreWholeOptions, labels: Labels): Promise<Stored> {
+async function write({ content, expected, read, signal }: EnsureBlobOptions, labels: Labels): Promise<Stored> {
   let asked = false
   const noted = async function* () {
     asked = true
