@@ -1,5 +1,4 @@
 /** The provider over another snapshotter: layers are made again from the image's snapshots there. */
-import { randomBytes } from 'node:crypto'
 import { hasCode, LayercastError } from '../../errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import { cleanUp } from '../../kit/cleanup.ts'
@@ -8,7 +7,9 @@ import { removeIfThere, statOrNone } from '../../node/or-none.ts'
 import type { Backend, SnapshotInfo, Snapshotter } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
 import { inferProfile } from '../../plan/profiles.ts'
+import { viewKey } from '../operation/snapshot-keys.ts'
 import { isArchive } from './blob.ts'
+import { once } from './once.ts'
 import type { Placed } from './placed.ts'
 import type { Complain, BlobProvider } from './types.ts'
 
@@ -32,15 +33,11 @@ interface SnapshotterProviderOptions {
 export function snapshotterProvider(options: SnapshotterProviderOptions): BlobProvider {
   const { backend, plan, from, complain } = options
   checkPossible(options)
-  let looked: Promise<{ right: number; why: string }> | undefined
+  const look = once(() => lookAtChain(backend.snapshotter(from), plan))
   return {
     async offers(placed) {
       if (!isArchive(placed.layer.descriptor)) return []
-      looked ??= lookAtChain(backend.snapshotter(from), plan)
-      const { right, why } = await looked.catch((error: unknown) => {
-        looked = undefined
-        throw error
-      })
+      const { right, why } = await look()
       if (placed.index >= right) {
         complain(`${from} has not what layer ${placed.layer.descriptor.digest} could be made of: ${why}`)
         return []
@@ -81,11 +78,11 @@ function faultIn(info: SnapshotInfo | undefined, chainID: string, parent: string
   return info.parent === parent ? undefined : `its snapshot ${chainID} stands on "${info.parent}"`
 }
 
+/** Makes the layer again and leaves it in the content store of `into`. The views that it needs are removed, also after a failure. */
 async function rebuild(into: Backend, from: string, { layer }: Placed, signal: AbortSignal): Promise<Descriptor> {
   const snapshotter = into.snapshotter(from)
   const { differ } = into
-  const mark = `layercast-diff-${randomBytes(9).toString('base64url')}`
-  const keys = { lower: `${mark}-lower ${layer.parent}`, upper: `${mark}-upper ${layer.chainID}` }
+  const keys = { lower: viewKey('diff', layer.parent), upper: viewKey('diff', layer.chainID) }
   const steps = Object.values(keys).map((key) => ({
     what: `remove snapshot ${key}`,
     run: () => removeIfThere(snapshotter, key),

@@ -12,6 +12,7 @@ import { sourceDocuments } from '../content/documents.ts'
 import { registrySources } from '../content/registry-labels.ts'
 import type { ImageSource } from '../sources/source.ts'
 import { isArchive, sniffed } from './blob.ts'
+import { once } from './once.ts'
 import type { Placed } from './placed.ts'
 import { storeFromSource } from './store-from-source.ts'
 import type { BlobOffer, BlobProvider, Complain } from './types.ts'
@@ -31,42 +32,32 @@ interface SourceProviderOptions {
  * read when its layer's turn comes. A source that cannot be opened or asked is complained of, and offers nothing.
  */
 export function sourceProvider(spec: string, options: SourceProviderOptions): BlobProvider {
-  return spec === REGISTRY ? new RegistryProvider(options) : new SourceProvider(spec, options)
+  return spec === REGISTRY ? registryProvider(options) : new SourceProvider(spec, options)
 }
 
-/** The registries that the labels of the image's blobs name, in their order. */
-class RegistryProvider implements BlobProvider {
-  readonly #options: SourceProviderOptions
-  #registries: Promise<SourceProvider[]> | undefined
-
-  constructor(options: SourceProviderOptions) {
-    this.#options = options
-  }
-
-  async offers(placed: Placed): Promise<BlobOffer[]> {
-    this.#registries ??= this.#open()
-    const registries = await this.#registries.catch((error: unknown) => {
-      this.#registries = undefined
-      throw error
-    })
-    for (const registry of registries) {
-      const offers = await registry.offers(placed)
-      if (offers.length > 0) return offers
-    }
-    return []
-  }
-
-  async close(): Promise<void> {
-    for (const registry of (await this.#registries) ?? []) await registry.close()
-  }
-
-  async #open(): Promise<SourceProvider[]> {
-    const { backend, complain, plan } = this.#options
+/** The registries that the labels of the image's blobs name, asked in their order. */
+function registryProvider(options: SourceProviderOptions): BlobProvider {
+  const { backend, complain, plan } = options
+  let registries: SourceProvider[] = []
+  const find = once(async () => {
     const { reference, manifest, config, layers } = plan
     const blobs = [manifest, config, ...layers.map((layer) => layer.descriptor)].map(({ digest }) => digest)
     const specs = await registrySources(backend, { reference, target: manifest.digest, blobs })
     if (specs.length === 0) complain('no blob of the image says which registry it came from')
-    return specs.map((spec) => new SourceProvider(spec, this.#options))
+    registries = specs.map((spec) => new SourceProvider(spec, options))
+    return registries
+  })
+  return {
+    async offers(placed) {
+      for (const registry of await find()) {
+        const offers = await registry.offers(placed)
+        if (offers.length > 0) return offers
+      }
+      return []
+    },
+    async close() {
+      for (const registry of registries) await registry.close()
+    },
   }
 }
 
@@ -98,7 +89,9 @@ class SourceProvider implements BlobProvider {
   }
 
   async close(): Promise<void> {
-    await (await this.#source)?.close()
+    // Why it did not open was thrown to whoever asked for a layer.
+    const source = await this.#source?.catch(() => undefined)
+    await source?.close()
   }
 
   #open(): Promise<ImageSource | undefined> {

@@ -9,6 +9,7 @@ import type { Plan } from '../../plan/document.ts'
 import { parseSpec } from '../sources/spec.ts'
 import { snapshotterProvider } from './from-snapshotter.ts'
 import { REGISTRY, sourceProvider } from './from-source.ts'
+import { once } from './once.ts'
 import type { Placed } from './placed.ts'
 import { standInProvider } from './stand-in.ts'
 import type { BlobOffer, BlobProvider, BlobProviderOptions, Complain, Complaints } from './types.ts'
@@ -92,12 +93,11 @@ function storeCheck(
     return (await hasLastByte(content, info)) ? undefined : 'has lost its bytes, or the last of them'
   }
   if (whole === undefined) return check
-  const checks = new Map<Digest, Promise<boolean>>()
+  const checks = new Map<Digest, () => Promise<boolean>>()
   return async (blob) => {
-    const checked = checks.get(blob.digest) ?? check(blob)
-    checks.set(blob.digest, checked)
-    checked.catch(() => checks.delete(blob.digest))
-    return await checked
+    const ask = checks.get(blob.digest) ?? once(() => check(blob))
+    checks.set(blob.digest, ask)
+    return await ask()
   }
 }
 

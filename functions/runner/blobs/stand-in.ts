@@ -4,6 +4,7 @@ import { UNCOMPRESSED_LABEL } from '../../image/label-names.ts'
 import { hasLastByte } from '../../node/blob-fault.ts'
 import type { Backend, ContentInfo } from '../../node/ports.ts'
 import { isArchive, sniffed } from './blob.ts'
+import { once } from './once.ts'
 import type { BlobOffer, BlobProvider } from './types.ts'
 
 /**
@@ -11,16 +12,7 @@ import type { BlobOffer, BlobProvider } from './types.ts'
  * `containerd.io/uncompressed` is the diff ID. A label may be wrong: whoever applies the blob checks the diff ID.
  */
 export function standInProvider(backend: Backend): BlobProvider {
-  let listed: Promise<Map<string, ContentInfo[]>> | undefined
-  const list = async (): Promise<Map<string, ContentInfo[]>> => {
-    listed ??= byDiffID(backend)
-    try {
-      return await listed
-    } catch (error) {
-      listed = undefined
-      throw error
-    }
-  }
+  const list = once(() => byDiffID(backend))
   return {
     async offers({ layer }) {
       const { descriptor, diffID } = layer
