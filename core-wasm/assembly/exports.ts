@@ -1,4 +1,4 @@
-// What the door calls. Everything else stays inside.
+// What the core exports to its host, and nothing else does.
 export { inputRoom, supply, inputLimit, outputFrom, outputTo, keepViews } from './stream'
 export { gzipStart, gzipStep } from './gzip'
 export { zstdStart, zstdStep } from './zstd/frame'

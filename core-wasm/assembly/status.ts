@@ -1,4 +1,4 @@
-// What a step answers, for both sides of the door: this file is AssemblyScript and TypeScript alike.
+// What a step answers, for the core and for its callers: this file is AssemblyScript and TypeScript alike.
 
 /** More input is needed before anything else can be done. */
 export const NEED_INPUT = 0

@@ -93,12 +93,12 @@ export const ROOMS: readonly Room[] = [
   },
   {
     path: 'functions/runner/verify',
-    imports: [...ground, ...runner('operation', 'content', 'blobs', 'images', 'chain')],
+    imports: [...ground, ...runner('operation', 'images', 'chain')],
     host: 'node',
   },
   {
     path: 'functions/runner/repair',
-    imports: [...ground, ...runner('operation', 'content', 'blobs', 'images', 'chain', 'unpack', 'verify')],
+    imports: [...ground, ...runner('operation', 'blobs', 'chain', 'unpack', 'verify')],
     host: 'node',
   },
   { path: 'functions/runner/doctor', imports: [...ground, config], host: 'node' },

@@ -1,3 +1,4 @@
+/** A short run of the fuzzer. */
 import { expect, test } from 'vitest'
 import { fuzz } from './fuzz/run.ts'
 

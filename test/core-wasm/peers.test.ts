@@ -1,3 +1,4 @@
+/** The core reads what node:zlib and other programs write. */
 import { spawnSync } from 'node:child_process'
 import { constants, createZstdCompress, gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import fc from 'fast-check'

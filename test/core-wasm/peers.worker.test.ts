@@ -1,3 +1,4 @@
+/** The core beside what workerd has natively. */
 import fc from 'fast-check'
 import { gzipSync } from 'fflate'
 import { expect, test } from 'vitest'

@@ -1,3 +1,4 @@
+/** Compares the verdict and the bytes of the core with those of node:zlib, and knows where the two rightly differ. */
 import { gunzipSync, inflateRawSync, zstdDecompressSync, type ZlibOptions } from 'node:zlib'
 import { gunzip, unzstd, type CoreCode, type Decoder } from '../../../core-wasm/core.ts'
 import { concat, crc32, cut, verdict, type Verdict } from '../suites/support.ts'

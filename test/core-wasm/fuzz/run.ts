@@ -1,3 +1,4 @@
+/** Mutates seeds, and has each input judged. */
 import { generator } from '../suites/support.ts'
 import { judgeDeflate, judgeGzip, judgeZstd, type Judgement } from './judge.ts'
 import { mutate } from './mutate.ts'

@@ -1,3 +1,4 @@
+/** Streams to mutate, which together make use of all that the formats have. */
 import { constants, deflateRawSync, zstdCompressSync } from 'node:zlib'
 import { SAMPLES, concat, gzipMember, skippable, type Sample } from '../suites/support.ts'
 

@@ -1,3 +1,4 @@
+/** Tests of `decompress` and `diffID`, for Node and for workerd. */
 import { sha256 as noble } from '@noble/hashes/sha2.js'
 import { gzipSync } from 'fflate'
 import { describe, expect, test } from 'vitest'

@@ -1,3 +1,4 @@
+/** Tests of `gunzip`, for Node and for workerd. */
 import fc from 'fast-check'
 import { gunzipSync, gzipSync } from 'fflate'
 import { describe, expect, test } from 'vitest'

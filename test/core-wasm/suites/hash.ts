@@ -1,3 +1,4 @@
+/** Tests of hashing and of chain IDs, for Node and for workerd. */
 import { sha256 as noble } from '@noble/hashes/sha2.js'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'

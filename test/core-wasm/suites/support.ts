@@ -1,3 +1,4 @@
+/** What the tests of the core share: samples, and running a decoder to its end. */
 import { deflateSync } from 'fflate'
 import { CoreError, type CoreCode, type Decoder } from '../../../core-wasm/core.ts'
 

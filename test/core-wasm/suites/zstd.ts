@@ -1,3 +1,4 @@
+/** Tests of `unzstd`, for Node and for workerd. */
 import { describe, expect, test } from 'vitest'
 import { unzstd } from '../../../core-wasm/core.ts'
 import fixtures from '../fixtures/zstd.json' with { type: 'json' }

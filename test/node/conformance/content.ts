@@ -2,8 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import type { Digest } from '../../../functions/image/digest.ts'
 import type { ContentStore } from '../../../functions/node/ports.ts'
+import { all } from '../../support/all.ts'
 import { digestOf } from '../../support/images/image.ts'
-import { codeOf, collect, freshBackend, kindOf, type OpenBackend } from './subject.ts'
+import { codeOf, freshBackend, kindOf, type OpenBackend } from './subject.ts'
 
 /** The chunks of a blob as a source gives them. */
 async function* chunks(data: Uint8Array, size = 1000): AsyncGenerator<Uint8Array> {
@@ -29,8 +30,8 @@ export function contentConformance(open: OpenBackend, { sha512 = true } = {}): v
       return digest
     }
     const read = async (digest: Digest, options?: { offset?: number; length?: number }): Promise<Buffer> =>
-      Buffer.concat(await collect(subject().read(digest, options)))
-    const digests = async (): Promise<string[]> => (await collect(subject().list())).map((info) => info.digest).sort()
+      Buffer.concat(await all(subject().read(digest, options)))
+    const digests = async (): Promise<string[]> => (await all(subject().list())).map((info) => info.digest).sort()
 
     test.each([1, 999, 1000, 1001, 70_000, 5_000_000])('gives back the %i bytes that were written', async (size) => {
       const data = randomBytes(size)
@@ -168,8 +169,8 @@ export function contentConformance(open: OpenBackend, { sha512 = true } = {}): v
     test('says BLOB_NOT_FOUND of a blob that is not there, before the first chunk', async () => {
       const absent = digestOf('absent')
       expect(await codeOf(subject().info(absent))).toBe('BLOB_NOT_FOUND')
-      expect(await codeOf(collect(subject().read(absent)))).toBe('BLOB_NOT_FOUND')
-      expect(await codeOf(collect(subject().read(absent, { length: 0 })))).toBe('BLOB_NOT_FOUND')
+      expect(await codeOf(all(subject().read(absent)))).toBe('BLOB_NOT_FOUND')
+      expect(await codeOf(all(subject().read(absent, { length: 0 })))).toBe('BLOB_NOT_FOUND')
       expect(await codeOf(subject().label(absent, { a: 'b' }))).toBe('BLOB_NOT_FOUND')
       expect(await codeOf(subject().remove(absent))).toBe('BLOB_NOT_FOUND')
     })

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import type { ImageStore } from '../../../functions/node/ports.ts'
+import { all } from '../../support/all.ts'
 import { file } from '../../support/images/entries.ts'
 import { buildImage } from '../../support/images/image.ts'
-import { codeOf, collect, freshBackend, type OpenBackend } from './subject.ts'
+import { codeOf, freshBackend, type OpenBackend } from './subject.ts'
 
 const ONE = buildImage({ layers: [[file('one')]] }).manifest
 const TWO = buildImage({ layers: [[file('two')]] }).manifest
@@ -12,7 +13,7 @@ export function imagesConformance(open: OpenBackend): void {
   describe('images', () => {
     const backend = freshBackend(open)
     const subject = (): ImageStore => backend().images
-    const names = async (): Promise<string[]> => (await collect(subject().list())).map((image) => image.name).sort()
+    const names = async (): Promise<string[]> => (await all(subject().list())).map((image) => image.name).sort()
 
     test('are kept under their names, with target and labels', async () => {
       const annotated = { ...ONE, annotations: { 'org.opencontainers.image.ref.name': 'one' } }

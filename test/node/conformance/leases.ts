@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Backend, Lease, Leases } from '../../../functions/node/ports.ts'
-import { codeOf, collect, type OpenBackend } from './subject.ts'
+import { all } from '../../support/all.ts'
+import { codeOf, type OpenBackend } from './subject.ts'
 
 const EXPIRE = 'containerd.io/gc.expire'
 
@@ -21,11 +22,11 @@ export function leasesConformance(open: OpenBackend): void {
       if (backend === undefined) throw new Error('no test is running')
       return backend.leases
     }
-    const ids = async (): Promise<string[]> => (await collect(subject().list())).map((lease) => lease.id).sort()
+    const ids = async (): Promise<string[]> => (await all(subject().list())).map((lease) => lease.id).sort()
 
     test('are there once created, and gone once deleted', async () => {
       const lease = await subject().create({ labels: { a: 'b' } })
-      const [listed] = await collect(subject().list())
+      const [listed] = await all(subject().list())
       expect(listed).toEqual(lease)
       expect(lease.labels).toMatchObject({ a: 'b' })
       expect(Math.abs(lease.createdAt.getTime() - Date.now())).toBeLessThan(60_000)
@@ -61,7 +62,7 @@ export function leasesConformance(open: OpenBackend): void {
       for (const { id } of [first, second])
         expect(await subject().held(id)).toEqual([{ snapshotter: 'overlayfs', key: 'held' }])
       await subject().delete(first.id, { sync: true })
-      const names = async () => (await collect(backend!.snapshotter('overlayfs').list())).map(({ name }) => name)
+      const names = async () => (await all(backend!.snapshotter('overlayfs').list())).map(({ name }) => name)
       expect(await names()).toContain('held')
       await subject().delete(second.id, { sync: true })
       expect(await names()).not.toContain('held')

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import type { Snapshotter } from '../../../functions/node/ports.ts'
-import { codeOf, collect, freshBackend, kindOf, type OpenBackend } from './subject.ts'
+import { all } from '../../support/all.ts'
+import { codeOf, freshBackend, kindOf, type OpenBackend } from './subject.ts'
 
 const TARGET = 'containerd.io/snapshot.ref'
 
@@ -20,7 +21,7 @@ export function snapshotterConformance(open: OpenBackend, name: string): void {
         parent = committed
       }
     }
-    const names = async (): Promise<string[]> => (await collect(subject().list())).map((info) => info.name).sort()
+    const names = async (): Promise<string[]> => (await all(subject().list())).map((info) => info.name).sort()
 
     describe('prepare', () => {
       test('makes an active snapshot with its labels and times, and mounts that can be asked for again', async () => {
@@ -257,9 +258,9 @@ export function snapshotterConformance(open: OpenBackend, name: string): void {
       test('gives every snapshot once, with its parent by the name that it has now', async () => {
         await commitChain('one', 'two')
         await subject().prepare('active', 'two', { a: 'b' })
-        const all = await collect(subject().list())
+        const listed = await all(subject().list())
         expect(
-          all
+          listed
             .map(({ name: key, parent, kind }) => [key, parent, kind])
             .sort((a, b) => (String(a) < String(b) ? -1 : 1)),
         ).toEqual([
@@ -314,7 +315,7 @@ export function snapshotterConformance(open: OpenBackend, name: string): void {
       expect(await codeOf(absent.prepare('key', '', {}))).toBe('SNAPSHOTTER_NOT_FOUND')
       expect(await codeOf(absent.stat('key'))).toBe('SNAPSHOTTER_NOT_FOUND')
       expect(await codeOf(absent.capabilities())).toBe('SNAPSHOTTER_NOT_FOUND')
-      expect(await codeOf(collect(absent.list()))).toBe('SNAPSHOTTER_NOT_FOUND')
+      expect(await codeOf(all(absent.list()))).toBe('SNAPSHOTTER_NOT_FOUND')
     } finally {
       await backend.close()
     }

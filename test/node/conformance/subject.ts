@@ -44,10 +44,3 @@ async function refusal(promise: Promise<unknown>): Promise<LayercastError> {
   if (!(outcome.error instanceof LayercastError)) throw outcome.error
   return outcome.error
 }
-
-/** Everything that an iterable gives. */
-export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const all: T[] = []
-  for await (const item of items) all.push(item)
-  return all
-}

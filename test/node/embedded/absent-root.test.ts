@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { afterAll, describe, expect, test } from 'vitest'
 import { openEmbedded } from '../../../functions/node/embedded/backend.ts'
-import { collect } from '../conformance/subject.ts'
+import { all } from '../../support/all.ts'
 import { faults, make, makeBase } from './root.ts'
 
 const base = makeBase()
@@ -15,10 +15,10 @@ describe('an embedded root that is not there', () => {
     const backend = await openEmbedded({ root })
     try {
       const snapshotter = backend.snapshotter('overlayfs')
-      expect(await collect(backend.images.list())).toEqual([])
-      expect(await collect(backend.content.list())).toEqual([])
-      expect(await collect(backend.leases.list())).toEqual([])
-      expect(await collect(snapshotter.list())).toEqual([])
+      expect(await all(backend.images.list())).toEqual([])
+      expect(await all(backend.content.list())).toEqual([])
+      expect(await all(backend.leases.list())).toEqual([])
+      expect(await all(snapshotter.list())).toEqual([])
       await expect(snapshotter.stat('sha256:nothing')).rejects.toMatchObject({ code: 'SNAPSHOT_NOT_FOUND' })
       await expect(backend.images.get('docker.io/library/none:1')).rejects.toMatchObject({ code: 'IMAGE_NOT_FOUND' })
     } finally {
@@ -31,9 +31,9 @@ describe('an embedded root that is not there', () => {
     const root = join(base, 'made')
     const [looker, maker] = [await openEmbedded({ root }), await openEmbedded({ root })]
     try {
-      expect(await collect(looker.leases.list())).toEqual([])
+      expect(await all(looker.leases.list())).toEqual([])
       const { id } = await maker.leases.create()
-      expect((await collect(looker.leases.list())).map((lease) => lease.id)).toEqual([id])
+      expect((await all(looker.leases.list())).map((lease) => lease.id)).toEqual([id])
     } finally {
       await Promise.all([looker.close(), maker.close()])
     }
@@ -60,7 +60,7 @@ describe('an embedded root that is not there', () => {
     try {
       await backend.leases.create({ id: 'first' })
       await backend.snapshotter('overlayfs').prepare('key', '', {})
-      expect((await collect(backend.snapshotter('overlayfs').list())).map((info) => info.name)).toEqual(['key'])
+      expect((await all(backend.snapshotter('overlayfs').list())).map((info) => info.name)).toEqual(['key'])
     } finally {
       await backend.close()
     }
@@ -71,7 +71,7 @@ describe('an embedded root that is not there', () => {
     const backends = await Promise.all(Array.from({ length: 5 }, () => openEmbedded({ root })))
     try {
       await Promise.all(backends.map((backend, n) => backend.leases.create({ id: `lease-${n}` })))
-      for (const backend of backends) expect(await collect(backend.leases.list())).toHaveLength(5)
+      for (const backend of backends) expect(await all(backend.leases.list())).toHaveLength(5)
     } finally {
       for (const backend of backends) await backend.close()
     }
@@ -106,7 +106,7 @@ describe('an embedded root that is not there', () => {
     const backend = await openEmbedded({ root })
     try {
       await backend.leases.create({ id: 'second' })
-      expect((await collect(backend.leases.list())).map(({ id }) => id)).toEqual(['second'])
+      expect((await all(backend.leases.list())).map(({ id }) => id)).toEqual(['second'])
     } finally {
       await backend.close()
       await ended

@@ -17,8 +17,8 @@ import type { Digest } from '../../../functions/image/digest.ts'
 import { openEmbedded } from '../../../functions/node/embedded/backend.ts'
 import { rebuildRoot } from '../../../functions/node/embedded/rebuild/rebuild.ts'
 import type { Backend } from '../../../functions/node/ports.ts'
+import { all } from '../../support/all.ts'
 import { digestOf } from '../../support/images/image.ts'
-import { collect } from '../conformance/subject.ts'
 import { faults, makeBase } from './root.ts'
 import { wholeTree } from './whole-tree.ts'
 
@@ -83,17 +83,15 @@ async function content(): Promise<unknown> {
   const backend = await openEmbedded({ root })
   try {
     return {
-      images: (await collect(backend.images.list())).map(({ name, target, labels }) => ({ name, target, labels })),
-      blobs: (await collect(backend.content.list())).map(({ digest, size, labels }) => ({ digest, size, labels })),
-      snapshots: (await collect(backend.snapshotter('overlayfs').list())).map(
-        ({ name, parent, kind, labels, lost }) => ({
-          name,
-          parent,
-          kind,
-          labels,
-          lost,
-        }),
-      ),
+      images: (await all(backend.images.list())).map(({ name, target, labels }) => ({ name, target, labels })),
+      blobs: (await all(backend.content.list())).map(({ digest, size, labels }) => ({ digest, size, labels })),
+      snapshots: (await all(backend.snapshotter('overlayfs').list())).map(({ name, parent, kind, labels, lost }) => ({
+        name,
+        parent,
+        kind,
+        labels,
+        lost,
+      })),
     }
   } finally {
     await backend.close()
@@ -159,7 +157,7 @@ describe('a database that is not whole', () => {
     truncateSync(database(), 0)
     const before = wholeTree(root)
     await expect(backend.leases.create()).rejects.toMatchObject({ code: 'DATABASE_DAMAGED' })
-    await expect(collect(backend.images.list())).rejects.toMatchObject({ code: 'DATABASE_DAMAGED' })
+    await expect(all(backend.images.list())).rejects.toMatchObject({ code: 'DATABASE_DAMAGED' })
     await backend.close()
     expect(wholeTree(root)).toEqual(before)
   })

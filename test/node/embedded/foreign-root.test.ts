@@ -4,8 +4,8 @@ import { DatabaseSync } from 'node:sqlite'
 import { afterAll, describe, expect, test } from 'vitest'
 import { openEmbedded } from '../../../functions/node/embedded/backend.ts'
 import { smallImage } from '../../runner/unpack/support/images.ts'
+import { all } from '../../support/all.ts'
 import { writeOciLayout } from '../../support/images/write.ts'
-import { collect } from '../conformance/subject.ts'
 import { make, makeBase } from './root.ts'
 import { wholeTree } from './whole-tree.ts'
 
@@ -79,7 +79,7 @@ describe("a root of layercast's", () => {
     )
     db.close()
     const backend = await openEmbedded({ root })
-    expect((await collect(backend.images.list())).map(({ name }) => name)).toEqual(['example.com/old:1'])
+    expect((await all(backend.images.list())).map(({ name }) => name)).toEqual(['example.com/old:1'])
     expect(readdirSync(root)).not.toContain('layercast-root')
     await backend.leases.create()
     await backend.close()

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { openEmbedded } from '../../../functions/node/embedded/backend.ts'
 import type { Backend } from '../../../functions/node/ports.ts'
-import { collect } from '../conformance/subject.ts'
+import { all } from '../../support/all.ts'
 import { faults, makeBase } from './root.ts'
 
 const base = makeBase()
@@ -57,7 +57,7 @@ describe.each([
       await expect(snapshotter.view(`view-${name}`, name, {})).rejects.toMatchObject({ code: 'SNAPSHOT_NOT_FOUND' })
       await expect(snapshotter.prepare(`on-${name}`, name, {})).rejects.toMatchObject({ code: 'SNAPSHOT_NOT_FOUND' })
     }
-    const listed = await collect(snapshotter.list())
+    const listed = await all(snapshotter.list())
     expect(listed.map(({ name, lost = false }) => [name, lost])).toEqual([
       ['a', false],
       ['b', true],
@@ -73,7 +73,7 @@ describe.each([
     await expect(snapshotter.prepare('extract-c', 'b', { [REF]: 'c' })).rejects.toMatchObject({
       code: 'ALREADY_EXISTS',
     })
-    expect((await collect(snapshotter.list())).map(({ name, parent, lost }) => [name, parent, lost])).toEqual([
+    expect((await all(snapshotter.list())).map(({ name, parent, lost }) => [name, parent, lost])).toEqual([
       ['a', '', undefined],
       ['b', 'a', undefined],
       ['c', 'b', undefined],
@@ -86,7 +86,7 @@ describe.each([
     await expect(snapshotter.remove('b')).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' })
     await snapshotter.remove('c')
     await snapshotter.remove('b')
-    expect((await collect(snapshotter.list())).map(({ name }) => name)).toEqual(['a'])
+    expect((await all(snapshotter.list())).map(({ name }) => name)).toEqual(['a'])
     expect(faults(root)).toEqual([])
   })
 })
@@ -112,7 +112,7 @@ test('a layer in the making whose directory is gone is cleared away at the next 
   await backend.close()
   backend = await openEmbedded({ root })
   await backend.leases.create()
-  const names = (await collect(backend.snapshotter('overlayfs').list())).map(({ name }) => name)
+  const names = (await all(backend.snapshotter('overlayfs').list())).map(({ name }) => name)
   expect(names).toEqual(['a', 'b', 'c', 'container'])
 })
 
@@ -128,7 +128,7 @@ test('a snapshots directory that is not there for a while costs nothing', async 
   renameSync(join(root, 'away'), join(root, 'snapshots'))
   backend = await openEmbedded({ root })
   await backend.leases.create()
-  expect((await collect(backend.snapshotter('overlayfs').list())).map(({ lost }) => lost)).toEqual([
+  expect((await all(backend.snapshotter('overlayfs').list())).map(({ lost }) => lost)).toEqual([
     undefined,
     undefined,
     undefined,

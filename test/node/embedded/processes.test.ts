@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync, write
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { openEmbedded } from '../../../functions/node/embedded/backend.ts'
-import { collect } from '../conformance/subject.ts'
+import { all } from '../../support/all.ts'
 import { faults, make, makeBase } from './root.ts'
 
 const base = makeBase()
@@ -24,7 +24,7 @@ function run(root: string, crashAt = 0): Promise<{ signal: string | undefined; o
 async function inspect(root: string): Promise<{ wrong: string[]; kinds: string[] }> {
   if (existsSync(join(root, 'layercast.db'))) await make(root)
   const backend = await openEmbedded({ root })
-  const infos = await collect(backend.snapshotter('overlayfs').list())
+  const infos = await all(backend.snapshotter('overlayfs').list())
   await backend.close()
   return { wrong: faults(root), kinds: infos.map((info) => info.kind).sort() }
 }
@@ -59,10 +59,10 @@ describe('an embedded root', () => {
     expect(kinds).toEqual(['committed', 'committed'])
     const backend = await openEmbedded({ root })
     try {
-      const blobs = await collect(backend.content.list())
+      const blobs = await all(backend.content.list())
       expect(blobs).toHaveLength(2)
       for (const { labels } of blobs) expect(Object.keys(labels)).toHaveLength(5)
-      expect(await collect(backend.leases.list())).toEqual([])
+      expect(await all(backend.leases.list())).toEqual([])
     } finally {
       await backend.close()
     }

@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { openEmbedded } from '../../../functions/node/embedded/backend.ts'
-import { collect } from '../conformance/subject.ts'
+import { all } from '../../support/all.ts'
 import { makeBase } from './root.ts'
 import { wholeTree } from './whole-tree.ts'
 
@@ -42,8 +42,8 @@ async function names(root: string): Promise<unknown> {
     const snapshotter = backend.snapshotter('overlayfs')
     await snapshotter.stat('a')
     return [
-      (await collect(backend.images.list())).map(({ name }) => name),
-      (await collect(snapshotter.list())).map(({ name }) => name),
+      (await all(backend.images.list())).map(({ name }) => name),
+      (await all(snapshotter.list())).map(({ name }) => name),
     ]
   } finally {
     await backend.close()
@@ -81,7 +81,7 @@ describe.each(['ended', 'killed'] as const)('a root whose last process %s', (how
       code: 'SYSTEM_CALL_FAILED',
       message: expect.stringContaining(at) as string,
     })
-    expect((await collect(backend.images.list())).map(({ name }) => name)).toEqual(['example.com/a:1'])
+    expect((await all(backend.images.list())).map(({ name }) => name)).toEqual(['example.com/a:1'])
     await backend.close()
     expect(wholeTree(root)).toEqual(before)
   })
@@ -116,7 +116,7 @@ describe.each(['ended', 'killed'] as const)('a root whose last process %s', (how
 test('what others change is seen at the next look, also between their transactions and after they ended', async () => {
   const root = join(base, 'watched')
   const reader = await openEmbedded({ root })
-  const leases = async (): Promise<number> => (await collect(reader.leases.list())).length
+  const leases = async (): Promise<number> => (await all(reader.leases.list())).length
   try {
     expect(await leases()).toBe(0)
     for (let n = 1; n <= 6; n += 2) {
@@ -155,7 +155,7 @@ test('readers beside writers never see half of anything', async () => {
   let last = 0
   while (!done.signal.aborted) {
     const reader = await openEmbedded({ root })
-    const found = await collect(reader.leases.list())
+    const found = await all(reader.leases.list())
     await reader.close()
     expect(found.length).toBeGreaterThanOrEqual(last)
     last = found.length
@@ -165,7 +165,7 @@ test('readers beside writers never see half of anything', async () => {
   }
   expect(await ended).toEqual([0, 0])
   const reader = await openEmbedded({ root })
-  expect(await collect(reader.leases.list())).toHaveLength(80)
+  expect(await all(reader.leases.list())).toHaveLength(80)
   await reader.close()
   expect(readdirSync(root).filter((name) => name.startsWith('layercast.db')).length).toBeGreaterThan(0)
 }, 60_000)
