@@ -3,7 +3,7 @@
 import { mkdtemp, readdir, readFile, rmdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { count } from '../cli/program/text.ts'
+import { count, shellWord } from '../cli/program/text.ts'
 import { hasCode } from '../errors.ts'
 import type { Mount } from '../linux/mount-list.ts'
 import { mountAll } from '../linux/mount.ts'
@@ -35,10 +35,10 @@ export function mountCommand(mounts: readonly Mount[], root: string): string {
   const short = (path: string): string => path.replaceAll(`${root}/`, '')
   const commands = mounts.map(({ type, source, options }) =>
     type === 'bind'
-      ? `mount --bind ${quote(short(source))} /mnt`
-      : `mount -t ${type} ${quote(source)} -o ${quote(short(options.join(',')))} /mnt`,
+      ? `mount --bind ${shellWord(short(source))} /mnt`
+      : `mount -t ${type} ${shellWord(source)} -o ${shellWord(short(options.join(',')))} /mnt`,
   )
-  return [`cd ${quote(root)}`, ...commands].join(' && ')
+  return [`cd ${shellWord(root)}`, ...commands].join(' && ')
 }
 
 async function firstLine(file: string): Promise<string> {
@@ -49,8 +49,4 @@ async function firstLine(file: string): Promise<string> {
     // Not every image has this file.
     return ''
   }
-}
-
-function quote(text: string): string {
-  return /^[\w@%+=:,./-]+$/u.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`
 }

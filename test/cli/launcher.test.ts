@@ -1,3 +1,5 @@
+/** layercast.sh: which Node it starts, and what the program loads at its start. */
+
 import { execFile } from 'node:child_process'
 import { chmod, cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -8,7 +10,7 @@ import { LAUNCHER } from '../support/layercast.ts'
 
 const run = promisify(execFile)
 
-// A checkout with nothing in it but what the launcher looks at: it must find its way by its own place, not by the caller's.
+// A checkout that has only the files which the launcher looks at. It finds them from its own place, not from the caller's.
 describe('the launcher', () => {
   let place: string
   let launcher: string
@@ -29,7 +31,7 @@ describe('the launcher', () => {
     return file
   }
 
-  /** A program that says it is a Node of this version, and what it was called with. */
+  /** A program that answers -v as this version of Node, and else prints its own path and its arguments. */
   const fakeNode = (path: string, version: string): Promise<string> =>
     program(path, `#!/bin/sh\n[ "$1" = -v ] && { echo ${version}; exit; }\nprintf '%s\\n' "${path}" "$@"\n`, 0o755)
 
@@ -110,7 +112,7 @@ describe('the launcher', () => {
 })
 
 test('the program loads only the parser before it knows its verb', async () => {
-  // What `--help` costs is what is loaded for it; `npm run bench cli` measures it.
+  // The time of `--help` is the time that loading takes; `npm run bench cli` measures it.
   const packages = new Set<string>()
   const seen = new Set<string>()
   const follow = async (file: string): Promise<void> => {

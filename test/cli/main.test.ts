@@ -1,3 +1,5 @@
+/** The program as a process: its streams, its exit statuses, and a plan without a node. */
+
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -20,7 +22,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(directory, { recursive: true, force: true }))
 
-/** The arguments that plan from files, some of them given otherwise. */
+/** A command line that plans from files, with some options replaced, or left out where undefined. */
 function planning(changed: Record<string, string | undefined> = {}): string[] {
   const options = {
     '--manifest': join(directory, 'm.json'),
@@ -32,7 +34,7 @@ function planning(changed: Record<string, string | undefined> = {}): string[] {
   return ['plan', ...Object.entries(options).flatMap(([flag, value]) => (value === undefined ? [] : [flag, value]))]
 }
 
-/** A file of this content. */
+/** Writes a file and gives its path. */
 async function made(name: string, content: string | Uint8Array): Promise<string> {
   const path = join(directory, name)
   await writeFile(path, content)
@@ -121,7 +123,7 @@ describe('a plan with no node and no server', () => {
 })
 
 describe('a signal', () => {
-  /** Whether the program listens for signals by now: Node by itself leaves SIGHUP, the lowest bit, alone. */
+  /** Whether the program listens for signals: SIGHUP, the lowest bit, is one that Node does not catch by itself. */
   const listens = async (pid: number): Promise<boolean> => {
     const status = await readFile(`/proc/${pid}/status`, 'utf8')
     return Number.parseInt(/^SigCgt:.*([0-9a-f])$/mu.exec(status)?.[1] ?? '0', 16) % 2 === 1
@@ -160,7 +162,7 @@ describe('bad input has its own code and status', () => {
   const config = text(image.configBytes)
   const other = text(buildImage({ layers: [[file('x')]] }).configBytes)
 
-  /** A manifest that names this config, whatever the config is like. */
+  /** A manifest that names this config, valid or not. */
   const naming = (content: string, mediaType = image.config.mediaType): string =>
     JSON.stringify({
       ...JSON.parse(manifest),
@@ -266,7 +268,7 @@ describe('bad input has its own code and status', () => {
       'SELECTOR_INVALID',
       2,
     ],
-    // What was mistyped is told before what cannot be reached.
+    // A mistyped option is told before a node that cannot be reached.
     [
       'an interval that is none',
       ['agent', '--server', 'http://127.0.0.1:9', '--interval', 'soon', '--address', '/nowhere.sock'],

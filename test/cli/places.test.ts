@@ -1,3 +1,5 @@
+/** Where a verb looks: options of the backend, its root and its namespace. */
+
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

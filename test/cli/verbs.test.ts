@@ -1,3 +1,5 @@
+/** Every verb of the program: its file, its help, its examples. */
+
 import { existsSync } from 'node:fs'
 import { describe, expect, test, vi } from 'vitest'
 import { parse } from '../../functions/cli/program/parser.ts'
@@ -49,7 +51,7 @@ describe('help', () => {
   )
 
   test('is not loaded with what the verbs need', async () => {
-    // A verb's module may load the runner, gRPC or zod only when it runs: the start of the program is what --help costs.
+    // A verb loads gRPC, zod and the like only when it runs, so that the program starts fast.
     vi.resetModules()
     const loaded: string[] = []
     for (const name of ['zod', 'koffi', '@connectrpc/connect-node', 'workerd']) {

@@ -1,3 +1,5 @@
+/** Errors as stderr has them. */
+
 import { describe, expect, test } from 'vitest'
 import { asLayercastError, renderError } from '../../../functions/cli/program/failure.ts'
 import { LayercastError } from '../../../functions/errors.ts'

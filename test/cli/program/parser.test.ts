@@ -1,3 +1,5 @@
+/** From command lines to verbs and their values. */
+
 import { describe, expect, test } from 'vitest'
 import { parse } from '../../../functions/cli/program/parser.ts'
 import { verb } from '../../../functions/cli/program/verb.ts'

@@ -1,3 +1,5 @@
+/** Progress bars. */
+
 import { Writable } from 'node:stream'
 import { describe, expect, test } from 'vitest'
 import { createProgress } from '../../../functions/cli/program/progress.ts'

@@ -1,3 +1,5 @@
+/** Signals, and packages that listen for them. */
+
 import { EventEmitter } from 'node:events'
 import { describe, expect, test } from 'vitest'
 import { keepingSignals, onSignals } from '../../../functions/cli/program/signals.ts'

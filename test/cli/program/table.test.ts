@@ -1,3 +1,5 @@
+/** Tables and lists of fields. */
+
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { fields, table } from '../../../functions/cli/program/table.ts'

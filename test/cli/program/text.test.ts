@@ -1,3 +1,5 @@
+/** Sizes, times, digests and text from outside. */
+
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { age, bytes, duration, printable, shortDigest, shortLabel } from '../../../functions/cli/program/text.ts'

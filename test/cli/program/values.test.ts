@@ -1,3 +1,5 @@
+/** Values of options. */
+
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { keyValues, port, seconds, wholeNumber } from '../../../functions/cli/program/values.ts'

@@ -1,3 +1,5 @@
+/** Archives in which a name or a blob comes twice. */
+
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -54,7 +56,7 @@ const ociManifest = (bytes: string, ...layers: Buffer[]): string =>
 const blob = (bytes: string | Buffer): TarEntry => file(`blobs/sha256/${digestOf(bytes).slice(7)}`, bytes)
 const inLayout = config(base, first)
 
-/** Archives in which something comes twice, and the names that are to be found in them. */
+/** Archives in which something comes twice, each with the names of images that must be found in it. */
 const ARCHIVES: Record<string, { kind: 'docker-archive' | 'oci-archive'; entries: TarEntry[]; names: string[] }> = {
   'a bundle in which the shared layer comes with each image': {
     kind: 'docker-archive',
@@ -158,7 +160,7 @@ await describeContainerd('archives in which something comes twice', (version) =>
     for (const [n] of archive.names.entries()) {
       await withSource(`${archive.kind}:${path}:@${n}`, async (source) => {
         const { layers } = JSON.parse(String(await readAll(source, source.target))) as { layers: Descriptor[] }
-        // Reading them whole compares them with their digests.
+        // A blob that is read whole is checked against its digest.
         for (const one of layers) await readAll(source, one)
         ours.push({
           name: source.reference ?? '',

@@ -1,3 +1,5 @@
+/** The verbs with a real containerd. */
+
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -41,7 +43,7 @@ await describeContainerd('layercast on a node', (version) => {
     await containerd.importArchive(file, { baseName: base, ...(snapshotter !== undefined && { snapshotter }) })
   }
 
-  /** All that the node has: what a verb that must change nothing may not change. */
+  /** All that the node has, which a verb that changes nothing must leave as it is. */
   async function nodeState(): Promise<unknown> {
     const backend = await containerd.connect()
     const snapshotters = ['overlayfs', 'native'].map(async (name) => all(backend.snapshotter(name).list()))
@@ -228,7 +230,7 @@ await describeContainerd('layercast on a node', (version) => {
       child.on('close', resolve)
     })
     let said = ''
-    // The first word that it says is that of the lease: from there on there is something to clean up.
+    // The first event is that of the lease: from then on there is something to clean up.
     await new Promise((resolve) => {
       child.stderr.on('data', (chunk: Buffer) => {
         said += chunk.toString()
@@ -244,7 +246,7 @@ await describeContainerd('layercast on a node', (version) => {
     expect(kinds.filter((kind) => kind !== 'committed')).toEqual([])
   })
 
-  // Not test.each: each case is made of what the beforeAll made.
+  // Not test.each: the cases use what beforeAll has made.
   const BAD: Record<string, { args: () => string[] | Promise<string[]>; code: string; status: number }> = {
     'an image that is not there': {
       args: () => ['unpack', 'nowhere', '-s', 'native'],

@@ -1,3 +1,5 @@
+/** `npm run demo`. */
+
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
@@ -45,7 +47,7 @@ describe.skipIf(!isRoot)('npm run demo (as root)', () => {
     expect(rows.at(-1)).toContain(chainID.slice(7, 19))
     expect(stdout).toMatch(/^worker +http:\/\/127\.0\.0\.1:\d+/mu)
 
-    // What it says is there is there, for the program too.
+    // The program, too, finds what the demo says is there.
     const root = join(checkout, '.demo', 'node')
     const listed = await layercast(['snapshot', 'ls', '--root', root, '-o', 'json'])
     const names = (JSON.parse(listed.stdout.toString()) as { name: string }[]).map(({ name }) => name)
@@ -60,7 +62,7 @@ describe.skipIf(!isRoot)('npm run demo (as root)', () => {
     const { stdout } = await demo()
     const command = line(stdout, 'look at it')
     const place = join(directory, 'root')
-    // In a mount namespace of its own, so that nothing stays mounted whatever happens.
+    // In a mount namespace of its own, so that nothing stays mounted when the test fails.
     const script = `mkdir -p ${place} && ${command.replace(/ \/mnt$/u, ` ${place}`)} && cd ${place} &&
       cat etc/motd && stat -c '%a %u:%g %F' tmp usr/bin/passwd && test -L bin && test usr/bin/gunzip -ef usr/bin/uncompress &&
       ls package/package.json && ! ls package/LICENSE usr/share/zoneinfo/Antarctica 2>/dev/null && chroot . /bin/sh -c 'echo it runs'`

@@ -1,3 +1,5 @@
+/** `layercast doctor` on real daemons. */
+
 import { execFile } from 'node:child_process'
 import { readFile, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -25,7 +27,7 @@ async function start(options: StartOptions): Promise<TestContainerd> {
 const doctor = ({ address }: TestContainerd, ...args: string[]): Promise<Ran> =>
   layercast(['doctor', ...args], { env: { CONTAINERD_ADDRESS: address } })
 
-/** The findings by their code, and the exit status that goes with them. */
+/** The findings of a run by their code, and its exit status. */
 async function findings(node: TestContainerd, ...args: string[]) {
   const ran = await doctor(node, ...args, '-o', 'json')
   const report = JSON.parse(ran.stdout.toString()) as {
@@ -158,7 +160,7 @@ describe.skipIf('missing' in recent)('doctor on the newest containerd', () => {
     expect(found.get('ANNOTATIONS_OFF')?.what).toContain('nydus (handler kata)')
     expect(found.get('DISCARD_ON')?.what).toContain('erofs, nydus')
     expect(found.get('HANDLER_PULLS_ELSEWHERE')?.what).toContain('unpacks for overlayfs')
-    // Mended in 2.4.0.
+    // Fixed in containerd 2.4.0.
     expect([...found.keys()]).not.toContain('VERSION_SILENT_SUCCESS')
     expect([...found.keys()]).not.toContain('VERSION_EROFS_MOUNT_PANICS')
     expect(status).toBe(5)

@@ -1,3 +1,5 @@
+/** The verbs with the embedded backend. */
+
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, statfs, writeFile } from 'node:fs/promises'
@@ -204,7 +206,7 @@ describe.skipIf(!isRoot)('layercast with no containerd (as root)', () => {
 
   test.each(['rw', 'ro'])('verbs that look change nothing, and work on a read-only disk: %s', async (mode) => {
     await unpacked()
-    // For a sweep that must not be.
+    // A directory without a snapshot, which a verb that changes the root would clear away.
     await mkdir(join(root, 'snapshots/77'))
     const at = `${root}-${mode}`
     await mkdir(at)
@@ -307,7 +309,7 @@ describe.skipIf(!isRoot)('layercast with no containerd (as root)', () => {
     const call = promisify(execFile)
     await call('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'tmpfs', root])
     try {
-      // 2 MB as a blob, and once more than there is room for as a file.
+      // 2 MB fit once, as a blob, and not a second time, as a file.
       const big = buildImage({
         layers: [[fileOf('big', randomBytes(2 << 20)), fileOf('bigger', Buffer.alloc(8 << 20, 'x'))]],
         compression: ['gzip'],

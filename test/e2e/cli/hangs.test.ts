@@ -12,10 +12,10 @@ import { buildImage } from '../../support/images/image.ts'
 import { writeOciLayout } from '../../support/images/write.ts'
 import { errorOf, layercast, LAUNCHER } from '../../support/layercast.ts'
 
-/** Longer than the clean-up may take, and than the machine needs to start a program beside others. */
+/** Longer than the clean-up may take, with time for a busy machine to start the program. */
 const PROMPT_MS = 30_000
 
-/** Runs the program until it has said this on stderr, sends the signal, and gives how it ended. */
+/** Runs the program until this text is on its stderr, sends it the signal, and gives how it ended. */
 async function interrupted(args: string[], env: Record<string, string>, said: RegExp, signal: NodeJS.Signals) {
   const child = spawn(LAUNCHER, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
   let [stdout, stderr, sentAt] = ['', '', 0]
@@ -40,7 +40,7 @@ await describeContainerd('layercast and what never answers', (version) => {
 
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'layercast-hangs-'))
-    // It speaks HTTP/2 and takes every call, as a snapshotter does that waits for a disk or a registry.
+    // It accepts every call over HTTP/2 and answers none, like a snapshotter that waits for a disk or a registry.
     silent = createServer()
     silent.on('session', (session) => sessions.add(session))
     silent.on('stream', (stream) => stream.on('error', () => undefined))

@@ -1,3 +1,5 @@
+/** Registries as hosts.toml says, asked as ctr asks them. */
+
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -42,7 +44,7 @@ await describeContainerd('hosts.toml', (version) => {
     await containerd?.stop()
   })
 
-  /** What each host was asked for, without the methods: ctr asks where a tag points by HEAD. */
+  /** The requests of each host without their methods, since ctr resolves tags by HEAD. */
   const asked = async (work: () => Promise<unknown>): Promise<Record<string, string[]>> => {
     for (const front of Object.values(fronts)) front.seen.length = 0
     await work()
@@ -60,7 +62,7 @@ await describeContainerd('hosts.toml', (version) => {
         `[host."http://${fronts.pulling.host}/below"]\ncapabilities = ["pull"]\nskip_verify = true\n`,
     )
     const theirs = await asked(() => containerd.ctr('images', 'pull', '--hosts-dir', root, NAME))
-    // Where hosts.toml lies, the daemon's own configuration says, which is not in the default place.
+    // The daemon's own configuration, which is not in the default place, says where hosts.toml is.
     const backend = await containerd.connect()
     const ours = await asked(async () => {
       const source = await openSource(`docker://${NAME}`, backend)
@@ -71,7 +73,7 @@ await describeContainerd('hosts.toml', (version) => {
         await source.close()
       }
     })
-    // ctr fetches the manifest once more by its digest; layercast has it by then.
+    // ctr fetches the manifest a second time, by its digest.
     const blobsAndTags = (all: Record<string, string[]>): Record<string, string[]> =>
       Object.fromEntries(
         Object.entries(all).map(([name, urls]) => [name, urls.filter((url) => !/manifests\/sha/.test(url))]),

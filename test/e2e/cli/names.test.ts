@@ -1,3 +1,5 @@
+/** Names and IDs of images, as ctr, CRI and tools write them. */
+
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -32,7 +34,7 @@ await describeContainerd("names of containerd's store", (version) => {
     await rm(directory, { recursive: true, force: true })
   })
 
-  /** ctr refuses some of the names that its daemon keeps, and tools write them all the same. */
+  /** Stores a name through the API: ctr refuses some names that the daemon keeps, and that other tools write. */
   async function tag(name: string): Promise<void> {
     const backend = await containerd.connect()
     await backend.images.put(name, (await backend.images.get(FIRST)).target)
@@ -107,7 +109,7 @@ await describeContainerd("names of containerd's store", (version) => {
 
   test('an ID and a digest, shortened too, find the name that CRI labels with', async () => {
     const { config, manifest } = image
-    // As CRI writes it beside the names.
+    // CRI stores an image under its ID too.
     await tag(config.digest)
     const hex = config.digest.slice('sha256:'.length)
     for (const text of [config.digest, hex, hex.slice(0, 13), manifest.digest]) {

@@ -1,3 +1,5 @@
+/** `layercast repair` and `unpack --repair` with a real containerd. */
+
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { CriNode } from '../../runner/runtime-handlers/support/node.ts'
 import { smallImage } from '../../runner/unpack/support/images.ts'
@@ -35,7 +37,7 @@ await describeContainerd('repairing by the program', (version) => {
     await damage()
     const found = await node.run('verify', NAME, '--runtime-handler', handler, '-o', 'json')
     expect(errorOf(found)).toMatchObject({ exit: 5, code: 'VERIFICATION_FAILED' })
-    // As it stands there it can be run.
+    // The fix is a command that can be copied.
     expect(errorOf(found).fix).toContain(`repair ${NAME} --snapshotter ${snapshotter} -n k8s.io'`)
     const dry = await node.run('repair', NAME, '--runtime-handler', handler, '--dry-run')
     expect([dry.status, await label()]).toEqual([0, 'damaged'])

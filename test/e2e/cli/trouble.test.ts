@@ -1,4 +1,4 @@
-/** What the machine refuses: no room, no right to write, nowhere to print. None of it is a fault of the program. */
+/** What the machine refuses (a full disk, no right to write, nowhere to print) is told as such, and not as a fault of the program. */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'

@@ -1,3 +1,5 @@
+/** The package as npm packs it: the library in Node and in a Worker, its types, its program, its files. */
+
 import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -24,7 +26,7 @@ const input = {
 }
 const expected = plan(input).digest
 
-/** What a user of the library writes; the documents come in base64, since a Worker has no files. */
+/** A program of a user of the library. The documents are in base64, since a Worker has no files. */
 const PLANNING = `
   import { LayercastError, plan } from 'layercast'
   const bytes = (text: string): Uint8Array => Uint8Array.from(atob(text), (character) => character.charCodeAt(0))
@@ -36,7 +38,7 @@ const PLANNING = `
   catch (error) { if (error instanceof LayercastError) code = error.code }
   const said: string = digest + ' ' + (code === 'none' ? 'not refused' : 'refused')`
 
-// As npm would install it, offline: packed, unpacked, and its dependencies linked from this checkout.
+// Installed as npm would do it, without a network: packed, unpacked, its dependencies linked from this checkout.
 describe('the package, installed', () => {
   let project: string
   let installed: string
