@@ -1,35 +1,19 @@
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
-import { homedir, tmpdir } from 'node:os'
+import { homedir } from 'node:os'
 import path from 'node:path'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { serve } from '../../functions/serve/serve.ts'
-import type { Served, ServeOptions } from '../../functions/serve/serve.ts'
+import type { Served } from '../../functions/serve/serve.ts'
 import { start as startProgram } from '../support/layercast.ts'
 import { listeningSockets, processTree } from '../support/sockets.ts'
+import { useServers } from './support.ts'
 
 /** What a server is to others on its machine, and to a browser there. */
 
-let root: string
-const running = new Set<Served>()
-
-beforeEach(async () => {
-  root = await mkdtemp(path.join(tmpdir(), 'layercast-closed-'))
-})
-
-afterEach(async () => {
-  for (const server of running) await server.close()
-  running.clear()
-  await rm(root, { recursive: true, force: true })
-})
-
-async function start(options: Partial<ServeOptions> = {}): Promise<Served> {
-  const server = await serve({ root, log: () => undefined, ...options })
-  running.add(server)
-  return server
-}
+const servers = useServers()
 
 interface Asked {
   method?: string
@@ -67,11 +51,13 @@ async function openTo(directory: string): Promise<string[]> {
 
 describe('what others reach', { timeout: 60_000 }, () => {
   test('one socket listens, of all processes that serve has, and nothing is left in the home or temporary directory', async () => {
-    const home = path.join(root, 'home')
-    const temporary = path.join(root, 'tmp')
+    const home = path.join(servers.root, 'home')
+    const temporary = path.join(servers.root, 'tmp')
     for (const made of [home, temporary]) await mkdir(made)
     const env = { HOME: home, TMPDIR: temporary, XDG_CONFIG_HOME: path.join(home, '.config') }
-    const child = startProgram(['serve', '--data', path.join(root, 'data'), '--port', '0', '-o', 'json'], { env })
+    const child = startProgram(['serve', '--data', path.join(servers.root, 'data'), '--port', '0', '-o', 'json'], {
+      env,
+    })
     const ended = new Promise((resolve) => child.on('close', resolve))
     try {
       const { url } = await new Promise<{ url: string }>((resolve, reject) => {
@@ -97,16 +83,16 @@ describe('what others reach', { timeout: 60_000 }, () => {
   test('the development registry of other tools is left alone', async () => {
     const registry = path.join(homedir(), '.config', '.wrangler', 'registry')
     const before = existsSync(registry) ? await readdir(registry) : []
-    await start()
+    await servers.start()
     expect(existsSync(registry) ? await readdir(registry) : []).toEqual(before)
   })
 
   test('all that it makes is for its owner, whatever the umask, and what comes later too', async () => {
     const before = process.umask(0)
     try {
-      const server = await start({ root: path.join(root, 'data'), openPlanner: true })
+      const server = await servers.start({ root: path.join(servers.root, 'data'), openPlanner: true })
       await ask(server, { path: '/v1/snapshotters' })
-      expect(await openTo(path.join(root, 'data'))).toEqual([])
+      expect(await openTo(path.join(servers.root, 'data'))).toEqual([])
       expect(process.umask()).toBe(0)
     } finally {
       process.umask(before)
@@ -114,59 +100,58 @@ describe('what others reach', { timeout: 60_000 }, () => {
   })
 
   test('a data directory that was there open is closed, with all that the server has in it and nothing else', async () => {
-    await (await start()).close()
-    running.clear()
-    await chmod(root, 0o755)
-    for (const name of await readdir(root, { recursive: true })) {
-      const { mode } = await stat(path.join(root, name))
-      await chmod(path.join(root, name), mode | 0o055)
+    await servers.stop(await servers.start())
+    await chmod(servers.root, 0o755)
+    for (const name of await readdir(servers.root, { recursive: true })) {
+      const { mode } = await stat(path.join(servers.root, name))
+      await chmod(path.join(servers.root, name), mode | 0o055)
     }
-    await writeFile(path.join(root, 'notes'), '')
-    await chmod(path.join(root, 'notes'), 0o644)
-    await symlink(path.join(root, 'notes'), path.join(root, 'state', 'link'))
-    await start()
-    expect(await openTo(root)).toEqual(['notes 644', 'state/link 644'])
+    await writeFile(path.join(servers.root, 'notes'), '')
+    await chmod(path.join(servers.root, 'notes'), 0o644)
+    await symlink(path.join(servers.root, 'notes'), path.join(servers.root, 'state', 'link'))
+    await servers.start()
+    expect(await openTo(servers.root)).toEqual(['notes 644', 'state/link 644'])
   })
 
   test('a directory that others use is not taken from them', async () => {
-    await writeFile(path.join(root, 'notes'), '')
-    await chmod(root, 0o755)
-    await expect(serve({ root })).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' })
-    await rm(path.join(root, 'notes'))
-    await chmod(root, 0o1777)
-    await expect(serve({ root })).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' })
-    expect([(await stat(root)).mode & 0o7777, await readdir(root)]).toEqual([0o1777, []])
+    await writeFile(path.join(servers.root, 'notes'), '')
+    await chmod(servers.root, 0o755)
+    await expect(serve({ root: servers.root })).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' })
+    await rm(path.join(servers.root, 'notes'))
+    await chmod(servers.root, 0o1777)
+    await expect(serve({ root: servers.root })).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' })
+    expect([(await stat(servers.root)).mode & 0o7777, await readdir(servers.root)]).toEqual([0o1777, []])
   })
 
   test.skipIf(process.getuid?.() !== 0)('a token that another user may have put there is no token', async () => {
-    const file = path.join(root, 'operator-token')
+    const file = path.join(servers.root, 'operator-token')
     await writeFile(file, `lc_operator_test_${'A'.repeat(43)}\n`)
     const { chown } = await import('node:fs/promises')
     await chown(file, 65534, 65534)
-    await expect(serve({ root })).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' })
+    await expect(serve({ root: servers.root })).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' })
     expect(await readFile(file, 'utf8')).toContain('lc_operator_test_')
   })
 })
 
 describe('a server that was killed', { timeout: 60_000 }, () => {
   test('keeps its directory as long as its workerd runs, and no longer', async () => {
-    const child = startProgram(['serve', '--data', root, '--port', '0', '-o', 'json'])
+    const child = startProgram(['serve', '--data', servers.root, '--port', '0', '-o', 'json'])
     await once(child.stdout, 'data')
     const [, workerd] = await processTree(child.pid ?? 0)
     const ended = once(child, 'exit')
     child.kill('SIGKILL')
     await ended
     try {
-      await expect(serve({ root })).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' })
+      await expect(serve({ root: servers.root })).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' })
     } finally {
       process.kill(workerd ?? 0, 'SIGKILL')
     }
     // The kernel lets go of its files a moment after it is gone.
-    await vi.waitFor(() => start(), { timeout: 20_000 })
+    await vi.waitFor(() => servers.start(), { timeout: 20_000 })
   })
 
   test('says so when workerd ends by itself, and gives the directory free', async () => {
-    const child = startProgram(['serve', '--data', root, '--port', '0', '-o', 'json'])
+    const child = startProgram(['serve', '--data', servers.root, '--port', '0', '-o', 'json'])
     let complaint = ''
     child.stderr.on('data', (chunk: Buffer) => (complaint += chunk.toString()))
     await once(child.stdout, 'data')
@@ -174,13 +159,13 @@ describe('a server that was killed', { timeout: 60_000 }, () => {
     process.kill(workerd ?? 0, 'SIGKILL')
     const [status] = (await once(child, 'close')) as [number]
     expect([status, complaint]).toEqual([1, expect.stringContaining('SERVER_FAILED')])
-    await start()
+    await servers.start()
   })
 })
 
 describe('what browsers reach', { timeout: 60_000 }, () => {
   test('a name that is not its own is refused, however it is led here (DNS rebinding)', async () => {
-    const server = await start({ openPlanner: true })
+    const server = await servers.start({ openPlanner: true })
     const { port } = new URL(server.url)
     for (const host of [
       'evil.example',
@@ -205,34 +190,34 @@ describe('what browsers reach', { timeout: 60_000 }, () => {
   })
 
   test('an absolute target does not stand for the name', async () => {
-    const server = await start({ openPlanner: true })
+    const server = await servers.start({ openPlanner: true })
     expect((await ask(server, { path: 'http://127.0.0.1/healthz', headers: { host: 'evil.example' } })).status).toBe(
       403,
     )
   })
 
   test('the name of a proxy is let in where it is given, and what is no name is refused at once', async () => {
-    const server = await start({ allowHosts: ['plans.example.com', 'OTHER.example.com'] })
+    const server = await servers.start({ allowHosts: ['plans.example.com', 'OTHER.example.com'] })
     for (const host of ['plans.example.com', 'plans.example.com:443', 'other.example.com']) {
       expect([host, await ask(server, { headers: { host } })]).toEqual([host, { status: 200 }])
     }
     const origin = 'https://plans.example.com'
     expect((await ask(server, { headers: { host: '127.0.0.1', origin } })).status).toBe(200)
     for (const allowHost of ['', 'https://x.example', 'x.example:80', 'x/y', 'a b', 'a@b']) {
-      await expect(serve({ root: path.join(root, 'other'), allowHosts: [allowHost] })).rejects.toMatchObject({
+      await expect(serve({ root: path.join(servers.root, 'other'), allowHosts: [allowHost] })).rejects.toMatchObject({
         code: 'USAGE',
       })
     }
   })
 
   test('where it listens on every address it is asked for by any address, and by no name', async () => {
-    const server = await start({ host: '0.0.0.0' })
+    const server = await servers.start({ host: '0.0.0.0' })
     expect(await ask(server, { headers: { host: '192.0.2.1' } })).toEqual({ status: 200 })
     expect((await ask(server, { headers: { host: 'evil.example' } })).code).toBe('HOST_REFUSED')
   })
 
   test('a page of another origin is refused, one of another port of this machine too', async () => {
-    const server = await start({ openPlanner: true })
+    const server = await servers.start({ openPlanner: true })
     const asked = { method: 'GET', path: '/v1/snapshotters' }
     for (const origin of ['https://evil.example', 'http://127.0.0.1:1', 'http://localhost:3000', 'null', 'x']) {
       expect([origin, await ask(server, { ...asked, headers: { origin } })]).toEqual([

@@ -1,52 +1,24 @@
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { createClient } from '../../functions/contract/client.ts'
 import { hasCode } from '../../functions/errors.ts'
 import { plan } from '../../functions/plan/plan.ts'
 import { serve } from '../../functions/serve/serve.ts'
-import type { Served, ServeOptions } from '../../functions/serve/serve.ts'
 import { testImage } from '../support/test-image.ts'
+import { operatorOf, useServers } from './support.ts'
 
 /** The built Worker (npm run build) under a real workerd. */
 
 const reference = 'docker.io/library/test:1'
 const FACTS = { os: 'linux', architecture: 'amd64', backend: 'embedded' as const, snapshotters: ['overlayfs'] }
-let root: string
-const running = new Set<Served>()
-
-beforeEach(async () => {
-  root = await mkdtemp(path.join(tmpdir(), 'layercast-serve-'))
-})
-
-afterEach(async () => {
-  for (const server of running) await server.close()
-  running.clear()
-  await rm(root, { recursive: true, force: true })
-})
-
-async function start(options: Partial<ServeOptions> = {}): Promise<Served> {
-  const server = await serve({ root, log: () => undefined, ...options })
-  running.add(server)
-  return server
-}
-
-async function stop(server: Served): Promise<void> {
-  running.delete(server)
-  await server.close()
-}
-
-async function operatorOf(server: Served) {
-  const token = (await readFile(server.operatorTokenFile, 'utf8')).trim()
-  return createClient({ server: server.url, token })
-}
+const servers = useServers()
 
 describe('serve', { timeout: 60_000 }, () => {
   test('plans over HTTP with the very bytes that the library gives', async () => {
-    const server = await start()
+    const server = await servers.start()
     const client = await operatorOf(server)
     const { manifest, config } = testImage(1)
     const request = { reference, manifest, config, snapshotter: 'nydus' }
@@ -56,7 +28,7 @@ describe('serve', { timeout: 60_000 }, () => {
   })
 
   test('keeps its data, its token and its generations over a restart', async () => {
-    const first = await start()
+    const first = await servers.start()
     const { manifest, config } = testImage(2)
     const operator = await operatorOf(first)
     const join = await operator.createJoinToken({})
@@ -64,9 +36,9 @@ describe('serve', { timeout: 60_000 }, () => {
     const planned = await operator.plan({ reference, manifest, config, snapshotter: 'native' })
     const before = await operator.assign({ selector: '*', plans: [planned.digest] })
     const token = await readFile(first.operatorTokenFile, 'utf8')
-    await stop(first)
+    await servers.stop(first)
 
-    const second = await start()
+    const second = await servers.start()
     expect(await readFile(second.operatorTokenFile, 'utf8')).toBe(token)
     const again = await operatorOf(second)
     expect((await again.assignments()).items).toEqual([before])
@@ -77,8 +49,8 @@ describe('serve', { timeout: 60_000 }, () => {
   })
 
   test('keeps what it must to itself: the token and the directory are for their owner', async () => {
-    const made = path.join(root, 'made', 'here')
-    const server = await start({ root: made })
+    const made = path.join(servers.root, 'made', 'here')
+    const server = await servers.start({ root: made })
     const { mode } = await stat(server.operatorTokenFile)
     expect((mode & 0o777).toString(8)).toBe('600')
     expect((await stat(made)).mode & 0o077).toBe(0)
@@ -86,11 +58,11 @@ describe('serve', { timeout: 60_000 }, () => {
   })
 
   test('asks for a token even to plan, unless it is told not to', async () => {
-    const server = await start()
+    const server = await servers.start()
     await expect(createClient({ server: server.url }).snapshotters()).rejects.toMatchObject({ code: 'TOKEN_MISSING' })
     expect((await (await operatorOf(server)).snapshotters()).profiles.length).toBeGreaterThan(5)
-    await stop(server)
-    const open = await start({ openPlanner: true })
+    await servers.stop(server)
+    const open = await servers.start({ openPlanner: true })
     expect((await createClient({ server: open.url }).snapshotters()).profiles.length).toBeGreaterThan(5)
     await expect(createClient({ server: open.url }).nodes()).rejects.toMatchObject({ code: 'TOKEN_MISSING' })
   })
@@ -102,7 +74,7 @@ describe('serve', { timeout: 60_000 }, () => {
       const { port } = free.address() as AddressInfo
       await new Promise((resolve) => free.close(resolve))
       const client = createClient({ server: `http://127.0.0.1:${port}` })
-      const starting = start({ root: path.join(root, name), port, openPlanner: true })
+      const starting = servers.start({ root: path.join(servers.root, name), port, openPlanner: true })
       const asked = (async () => {
         for (;;) {
           const failure: unknown = await client.getPlan(`sha256:${'0'.repeat(64)}`).catch((error: unknown) => error)
@@ -115,11 +87,11 @@ describe('serve', { timeout: 60_000 }, () => {
   })
 
   test('does not listen where the database cannot be migrated', async () => {
-    const directory = path.join(root, 'state', 'd1', 'miniflare-D1DatabaseObject')
+    const directory = path.join(servers.root, 'state', 'd1', 'miniflare-D1DatabaseObject')
     await mkdir(directory, { recursive: true })
     const file = 'c09840485fb3c71d17ca255a75847315fc8cf70204820273a6a284a12f9460d8.sqlite'
     await writeFile(path.join(directory, file), 'no database '.repeat(1000))
-    await expect(serve({ root, log: () => undefined })).rejects.toMatchObject({ code: 'SERVER_FAILED' })
+    await expect(serve({ root: servers.root, log: () => undefined })).rejects.toMatchObject({ code: 'SERVER_FAILED' })
     expect(await readFile(path.join(directory, file), 'utf8')).toContain('no database')
   })
 
@@ -128,7 +100,7 @@ describe('serve', { timeout: 60_000 }, () => {
     await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
     const { port } = taken.address() as AddressInfo
     try {
-      await expect(serve({ root, port })).rejects.toMatchObject({
+      await expect(serve({ root: servers.root, port })).rejects.toMatchObject({
         code: 'PORT_IN_USE',
         message: `port ${port} of 127.0.0.1 is taken`,
       })
@@ -138,11 +110,11 @@ describe('serve', { timeout: 60_000 }, () => {
   })
 
   test('does not share its directory with another one, and gives it free when it stops', async () => {
-    const first = await start()
-    await expect(serve({ root })).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' })
+    const first = await servers.start()
+    await expect(serve({ root: servers.root })).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' })
     expect(await createClient({ server: first.url }).health()).toEqual({ ok: true })
-    await stop(first)
-    const second = await start()
+    await servers.stop(first)
+    const second = await servers.start()
     expect(await createClient({ server: second.url }).health()).toEqual({ ok: true })
   })
 
@@ -150,15 +122,15 @@ describe('serve', { timeout: 60_000 }, () => {
     const taken = createServer()
     await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
     const { port } = taken.address() as AddressInfo
-    await expect(serve({ root, port })).rejects.toMatchObject({ code: 'PORT_IN_USE' })
+    await expect(serve({ root: servers.root, port })).rejects.toMatchObject({ code: 'PORT_IN_USE' })
     await new Promise((resolve) => taken.close(resolve))
-    await start({ port })
+    await servers.start({ port })
   })
 
   test('does not start over a token file that holds something else, and leaves it alone', async () => {
-    const file = path.join(root, 'operator-token')
+    const file = path.join(servers.root, 'operator-token')
     await writeFile(file, 'my notes')
-    await expect(serve({ root })).rejects.toMatchObject({ code: 'REQUEST_INVALID' })
+    await expect(serve({ root: servers.root })).rejects.toMatchObject({ code: 'REQUEST_INVALID' })
     expect(await readFile(file, 'utf8')).toBe('my notes')
   })
 })

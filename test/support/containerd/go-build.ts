@@ -17,7 +17,7 @@ const GO_PLACES = ['go', '/usr/local/go/bin/go']
 const OFFLINE = /dial tcp|no such host|connection refused|i\/o timeout|network is unreachable|module lookup disabled/
 const LEAST_GO = [1, 26] as const
 
-/** A program of our own in a module beside this file: its `main.go`. */
+/** A program of our own in a module beside this file: its `main.go`, and `serve.go`, which all of them link to. */
 interface OwnProgram {
   /** What the program is called. */
   program: string
@@ -52,7 +52,7 @@ async function buildModule(module: string, stamps: Record<string, string>, own?:
   const flags = ['-trimpath', '-buildvcs=false', '-mod=readonly', '-tags=no_btrfs']
   const args = ['build', ...flags, `-ldflags=-s -w ${variables.join(' ')}`]
   const hash = createHash('sha256')
-  for (const file of ['go.mod', 'go.sum', ...(own === undefined ? [] : ['main.go'])])
+  for (const file of ['go.mod', 'go.sum', ...(own === undefined ? [] : ['main.go', 'serve.go'])])
     hash.update(await readFile(join(source, file)))
   const key = `${module}-${hash.update(args.join('\0')).digest('hex').slice(0, 16)}`
   const cache = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'layercast-test')

@@ -4,13 +4,9 @@ package main
 
 import (
 	"log"
-	"net"
 	"os"
 
-	snapshotsapi "github.com/containerd/containerd/api/services/snapshots/v1"
-	"github.com/containerd/containerd/v2/contrib/snapshotservice"
 	fuseoverlayfs "github.com/containerd/fuse-overlayfs-snapshotter/v2"
-	"google.golang.org/grpc"
 )
 
 func main() {
@@ -27,15 +23,5 @@ func serve(root, socket string) error {
 	if err != nil {
 		return err
 	}
-	server := grpc.NewServer()
-	snapshotsapi.RegisterSnapshotsServer(server, snapshotservice.FromSnapshotter(snapshotter))
-	if err := os.RemoveAll(socket); err != nil {
-		return err
-	}
-	listener, err := net.Listen("unix", socket)
-	if err != nil {
-		return err
-	}
-	log.Print("listening")
-	return server.Serve(listener)
+	return answer(snapshotter, socket)
 }

@@ -8,14 +8,10 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"os"
 
-	snapshotsapi "github.com/containerd/containerd/api/services/snapshots/v1"
-	"github.com/containerd/containerd/v2/contrib/snapshotservice"
 	"github.com/containerd/stargz-snapshotter/estargz"
 	"github.com/containerd/stargz-snapshotter/service"
-	"google.golang.org/grpc"
 )
 
 func main() {
@@ -36,17 +32,7 @@ func serve(root, socket string) error {
 	if err != nil {
 		return err
 	}
-	server := grpc.NewServer()
-	snapshotsapi.RegisterSnapshotsServer(server, snapshotservice.FromSnapshotter(snapshotter))
-	if err := os.RemoveAll(socket); err != nil {
-		return err
-	}
-	listener, err := net.Listen("unix", socket)
-	if err != nil {
-		return err
-	}
-	log.Print("listening")
-	return server.Serve(listener)
+	return answer(snapshotter, socket)
 }
 
 // convert writes a tar as an eStargz layer and prints the digests that an image names it by.
