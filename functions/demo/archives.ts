@@ -8,7 +8,7 @@ import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { constants, gunzip, gzip, zstdCompress } from 'node:zlib'
-import { walk } from './walk.ts'
+import { namesBelow } from './names.ts'
 
 /** A layer: its blob as it goes into the image, and the tar inside. */
 export interface LayerArchive {
@@ -59,7 +59,7 @@ export async function machineLayer(): Promise<LayerArchive> {
   }
   for (const tree of MACHINE.trees) {
     if (!existsSync(`/${tree}`)) continue
-    for (const name of await walk('/', tree)) add(name)
+    for (const name of await namesBelow('/', tree)) add(name)
   }
   // perl has two names on Debian, which gives the layer a hard link.
   for (const name of await readdir('/usr/bin')) {

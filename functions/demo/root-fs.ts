@@ -7,7 +7,7 @@ import { count, shellWord } from '../cli/program/text.ts'
 import { hasCode } from '../errors.ts'
 import type { Mount } from '../linux/mount-list.ts'
 import { mountAll } from '../linux/mount.ts'
-import { walk } from './walk.ts'
+import { namesBelow } from './names.ts'
 
 /** Mounts the root file system, lists what is in it, and unmounts it. Undefined where this user may not mount. */
 export async function lookInside(mounts: readonly Mount[]): Promise<string | undefined> {
@@ -16,7 +16,7 @@ export async function lookInside(mounts: readonly Mount[]): Promise<string | und
     const unmount = await mountAll(mounts, place)
     try {
       const top = (await readdir(place)).sort()
-      const all = await walk(place)
+      const all = await namesBelow(place)
       const motd = top.includes('etc') ? await firstLine(join(place, 'etc', 'motd')) : ''
       return `${count(all.length, 'file')} and directories: /${top.join(' /')}${motd && `  (${motd})`}`
     } finally {

@@ -7,7 +7,7 @@ import { table } from '../program/table.ts'
 import { count, duration, lazyText, shortDigest } from '../program/text.ts'
 import { keyValues, seconds } from '../program/values.ts'
 import { verb } from '../program/verb.ts'
-import { readToken } from './shared/api-client.ts'
+import { readTokenOption } from './shared/api-client.ts'
 import { APPLIER, SERVER } from './shared/options.ts'
 
 export const agentVerb = verb({
@@ -50,7 +50,7 @@ export const agentVerb = verb({
       labels: keyValues('--label', options.label),
       signal: context.signal,
       onEvent: teller(context),
-      joinToken: options.joinToken === undefined ? undefined : await readToken(options.joinToken),
+      joinToken: options.joinToken === undefined ? undefined : await readTokenOption(options.joinToken),
       name: options.name,
       stateDirectory: options.state,
       intervalMs: options.interval === undefined ? undefined : seconds('--interval', options.interval) * 1000,

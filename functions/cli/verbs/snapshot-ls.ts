@@ -5,7 +5,7 @@ import { age, bytes } from '../program/text.ts'
 import { verb } from '../program/verb.ts'
 import {
   chosenSnapshotters,
-  findSnapshots,
+  listSnapshots,
   kindText,
   OPTIONAL_SNAPSHOTTER,
   type FoundSnapshot,
@@ -26,7 +26,7 @@ export const snapshotLsVerb = verb({
   ],
   async run(context, { options }) {
     const snapshotters = await chosenSnapshotters(await context.backend(), options.snapshotter)
-    const found = await findSnapshots(context, snapshotters, options)
+    const found = await listSnapshots(context, snapshotters, options)
     await context.show(found, () =>
       table(found, [
         { title: 'SNAPSHOTTER', value: ({ snapshotter }) => snapshotter },

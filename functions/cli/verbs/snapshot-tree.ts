@@ -4,7 +4,7 @@ import { age, bytes, printable } from '../program/text.ts'
 import { verb } from '../program/verb.ts'
 import {
   chosenSnapshotters,
-  findSnapshots,
+  listSnapshots,
   kindText,
   OPTIONAL_SNAPSHOTTER,
   type FoundSnapshot,
@@ -30,7 +30,7 @@ export const snapshotTreeVerb = verb({
   ],
   async run(context, { options }) {
     const snapshotters = await chosenSnapshotters(await context.backend(), options.snapshotter)
-    const found = await findSnapshots(context, snapshotters, options)
+    const found = await listSnapshots(context, snapshotters, options)
     const trees = snapshotters.map(({ name }) => ({
       snapshotter: name,
       roots: grow(found.filter(({ snapshotter }) => snapshotter === name)),

@@ -32,7 +32,7 @@ import { planHere, plannerInput, type PlanFlags } from './shared/plan-input.ts'
 import { repairPlan } from './shared/repair-operation.ts'
 import { chooseSnapshotter, containerdOf, oneSnapshotter } from './shared/runtime-handlers.ts'
 import {
-  checkPlace,
+  checkBeforeImport,
   dryRunPlan,
   refusalOf,
   runDryRun,
@@ -100,7 +100,7 @@ async function unpackOne(
     const made = await planHere(plannerInput(await image.find(options), options))
     if (image.fromSource && !options.dryRun) {
       // Before the first blob is imported, which would be of no use without the snapshotter.
-      await checkPlace(context, made, options)
+      await checkBeforeImport(context, made, options)
       await image.import(options)
     }
     return made

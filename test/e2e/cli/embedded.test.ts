@@ -309,7 +309,7 @@ describe.skipIf(!isRoot)('layercast with no containerd (as root)', () => {
     const call = promisify(execFile)
     await call('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'tmpfs', root])
     try {
-      // 2 MB fit once, as a blob, and not a second time, as a file.
+      // The blob has 2 MB, which fit; its files have 10 MB, which do not.
       const big = buildImage({
         layers: [[fileOf('big', randomBytes(2 << 20)), fileOf('bigger', Buffer.alloc(8 << 20, 'x'))]],
         compression: ['gzip'],

@@ -12,13 +12,13 @@ interface ServerOptions {
   token: string | undefined
 }
 
-/** A client of the server that the options name, with or without a token. Errors as `readToken`. */
+/** A client of the server that the options name, with or without a token. Errors as `readTokenOption`. */
 export async function clientOf(context: Context, { server, token }: ServerOptions): Promise<Client> {
   const { createClient } = await import('../../../contract/client.ts')
   return createClient({
     server,
     signal: context.signal,
-    token: token === undefined ? undefined : await readToken(token),
+    token: token === undefined ? undefined : await readTokenOption(token),
   })
 }
 
@@ -37,7 +37,7 @@ export async function operatorClient(context: Context, options: ServerOptions): 
  *
  * @throws LayercastError FILE_NOT_FOUND; USAGE for a file that does not hold exactly one token
  */
-export async function readToken(option: string): Promise<string> {
+export async function readTokenOption(option: string): Promise<string> {
   if (!option.startsWith('@')) return option
   const file = option.slice(1)
   const text = await readFile(file, 'utf8').catch((error: unknown) => {

@@ -31,7 +31,7 @@ export async function chosenSnapshotters(backend: Backend, name: string | undefi
 }
 
 /** Every snapshot of these snapshotters, in the order in which the snapshotters list them. ABORTED. */
-export async function findSnapshots(
+export async function listSnapshots(
   context: Context,
   snapshotters: readonly Snapshotter[],
   options: { usage: boolean },

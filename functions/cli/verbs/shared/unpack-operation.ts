@@ -73,11 +73,11 @@ export async function dryRunPlan(context: Context, planned: Planned, options: Dr
   if (refused !== undefined) throw refused
 }
 
-/** Refuses a plan whose snapshotter is not ready, and options that cannot serve, before an image is imported for it. */
-export async function checkPlace(context: Context, { plan }: Planned, options: UnpackFlags): Promise<void> {
-  const { checkPlace: check } = await import('../../../runner/unpack/preflight.ts')
+/** Fails where the snapshotter does not exist or is not ready, and where `--source` or `--from-snapshotter` cannot be used. Errors as `checkPlace`. */
+export async function checkBeforeImport(context: Context, { plan }: Planned, options: UnpackFlags): Promise<void> {
+  const { checkPlace } = await import('../../../runner/unpack/preflight.ts')
   const { signal } = context
-  await check({ backend: await context.backend(), plan, blobs: blobProviderOptions(options), signal })
+  await checkPlace({ backend: await context.backend(), plan, blobs: blobProviderOptions(options), signal })
 }
 
 /** Finds what an unpack would do, and prints nothing. Changes nothing. */
