@@ -9,6 +9,7 @@ import { assignmentRmVerb } from './verbs/assignment-rm.ts'
 import { contentCheckVerb } from './verbs/content-check.ts'
 import { contentLsVerb } from './verbs/content-ls.ts'
 import { contentRmVerb } from './verbs/content-rm.ts'
+import { criProxyVerb } from './verbs/cri-proxy.ts'
 import { doctorVerb } from './verbs/doctor.ts'
 import { imageImportVerb } from './verbs/image-import.ts'
 import { imageLsVerb } from './verbs/image-ls.ts'
@@ -46,6 +47,7 @@ export const VERBS: readonly Verb[] = [
   snapshotRmVerb,
   snapshotterLsVerb,
   rootRebuildVerb,
+  criProxyVerb,
   doctorVerb,
   versionVerb,
   serveVerb,

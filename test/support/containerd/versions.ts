@@ -8,7 +8,10 @@ const run = promisify(execFile)
 
 /** The containerd versions that tests run over: 1.6 is Debian 12's package, the others are built from the Go module proxy. */
 const VERSIONS = ['1.6', '1.7', '2.1', '2.2', '2.3', '2.4'] as const
-export type ContainerdVersion = (typeof VERSIONS)[number]
+
+/** The last version that unpacks without labels as a container is created; the matrix has the newest of its line. */
+export const BEFORE_LABELS = '2.2.1'
+export type ContainerdVersion = (typeof VERSIONS)[number] | typeof BEFORE_LABELS
 
 /** The newest of them. A test of something that only new versions have runs on this one. */
 export const NEWEST = '2.4' satisfies ContainerdVersion
@@ -16,6 +19,7 @@ export const NEWEST = '2.4' satisfies ContainerdVersion
 const RELEASES: Record<Exclude<ContainerdVersion, '1.6'>, string> = {
   '1.7': '1.7.35',
   '2.1': '2.1.5',
+  [BEFORE_LABELS]: '2.2.1',
   '2.2': '2.2.9',
   '2.3': '2.3.7',
   '2.4': '2.4.2',
@@ -23,7 +27,9 @@ const RELEASES: Record<Exclude<ContainerdVersion, '1.6'>, string> = {
 
 /** Whether a version is this one or a later one. */
 export function isAtLeast(version: ContainerdVersion, least: ContainerdVersion): boolean {
-  return VERSIONS.indexOf(version) >= VERSIONS.indexOf(least)
+  const line = (of: ContainerdVersion): number =>
+    VERSIONS.findIndex((known) => of === known || of.startsWith(`${known}.`))
+  return line(version) >= line(least)
 }
 
 /** Where one version's programs are, or why they are not. */

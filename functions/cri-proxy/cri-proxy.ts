@@ -1,0 +1,111 @@
+/** The proxy as a whole: the socket, the two calls that wait, what is counted and what is told. */
+import { connect } from 'node:net'
+import { LayercastError } from '../errors.ts'
+import { readRunningConfig } from '../node/containerd-config/running.ts'
+import { Connection } from '../node/containerd/connection.ts'
+import { CRI_NAMESPACE } from '../node/cri-namespace.ts'
+import { daemonOf } from '../node/daemon.ts'
+import type { Backend } from '../node/ports.ts'
+import { findSandboxImage } from '../runner/runtime-handlers/sandbox.ts'
+import { Gate, isGated, type FailedEvent, type ReadyEvent } from './gate.ts'
+import { Metrics, serveMetrics } from './metrics.ts'
+import { NodeState } from './node-state.ts'
+import { startProxy } from './proxy.ts'
+import { Readiness } from './readiness.ts'
+
+export interface CriProxyOptions {
+  /** The socket that the kubelet is pointed to. */
+  listen: string
+  /** containerd's socket. */
+  upstream: string
+  /** Connects to containerd in CRI's namespace. */
+  connect(): Promise<Backend>
+  configPath?: string | undefined
+  budgetMs: number
+  onFailure: 'pass' | 'refuse'
+  /** For how long calls under way are waited for at the end, in milliseconds. */
+  graceMs: number
+  metrics?: { host: string; port: number } | undefined
+  /** Ends the proxy. */
+  signal: AbortSignal
+  onEvent(event: CriProxyEvent): void
+}
+
+export type CriProxyEvent =
+  | { type: 'listening'; listen: string; upstream: string; metrics?: string }
+  | ({ type: 'ready' } & ReadyEvent)
+  | ({ type: 'failed' } & FailedEvent)
+  | { type: 'ending'; connections: number }
+
+/** Runs the proxy until the signal fires. PORT_IN_USE, SYSTEM_CALL_FAILED; what goes wrong with a call is told, and ends nothing. */
+export async function runCriProxy(options: CriProxyOptions): Promise<void> {
+  const { listen, upstream, budgetMs, onFailure, signal, onEvent } = options
+  const work = new AbortController()
+  const node = new NodeState({ connect: options.connect, configPath: options.configPath })
+  const readiness = new Readiness(node, work.signal)
+  const cri = Connection.to(upstream, CRI_NAMESPACE)
+  const metrics = new Metrics({ connections: () => proxy.connections, pending: () => readiness.pending })
+  const gate = new Gate({
+    readiness,
+    sandboxImage: () => sandboxImageOf(node, options.configPath),
+    cri,
+    budgetMs,
+    onFailure,
+    onReady(event) {
+      metrics.madeReady(event.made.snapshotter, event.made.outcome)
+      metrics.waited(event.method, event.ms)
+      onEvent({ type: 'ready', ...event })
+    },
+    onFailed(event) {
+      metrics.madeReady('unknown', event.refused ? 'refused' : 'failed')
+      metrics.waited(event.method, event.ms)
+      onEvent({ type: 'failed', ...event })
+    },
+  })
+  const proxy = await startProxy({
+    listen,
+    upstream,
+    isGated,
+    gate: (call, message, stop) => gate.wait(call, message, stop),
+    answered: (call, request, answer) => gate.answered(call, request, answer),
+    ended: (call, status) => metrics.call(call.method, status),
+  })
+  try {
+    const server = options.metrics && (await serveMetrics(metrics, options.metrics, () => isServed(upstream)))
+    onEvent({
+      type: 'listening',
+      listen,
+      upstream,
+      ...(options.metrics && { metrics: `http://${options.metrics.host}:${options.metrics.port}/metrics` }),
+    })
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve()
+      else signal.addEventListener('abort', () => resolve(), { once: true })
+    })
+    server?.close()
+    onEvent({ type: 'ending', connections: proxy.connections })
+  } finally {
+    await proxy.close(options.graceMs)
+    work.abort(new LayercastError('ABORTED', 'the proxy has ended'))
+    cri.close()
+    await node.forget()
+  }
+}
+
+async function sandboxImageOf(node: NodeState, configPath: string | undefined): Promise<string | undefined> {
+  return await node.run(async (backend) => {
+    const { config } = await readRunningConfig(daemonOf(backend), configPath)
+    return (await findSandboxImage(backend, config)).image?.reference
+  })
+}
+
+async function isServed(path: string): Promise<boolean> {
+  return await new Promise<boolean>((resolve) => {
+    const socket = connect(path)
+    socket.once('connect', () => resolve(true))
+    socket.once('error', () => resolve(false))
+    socket.once('close', () => resolve(false))
+    socket.setTimeout(2000, () => socket.destroy())
+    socket.once('connect', () => socket.destroy())
+  })
+}

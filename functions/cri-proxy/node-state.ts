@@ -1,0 +1,124 @@
+/**
+ * What the node is known to be, kept between calls: the backend, its configuration, the plans of its images. All of it is
+ * forgotten when containerd is not there any more: what comes back may be another version, with other files.
+ */
+import { hasCode } from '../errors.ts'
+import type { Backend, SnapshotterPlugin } from '../node/ports.ts'
+import type { Planned } from '../plan/document.ts'
+import { plan } from '../plan/plan.ts'
+import { findImage } from '../runner/images/find.ts'
+import { imageInput } from '../runner/images/named-image.ts'
+import { resolveHandlers } from '../runner/runtime-handlers/targets.ts'
+
+/** For how long a name is taken to lead to the same image, and a configuration to be the daemon's. */
+const FRESH_MS = 5000
+/** Plans that are kept; a node has some hundreds of images. */
+const MOST_PLANS = 2000
+
+export interface NodeStateOptions {
+  /** Connects to containerd, in CRI's namespace. */
+  connect(): Promise<Backend>
+  /** The file of containerd's configuration; the one that the daemon was started with where absent. */
+  configPath?: string | undefined
+}
+
+/** The snapshotter that a runtime handler's containers are on. */
+export interface HandlerSnapshotter {
+  snapshotter: string
+  /** Whether it is CRI's default snapshotter, under which every pull unpacks. */
+  isDefault: boolean
+}
+
+interface Fresh<T> {
+  value: Promise<T>
+  until: number
+}
+
+export class NodeState {
+  readonly #options: NodeStateOptions
+  #backend: Promise<Backend> | undefined
+  readonly #handlers = new Map<string, Fresh<HandlerSnapshotter>>()
+  readonly #plans = new Map<string, Fresh<Planned>>()
+  #plugins: Fresh<SnapshotterPlugin[]> | undefined
+
+  constructor(options: NodeStateOptions) {
+    this.#options = options
+  }
+
+  /** CONTAINERD_UNREACHABLE. */
+  async backend(): Promise<Backend> {
+    this.#backend ??= this.#options.connect()
+    try {
+      return await this.#backend
+    } catch (error) {
+      this.#backend = undefined
+      throw error
+    }
+  }
+
+  /** Runs `work`, once more with a new connection where the kept one turns out to be dead. */
+  async run<T>(work: (backend: Backend) => Promise<T>): Promise<T> {
+    try {
+      return await work(await this.backend())
+    } catch (error) {
+      if (!hasCode(error, 'CONTAINERD_UNREACHABLE')) throw error
+      await this.forget()
+      return await work(await this.backend())
+    }
+  }
+
+  /** HANDLER_NOT_FOUND, NODE_CONFIG_INVALID, FILE_NOT_FOUND, SNAPSHOTTER_NOT_FOUND, SNAPSHOTTER_NOT_READY, CONTAINERD_*. */
+  async snapshotterOf(handler: string): Promise<HandlerSnapshotter> {
+    return await kept(this.#handlers, handler, async () => {
+      const options = { handlers: [handler], ...(this.#options.configPath && { configPath: this.#options.configPath }) }
+      const { targets, running } = await resolveHandlers(await this.backend(), options)
+      const [target] = targets
+      if (target?.error !== undefined) throw target.error
+      const snapshotter = target?.snapshotter ?? running.config.snapshotter
+      return { snapshotter, isDefault: snapshotter === running.config.snapshotter }
+    })
+  }
+
+  /** The plan of an image that CRI names so, for a snapshotter. Errors as `findImage` and `plan`. */
+  async planOf(image: string, snapshotter: string): Promise<Planned> {
+    if (this.#plans.size > MOST_PLANS) this.#plans.clear()
+    return await kept(this.#plans, `${snapshotter} ${image}`, async () => {
+      const backend = await this.backend()
+      const features = (await this.#snapshotters(backend)).find(({ name }) => name === snapshotter)?.osFeatures
+      return plan({ ...imageInput(await findImage(backend, image, { features })), snapshotter })
+    })
+  }
+
+  async #snapshotters(backend: Backend): Promise<SnapshotterPlugin[]> {
+    if (this.#plugins === undefined || this.#plugins.until < performance.now()) {
+      this.#plugins = { value: backend.snapshotters(), until: performance.now() + FRESH_MS }
+    }
+    return await this.#plugins.value
+  }
+
+  /** Ends the connection, and forgets what was seen through it. */
+  async forget(): Promise<void> {
+    const old = this.#backend
+    this.#backend = undefined
+    this.#plugins = undefined
+    this.#handlers.clear()
+    this.#plans.clear()
+    const backend = await old?.catch(() => undefined)
+    await backend?.close()
+  }
+}
+
+/** What is known under a key, while it is fresh; a failure is not kept. */
+async function kept<T>(values: Map<string, Fresh<T>>, key: string, look: () => Promise<T>): Promise<T> {
+  const now = performance.now()
+  const known = values.get(key)
+  if (known !== undefined && known.until > now) return await known.value
+  const value = look()
+  values.set(key, { value, until: now + FRESH_MS })
+  try {
+    return await value
+  } catch (error) {
+    values.delete(key)
+    throw error
+  }
+}
