@@ -110,6 +110,19 @@ export const ROOMS: readonly Room[] = [
   },
 
   {
+    path: 'functions/cri-proxy',
+    imports: [
+      containerd,
+      config,
+      node,
+      ...runner('images', 'repair', 'runtime-handlers', 'unpack', 'verify'),
+      ...ground,
+    ],
+    host: 'node',
+    packages: ['@bufbuild/protobuf', 'prom-client'],
+  },
+
+  {
     path: 'functions/agent',
     packages: ['zod'],
     imports: ['functions/runner', 'functions/contract', ...ground],
@@ -166,7 +179,15 @@ export const ROOMS: readonly Room[] = [
   },
   {
     path: 'functions/cli',
-    imports: ['functions/agent', 'functions/runner', 'functions/contract', 'functions/serve', node, ...ground],
+    imports: [
+      'functions/agent',
+      'functions/cri-proxy',
+      'functions/runner',
+      'functions/contract',
+      'functions/serve',
+      node,
+      ...ground,
+    ],
     host: 'node',
   },
 

@@ -15,7 +15,7 @@ export interface FrameWatcher {
 }
 
 /** The most bytes of a payload that is held whole: SETTINGS_MAX_FRAME_SIZE of gRPC's peers is 16 KiB, and may be raised. */
-export const MOST_PAYLOAD = 1024 * 1024
+const MOST_PAYLOAD = 1024 * 1024
 
 export class FramePipe {
   readonly #watcher: FrameWatcher
@@ -30,6 +30,8 @@ export class FramePipe {
   /** Bytes of the present frame that go through unseen. */
   #passing = 0
   #injected: Uint8Array[] = []
+  /** Whether a whole frame has gone through: the first of each direction must be SETTINGS (RFC 9113, section 3.4). */
+  #begun = false
 
   /**
    * @param write takes what goes on, in order
@@ -52,7 +54,9 @@ export class FramePipe {
         const count = Math.min(this.#passing, chunk.length - at)
         this.#passing -= count
         at += count
-        if (this.#passing === 0 && this.#injected.length > 0) {
+        if (this.#passing > 0) continue
+        this.#begun = true
+        if (this.#injected.length > 0) {
           this.#forward(chunk.subarray(from, at))
           from = at
           this.#flushInjected()
@@ -74,7 +78,7 @@ export class FramePipe {
     this.#forward(chunk.subarray(from))
   }
 
-  /** Puts whole frames in between, now or after the frame that is under way. */
+  /** Puts whole frames in between: now, after the frame that is under way, or after the first of all. */
   inject(...frames: Uint8Array[]): void {
     this.#injected.push(...frames)
     if (this.#isBetweenFrames()) this.#flushInjected()
@@ -82,7 +86,12 @@ export class FramePipe {
 
   #isBetweenFrames(): boolean {
     // What is pending has not gone on, not even its header.
-    return this.#passing === 0 && this.#preface === 0
+    return this.#passing === 0 && this.#begun
+  }
+
+  #frameEnded(): void {
+    this.#begun = true
+    this.#flushInjected()
   }
 
   #flushInjected(): void {
@@ -118,7 +127,7 @@ export class FramePipe {
         this.#pendingBytes = 0
         this.#write(bytes)
         this.#passing = header.length
-        if (header.length === 0) this.#flushInjected()
+        if (header.length === 0) this.#frameEnded()
         return at + part.length
       }
       if (header.length > MOST_PAYLOAD) throw new FrameTooLarge(header)
@@ -131,18 +140,18 @@ export class FramePipe {
     this.#pending = []
     this.#pendingBytes = 0
     for (const out of this.#watcher.seen(header, bytes.subarray(HEADER_BYTES), bytes)) this.#write(out)
-    this.#flushInjected()
+    this.#frameEnded()
     return at + part.length
   }
 }
 
 /** The client does not speak HTTP/2. */
-export class NotHTTP2 extends Error {
+class NotHTTP2 extends Error {
   override readonly name = 'NotHTTP2'
 }
 
 /** A frame that would have to be held whole is larger than any that gRPC sends. */
-export class FrameTooLarge extends Error {
+class FrameTooLarge extends Error {
   override readonly name = 'FrameTooLarge'
   constructor({ length, type }: FrameHeader) {
     super(`a frame of type ${type} has ${length} bytes, more than the ${MOST_PAYLOAD} that are held`)

@@ -10,7 +10,7 @@ export const DATA = 0
 export const HEADERS = 1
 export const RST_STREAM = 3
 export const PUSH_PROMISE = 5
-export const GOAWAY = 7
+const GOAWAY = 7
 export const CONTINUATION = 9
 
 /** Flags of frames (section 6). */

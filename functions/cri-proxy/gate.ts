@@ -1,7 +1,7 @@
 /** The two calls of CRI that wait until what they need is ready. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fromBinary } from '@bufbuild/protobuf'
-import { LayercastError } from '../errors.ts'
+import { hasCode, LayercastError } from '../errors.ts'
 import { messageOf } from '../kit/cleanup.ts'
 import type { Connection } from '../node/containerd/connection.ts'
 import type { Call, Verdict } from './link.ts'
@@ -80,14 +80,17 @@ export class Gate {
     const waited: Waited = { method, handler: undefined, image: undefined, ms: 0 }
     const limit = Math.min(budgetMs, Math.max(0, (call.timeoutMs ?? Infinity) - LEFT_FOR_CONTAINERD_MS))
     const done = new AbortController()
+    let work: Promise<Made | undefined> | undefined
     try {
-      const work = method === 'RunPodSandbox' ? this.#sandbox(message, waited) : this.#container(message, waited)
-      // What is being made goes on also where nobody waits for it any more; its end is told then.
+      work = method === 'RunPodSandbox' ? this.#sandbox(message, waited) : this.#container(message, waited)
       const end = AbortSignal.any([signal, done.signal])
-      const made = await Promise.race([work, timeUp(limit, end)])
-      if (made !== undefined) onReady({ ...waited, made, ms: performance.now() - started })
+      const made = await Promise.race([work.then((value) => ({ value })), timeUp(limit, end)])
+      // What is being made goes on also where nobody waits for it any more; its end is told then.
+      if (made === undefined) void this.#tellLater(work, waited, started)
+      else if (made.value !== undefined) onReady({ ...waited, made: made.value, ms: performance.now() - started })
       return { pass: true }
     } catch (error) {
+      if (work !== undefined && hasCode(error, 'TIMED_OUT')) void this.#tellLater(work, waited, started)
       const refused = onFailure === 'refuse'
       onFailed({ ...waited, error, refused, ms: performance.now() - started })
       return refused ? { pass: false, status: FAILED_PRECONDITION, message: refusalText(error) } : { pass: true }
@@ -106,6 +109,16 @@ export class Gate {
     this.#handlers.set(podSandboxId, runtimeHandler)
   }
 
+  async #tellLater(work: Promise<Made | undefined>, waited: Waited, started: number): Promise<void> {
+    const { onReady, onFailed } = this.#options
+    try {
+      const made = await work
+      if (made !== undefined) onReady({ ...waited, made, ms: performance.now() - started })
+    } catch (error) {
+      onFailed({ ...waited, error, refused: false, ms: performance.now() - started })
+    }
+  }
+
   async #sandbox(message: Uint8Array, waited: Waited): Promise<Made | undefined> {
     const { runtimeHandler } = fromBinary(RunPodSandboxRequestSchema, message)
     waited.handler = runtimeHandler
@@ -119,7 +132,7 @@ export class Gate {
     waited.image = config?.image?.image
     if (waited.image === undefined || waited.image === '') return undefined
     waited.handler = await this.#handlerOf(podSandboxId)
-    return await this.#options.readiness.ensure(waited.handler, waited.image)
+    return await this.#options.readiness.ensure(waited.handler, waited.image, config?.image?.userSpecifiedImage)
   }
 
   async #handlerOf(podSandboxId: string): Promise<string> {

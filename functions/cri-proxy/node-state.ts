@@ -7,7 +7,7 @@ import type { Backend, SnapshotterPlugin } from '../node/ports.ts'
 import type { Planned } from '../plan/document.ts'
 import { plan } from '../plan/plan.ts'
 import { findImage } from '../runner/images/find.ts'
-import { imageInput } from '../runner/images/named-image.ts'
+import { imageInput, type NamedImage } from '../runner/images/named-image.ts'
 import { resolveHandlers } from '../runner/runtime-handlers/targets.ts'
 
 /** For how long a name is taken to lead to the same image, and a configuration to be the daemon's. */
@@ -79,13 +79,20 @@ export class NodeState {
     })
   }
 
-  /** The plan of an image that CRI names so, for a snapshotter. Errors as `findImage` and `plan`. */
-  async planOf(image: string, snapshotter: string): Promise<Planned> {
+  /**
+   * The plan of an image that CRI names so, for a snapshotter. Errors as `findImage` and `plan`.
+   * @param said the image as the pod's author wrote it, which names the plan where it leads to the same image; empty where the
+   *   call does not say
+   */
+  async planOf(image: string, snapshotter: string, said = ''): Promise<Planned> {
     if (this.#plans.size > MOST_PLANS) this.#plans.clear()
-    return await kept(this.#plans, `${snapshotter} ${image}`, async () => {
+    return await kept(this.#plans, `${snapshotter} ${image} ${said}`, async () => {
       const backend = await this.backend()
       const features = (await this.#snapshotters(backend)).find(({ name }) => name === snapshotter)?.osFeatures
-      return plan({ ...imageInput(await findImage(backend, image, { features })), snapshotter })
+      const found = await findImage(backend, image, { features })
+      const named = said === '' || said === image ? undefined : await imageOrNone(backend, said, features)
+      const chosen = named?.descriptor.digest === found.descriptor.digest ? named : found
+      return plan({ ...imageInput(chosen), snapshotter })
     })
   }
 
@@ -105,6 +112,19 @@ export class NodeState {
     this.#plans.clear()
     const backend = await old?.catch(() => undefined)
     await backend?.close()
+  }
+}
+
+async function imageOrNone(
+  backend: Backend,
+  image: string,
+  features: readonly string[] | undefined,
+): Promise<NamedImage | undefined> {
+  try {
+    return await findImage(backend, image, { features })
+  } catch (error) {
+    if (hasCode(error, 'IMAGE_NOT_FOUND', 'IMAGE_AMBIGUOUS', 'REFERENCE_INVALID', 'DIGEST_INVALID')) return undefined
+    throw error
   }
 }
 

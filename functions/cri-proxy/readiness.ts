@@ -48,15 +48,16 @@ export class Readiness {
    * Makes the image ready for a runtime handler.
    * @param handler as CRI names it; empty for the default one
    * @param image as CRI names it: an ID, a tag or a digest
+   * @param said as the pod's author wrote it, where the call says so
    * @throws LayercastError as `NodeState`, `unpack` and `repair`
    */
-  async ensure(handler: string, image: string): Promise<Made> {
+  async ensure(handler: string, image: string, said?: string): Promise<Made> {
     return await this.#node.run(async (backend) => {
       const { snapshotter, isDefault } = await this.#node.snapshotterOf(handler)
       if (isDefault && profileOf({ profile: snapshotter }).content === 'local') {
         return { outcome: 'skipped', snapshotter, reference: image, layers: 0, warnings: [] }
       }
-      const planned = await this.#node.planOf(image, snapshotter)
+      const planned = await this.#node.planOf(image, snapshotter, said)
       const { chainID } = planned.plan
       const key = `${snapshotter} ${chainID}`
       const under = this.#making.get(key)
