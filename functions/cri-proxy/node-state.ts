@@ -8,7 +8,7 @@ import type { Planned } from '../plan/document.ts'
 import { plan } from '../plan/plan.ts'
 import { findImage } from '../runner/images/find.ts'
 import { imageInput, type NamedImage } from '../runner/images/named-image.ts'
-import { resolveHandlers } from '../runner/runtime-handlers/targets.ts'
+import { resolveRuntimeHandlers } from '../runner/runtime-handlers/targets.ts'
 
 /** For how long a name is taken to lead to the same image, and a configuration to be the daemon's. */
 const FRESH_MS = 5000
@@ -71,7 +71,7 @@ export class NodeState {
   async snapshotterOf(handler: string): Promise<HandlerSnapshotter> {
     return await kept(this.#handlers, handler, async () => {
       const options = { handlers: [handler], ...(this.#options.configPath && { configPath: this.#options.configPath }) }
-      const { targets, running } = await resolveHandlers(await this.backend(), options)
+      const { targets, running } = await resolveRuntimeHandlers(await this.backend(), options)
       const [target] = targets
       if (target?.error !== undefined) throw target.error
       const snapshotter = target?.snapshotter ?? running.config.snapshotter
