@@ -78,7 +78,7 @@ export const ROOMS: readonly Room[] = [
 
   { path: 'functions/runner/operation', imports: ground, host: 'node' },
   { path: 'functions/runner/sources', imports: [...ground, config], host: 'node', packages: ['smol-toml'] },
-  { path: 'functions/runner/content', imports: [...ground, ...runner('operation')], host: 'node' },
+  { path: 'functions/runner/content', imports: ground, host: 'node' },
   { path: 'functions/runner/blobs', imports: [...ground, ...runner('operation', 'sources', 'content')], host: 'node' },
   {
     path: 'functions/runner/images',

@@ -1,15 +1,16 @@
+/** The configuration of an image, as far as an unpack depends on it. */
 import type { Digest } from './digest.ts'
 import { Field } from './fields.ts'
 import { parseJSON } from './json.ts'
 import { readPlatform } from './platform.ts'
 import type { Platform } from './platform.ts'
 
-/** An image's configuration (image-spec 1.1, "Image Configuration"), as far as unpacking goes by it. */
+/** As image-spec 1.1 has it ("Image Configuration"). */
 export interface ImageConfig {
   /** As the config has it, not normalised; empty strings where it says nothing. */
   platform: Platform
   rootfs: {
-    /** `layers`, or empty; under any other nothing is unpacked. */
+    /** `layers`, or empty. Of any other type nothing is unpacked. */
     type: string
     diffIDs: Digest[]
   }

@@ -1,7 +1,8 @@
+/** OCI content descriptors: media type, digest and size of a blob. */
 import type { Digest } from './digest.ts'
 import type { Field } from './fields.ts'
 
-/** An OCI content descriptor (image-spec 1.1, "OCI Content Descriptors"), as far as layercast uses it. */
+/** As image-spec 1.1 has it ("OCI Content Descriptors"), as far as layercast uses it. */
 export interface Descriptor {
   mediaType: string
   digest: Digest

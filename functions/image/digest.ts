@@ -1,3 +1,4 @@
+/** Digests: parsed, made and compared. */
 import { hashHex } from '../../core-wasm/core.ts'
 import { LayercastError } from '../errors.ts'
 import { quote } from './quote.ts'
@@ -9,7 +10,7 @@ export type DigestAlgorithm = keyof typeof HEX_LENGTH
 
 declare const validated: unique symbol
 
-/** A digest that has been looked at (image-spec 1.1, "Digests"): `algorithm:hex`, lower case, of the right length. */
+/** A digest that has been checked (image-spec 1.1, "Digests"): `algorithm:hex`, in lower case, of the right length. */
 export type Digest = string & { readonly [validated]: true }
 
 /** Whether the text is a well-formed digest of an algorithm that layercast knows. */
@@ -18,7 +19,7 @@ export function isDigest(text: string): text is Digest {
 }
 
 /**
- * Takes a text for a digest. DIGEST_INVALID says what is wrong with it.
+ * Parses a digest. DIGEST_INVALID says what is wrong with it.
  * @param what what the digest is of, for the message: `layers[2].digest`
  */
 export function parseDigest(text: string, what = 'digest'): Digest {
@@ -35,13 +36,13 @@ export function digestAlgorithm(digest: Digest): DigestAlgorithm {
   return digest.slice(0, digest.indexOf(':')) as DigestAlgorithm
 }
 
-/** The digest of these very bytes. */
+/** The digest of these bytes. */
 export function digestBytes(bytes: Uint8Array, algorithm: DigestAlgorithm = 'sha256'): Digest {
   return `${algorithm}:${hashHex(algorithm, bytes)}` as Digest
 }
 
 /**
- * Checks that the bytes are those that the digest names; DIGEST_MISMATCH when they are not.
+ * Checks that the bytes are those of the digest. DIGEST_MISMATCH where they are not.
  * @param what what the bytes are, for the message: `config`
  */
 export function verifyBytes(bytes: Uint8Array, expected: Digest, what = 'content'): void {

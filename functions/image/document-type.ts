@@ -1,11 +1,12 @@
+/** Tells manifests and indexes apart, so that nobody reads one as the other. */
 import { LayercastError } from '../errors.ts'
 import type { Field } from './fields.ts'
 import { isIndex, isManifest, isSchema1, MEDIA_TYPE } from './media-type.ts'
 import { quote } from './quote.ts'
 
 /**
- * What a document is: an image manifest or an index. Told by its bytes and by the media type it came under, both of
- * which must say the same of that, because a document that is read in two ways is an attack (CVE-2021-41190).
+ * A document is an image manifest or an index. Its bytes and the media type that it came with must agree, because a document
+ * that two readers read in two ways is an attack (CVE-2021-41190).
  */
 export type DocumentKind = 'manifest' | 'index'
 
@@ -15,10 +16,10 @@ const DUE = {
 } as const
 
 /**
- * The media type of a document that must be of this kind. Errors: MANIFEST_SCHEMA1, MANIFEST_IS_INDEX,
- * INDEX_IS_MANIFEST, MEDIA_TYPE_UNSUPPORTED. Of two types of one kind, docker's and OCI's, the one that it came under counts,
- * as with containerd: both say the same of its fields.
- * @param given the media type that it came under; without one the document's own counts, and then OCI's
+ * The media type of a document that must be of this kind. Errors: MANIFEST_SCHEMA1, MANIFEST_IS_INDEX, INDEX_IS_MANIFEST,
+ * MEDIA_TYPE_UNSUPPORTED, DOCUMENT_FIELD_INVALID. Where docker's type and OCI's disagree, the one that the document came with
+ * counts, as in containerd: the fields are the same.
+ * @param given the media type that the document came with; without it the document's own counts, and then OCI's
  */
 export function documentType(document: Field, kind: DocumentKind, given?: string): string {
   document.exactly('schemaVersion', 'mediaType', 'config', 'layers', 'manifests', 'fsLayers')

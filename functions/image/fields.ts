@@ -1,3 +1,4 @@
+/** Reads the fields of a JSON document, with errors that name the field by its path. */
 import { LayercastError } from '../errors.ts'
 import type { Code } from '../errors.ts'
 import { parseDigest } from './digest.ts'
@@ -13,8 +14,8 @@ const MAX_ANNOTATION_BYTES = 64 * 1024
 const MAX_SHOWN = 80
 
 /**
- * A value within a JSON document, together with the path that leads to it, so that every wrong type is named by where it
- * is. `null` counts as absent, as for the Go programs that write these documents.
+ * A value in a JSON document, with its path, so that an error can say where it is. `null` counts as absent, as in the Go
+ * programs that write these documents.
  */
 export class Field {
   readonly #value: JsonValue | undefined
@@ -24,7 +25,7 @@ export class Field {
 
   /**
    * @param what what the document is, for messages: `manifest`
-   * @param code what a wrong field is reported as
+   * @param code the error code for a wrong field
    */
   constructor(value: JsonValue | undefined, what: string, code: Code = 'DOCUMENT_FIELD_INVALID', path: JsonPath = []) {
     this.#value = value
@@ -42,12 +43,12 @@ export class Field {
     return `${this.#what}: ${formatPath(this.#path)}`
   }
 
-  /** Whether the object has this key at all, be it null. */
+  /** Whether the object has this key, even with null. */
   has(key: string): boolean {
     return Object.hasOwn(this.#object(), key)
   }
 
-  /** The field of this object; absent where there is none. */
+  /** The field of this object. A field that is not there is one that is not present. */
   get(key: string): Field {
     const object = this.#object()
     return this.#child(Object.hasOwn(object, key) ? object[key] : undefined, key)
@@ -113,8 +114,8 @@ export class Field {
   }
 
   /**
-   * Refuses a key that differs from one of these in case only. Go's decoder would take it for that field, and so
-   * containerd would see another document than layercast does.
+   * Refuses a key that differs from one of these in case only. Go's decoder takes it for that field, so that containerd would
+   * see another document than layercast.
    */
   exactly(...keys: string[]): this {
     const folded = new Map(keys.map((key) => [fold(key), key]))
@@ -125,14 +126,17 @@ export class Field {
     return this
   }
 
-  /** Refuses every key but these. */
+  /** Refuses every other key. */
   only(...keys: string[]): this {
     const unknown = Object.keys(this.#object()).find((key) => !keys.includes(key))
     if (unknown !== undefined) this.get(unknown).fail('left out: there is no such field')
     return this
   }
 
-  /** Throws: the value is not what it must be. */
+  /**
+   * Throws the error for a wrong value.
+   * @param due what it must be, to follow "must be"
+   */
   fail(due: string, fix?: string): never {
     const value = this.#value
     const shown = value instanceof JsonDecimal ? value.lexeme.slice(0, MAX_SHOWN) : quote(value)
@@ -160,7 +164,7 @@ export function byteLength(text: string): number {
   let length = text.length
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i)
-    // Half of a pair counts two, so that the pair comes to four.
+    // Each half of a surrogate pair counts two, because the pair has four.
     if (code > 0x7f) length += code > 0x7ff && (code < 0xd800 || code > 0xdfff) ? 2 : 1
   }
   return length

@@ -1,3 +1,4 @@
+/** Image indexes, and which of their entries are for a platform. */
 import { LayercastError } from '../errors.ts'
 import { readDescriptor } from './descriptor.ts'
 import type { Descriptor } from './descriptor.ts'
@@ -8,14 +9,14 @@ import { parseJSON } from './json.ts'
 import { formatPlatform, platformRank, readPlatform } from './platform.ts'
 import type { Platform } from './platform.ts'
 
-/** A child of an index: mostly a manifest, sometimes another index. */
+/** An entry of an index: mostly a manifest, sometimes another index. */
 export interface IndexEntry extends Descriptor {
   platform?: Platform
 }
 
 /** An image index (image-spec 1.1, "Image Index") or docker's manifest list. */
 export interface ImageIndex {
-  /** The index's own: its digest is that of the bytes as they were given. */
+  /** Of the index itself. */
   descriptor: Descriptor
   manifests: IndexEntry[]
 }
@@ -24,7 +25,7 @@ const MAX_ENTRIES = 4096
 
 /**
  * Parses an index of at most 4 MiB. Errors as parseManifest, with INDEX_IS_MANIFEST for its opposite.
- * @param mediaType what the index was served as; without it, what the document says of itself, or else OCI's
+ * @param mediaType what the index came with; without it the document's own counts, and then OCI's
  */
 export function parseIndex(bytes: Uint8Array, mediaType?: string): ImageIndex {
   const document = new Field(parseJSON(bytes, { what: 'index', decimals: true }), 'index')
@@ -47,11 +48,11 @@ export function parseIndex(bytes: Uint8Array, mediaType?: string): ImageIndex {
 }
 
 /**
- * The entries of an index that may run on a platform, in the order in which containerd would try them: best match
- * first, among equals the one that makes use of more OS features, as they stand where that is equal too, and those that name no platform last, because their config decides. Empty
- * when there is none.
+ * The entries of an index that may run on a platform, in the order in which containerd tries them: the best match first; of
+ * equal ones that with more OS features, and then that which comes first in the index; at the end those that name no platform,
+ * because their config decides. Empty where there is none.
  */
-export function candidates(index: ImageIndex, wanted: Platform): IndexEntry[] {
+export function matchingEntries(index: ImageIndex, wanted: Platform): IndexEntry[] {
   const ranked = index.manifests.flatMap((entry) => {
     const rank = entry.platform === undefined ? Number.MAX_VALUE : platformRank(wanted, entry.platform)
     return rank === undefined ? [] : [{ entry, rank }]

@@ -1,4 +1,4 @@
-/** What JSON can say, as the parser gives it. */
+/** JSON values as the parser gives them. */
 
 export type JsonValue = null | boolean | number | JsonDecimal | string | JsonValue[] | JsonObject
 export interface JsonObject {
@@ -6,8 +6,8 @@ export interface JsonObject {
 }
 
 /**
- * A number that is written with a fraction or an exponent, be it a whole one. Go's decoder takes none such for a whole
- * number, so `1038.0` is a size to JavaScript and an error to containerd.
+ * A number that is written with a fraction or an exponent, even a whole one. Go's decoder does not accept it as an integer:
+ * `1038.0` is a size to JavaScript and an error to containerd.
  */
 export class JsonDecimal {
   readonly lexeme: string
@@ -16,7 +16,7 @@ export class JsonDecimal {
     this.lexeme = lexeme
   }
 
-  /** The number, for whoever writes the value down again. */
+  /** The number, where the value is serialised again. */
   toJSON(): number {
     return Number(this.lexeme)
   }

@@ -1,13 +1,12 @@
+/**
+ * A strict JSON parser (RFC 8259 within RFC 7493, I-JSON) for documents from outside. Readers of JSON differ on a key that is
+ * given twice, bytes that are not UTF-8, half a surrogate pair, and bytes after the end. Hostile documents use that, so each
+ * of these is an error here: what layercast reads is what every other reader reads.
+ */
 import { LayercastError } from '../errors.ts'
 import type { Code } from '../errors.ts'
 import { JsonDecimal, type JsonObject, type JsonValue } from './json-value.ts'
 import { quote } from './quote.ts'
-
-/**
- * A strict JSON parser (RFC 8259 within RFC 7493, I-JSON) for documents from outside. Where readers differ, hostile
- * documents live: a key given twice, bytes that are not UTF-8, half a surrogate pair, or bytes after the end are errors
- * here, so that what layercast reads is what every other reader reads.
- */
 
 export type JsonPath = readonly (string | number)[]
 

@@ -1,3 +1,4 @@
+/** Image manifests. */
 import { LayercastError } from '../errors.ts'
 import { readDescriptor } from './descriptor.ts'
 import type { Descriptor } from './descriptor.ts'
@@ -8,16 +9,16 @@ import { parseJSON } from './json.ts'
 
 /** An image manifest (image-spec 1.1, "Image Manifest"; docker's image manifest version 2, schema 2). */
 export interface Manifest {
-  /** The manifest's own: its digest is that of the bytes as they were given. */
+  /** Of the manifest itself. */
   descriptor: Descriptor
-  /** The media type that the document gives itself, where it came under another. */
+  /** The media type in the document, where it came with another. */
   ownMediaType?: string
   config: Descriptor
-  /** All children, in order, those that are no layers too. */
+  /** All entries, in order, including those that are not layers. */
   layers: Descriptor[]
 }
 
-/** The most layers that a manifest may list. Linux's overlay file system stacks 500. */
+/** The most layers that a manifest may list. Linux's overlayfs stacks 500. */
 export const MAX_LAYERS = 1024
 
 /**
@@ -25,7 +26,7 @@ export const MAX_LAYERS = 1024
  *
  * Errors: those of parseJSON and documentType, DIGEST_INVALID, DOCUMENT_FIELD_INVALID with the path of the field,
  * DOCUMENT_TOO_LARGE for too many layers or annotations.
- * @param mediaType what the manifest was served as; without it, what the document says of itself, or else OCI's
+ * @param mediaType what the manifest came with; without it the document's own counts, and then OCI's
  */
 export function parseManifest(bytes: Uint8Array, mediaType?: string): Manifest {
   const document = new Field(parseJSON(bytes, { what: 'manifest', decimals: true }), 'manifest')

@@ -1,7 +1,4 @@
-/**
- * The media types that containerd's unpacker knows: a plan may hold no layer that containerd would pass over, and none
- * that it would take may be left out.
- */
+/** The media types of images. Which of them are layers is decided as in containerd, so that a plan has the layers that it unpacks. */
 
 export const MEDIA_TYPE = {
   dockerManifest: 'application/vnd.docker.distribution.manifest.v2+json',
@@ -46,8 +43,8 @@ export function isConfig(mediaType: string): boolean {
 }
 
 /**
- * Whether a config of this type may be an image's all the same: docker of 2015 pushed configs without a type of their own.
- * The content decides. containerd's unpack passes such an image over.
+ * Whether a config of this type may still be an image's: docker of 2015 pushed configs without a type. The content decides.
+ * containerd unpacks nothing of such an image.
  */
 export function isUntypedConfig(mediaType: string): boolean {
   return mediaType === 'application/octet-stream'
@@ -59,15 +56,15 @@ export function isSchema1(mediaType: string): boolean {
 }
 
 /**
- * Whether containerd's unpacker takes a child of this type for a layer; the others are passed over. Types that are not
- * OCI's are compared without what follows a `+`, as containerd compares them.
+ * Whether containerd unpacks an entry of this type as a layer; it ignores the others. As in containerd, types that are not
+ * OCI's are compared without the suffix after `+`.
  */
 export function isLayer(mediaType: string): boolean {
   const base = baseOf(mediaType)
   return mediaType.startsWith(OCI_LAYER_PREFIX) || base === EROFS_LAYER || isDockerLayer(base)
 }
 
-/** Whether the layer is an EROFS image as it lies, and no archive. */
+/** Whether the layer is an EROFS image, and not an archive. */
 export function isErofsLayer(mediaType: string): boolean {
   return baseOf(mediaType) === EROFS_LAYER
 }
@@ -78,8 +75,8 @@ export function isEncrypted(mediaType: string): boolean {
 }
 
 /**
- * How a layer's bytes are compressed, going by its media type. `unknown` says that the bytes decide: docker's types
- * without a suffix are found over compressed data too.
+ * How a layer is compressed, by its media type. `unknown` means that the bytes decide: docker's types without a suffix are used
+ * for compressed layers too.
  */
 export function layerCompression(mediaType: string): Compression {
   const base = baseOf(mediaType)

@@ -1,3 +1,4 @@
+/** Platforms, spelt, parsed, matched and ranked as in containerd's module `platforms`. */
 import { LayercastError } from '../errors.ts'
 import type { Field } from './fields.ts'
 import { quote } from './quote.ts'
@@ -38,9 +39,9 @@ export function normalizePlatform(platform: Platform): Platform {
 const OS = /^([A-Za-z0-9_-]+)(?:\(([A-Za-z0-9_.%-]*)((?:\+[A-Za-z0-9_.%-]+)*)\))?$/
 
 /**
- * Parses `os[(version+feature…)]/architecture[/variant]`, or an architecture alone, which is linux's: `linux/arm/v7`,
- * `linux(+erofs)/amd64`, `windows(10.0.17763)/amd64`. Unlike containerd it knows no default architecture, because the same
- * text must mean the same on every machine. PLATFORM_INVALID says what is wrong.
+ * Parses `os[(version+feature…)]/architecture[/variant]`, or an architecture alone, which is for linux: `linux/arm/v7`,
+ * `linux(+erofs)/amd64`, `windows(10.0.17763)/amd64`. There is no default architecture, unlike in containerd: the same text
+ * means the same on every machine. PLATFORM_INVALID says what is wrong.
  */
 export function parsePlatform(text: string): Platform {
   const parts = text.split('/')
@@ -83,8 +84,8 @@ export function formatPlatform(platform: Platform): string {
 }
 
 /**
- * The platform that a snapshotter of this profile is best served by: containerd's erofs snapshotter takes what is made
- * for the OS feature `erofs` before anything else. A platform that names features stays as it is.
+ * The platform with the OS features that a snapshotter prefers: containerd's erofs snapshotter takes an image for the feature
+ * `erofs` before any other. A platform that names features stays as it is.
  */
 export function preferFeatures(platform: Platform, features: readonly string[]): Platform {
   return platform['os.features'] === undefined && features.length > 0
@@ -92,14 +93,14 @@ export function preferFeatures(platform: Platform, features: readonly string[]):
     : platform
 }
 
-/** Whether what is made for `offered` runs where `wanted` is, by containerd's rules. */
+/** Whether an image for `offered` runs on `wanted`, by containerd's rules. */
 export function matchPlatform(wanted: Platform, offered: Platform): boolean {
   return platformRank(wanted, offered) !== undefined
 }
 
 /**
- * How well what is made for `offered` suits `wanted`: 0 is best, undefined is not at all. An amd64 machine takes the
- * lower variants and then 386, arm those down to v5, arm64 those down to v8 and then 32-bit arm v8 to v5.
+ * How well an image for `offered` suits `wanted`: 0 is best, undefined is not at all. An amd64 machine runs lower variants and
+ * then 386; arm runs variants down to v5; arm64 runs variants down to v8, and then 32-bit arm from v8 to v5.
  */
 export function platformRank(wanted: Platform, offered: Platform): number | undefined {
   const due = normalizePlatform(wanted)
@@ -181,7 +182,7 @@ function lowerArm64(variant: string): string[] {
     let minor = Number(match[2] ?? 0)
     if (match[1] === '9') {
       for (let lower = minor - 1; lower >= 0; lower--) keys.push(key('arm64', lower === 0 ? 'v9' : `v9.${lower}`))
-      // Arm v9.0 parted from v8.5, so that v9.x runs what v8.(x+5) runs.
+      // Arm v9.0 is based on v8.5, so v9.x runs what v8.(x+5) runs.
       minor += 5
       keys.push(key('arm64', `v8.${minor}`))
     }
@@ -202,7 +203,7 @@ function variantNumber(variant: string): number {
 
 function featuresWithin(offered: Platform, wanted: Platform): boolean {
   return (offered['os.features'] ?? []).every(
-    // As containerd has it, which did not look at Windows' only feature for long.
+    // As in containerd, which ignores Windows' only feature.
     (feature) => wanted['os.features']?.includes(feature) || (offered.os === 'windows' && feature === 'win32k'),
   )
 }
@@ -215,7 +216,7 @@ function versionFits(offered: Platform, wanted: Platform): boolean {
   return due.split('.').slice(0, 3).join('.') === found.split('.').slice(0, 3).join('.')
 }
 
-/** What a version or feature is written as between the parentheses, where these characters have a meaning. */
+/** Escapes the characters of a version or feature that have a meaning within the parentheses. */
 function encode(text: string): string {
   return text.replace(/[%+()/]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
 }

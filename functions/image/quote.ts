@@ -1,13 +1,14 @@
+/** Values from outside, made safe to show in a message. */
 const SHOWN = 80
 const SHOWN_ITEMS = 3
-/** What JSON leaves as it is and a terminal obeys: control characters, and those that turn or hide text. */
+/** Characters that JSON does not escape and that change what a terminal shows: control characters, and those that reverse or hide text. */
 const UNSEEN = /[\u007F-\u009F\u00AD\u061C\u200B-\u200F\u2028-\u202F\u2060-\u206F\uFEFF]/g
 
-/** A value as it is shown within a message: as JSON, control characters escaped, and cut when it is long. */
+/** A value as JSON, with control characters escaped, and cut where it is long. */
 export function quote(value: unknown): string {
   const text = (JSON.stringify(value) ?? String(value)).replace(UNSEEN, escape)
   if (text.length <= SHOWN) return text
-  // A cut through a surrogate pair would leave what is no text.
+  // A cut within a surrogate pair would leave half of it.
   return `${text.slice(0, SHOWN).replace(/[\uD800-\uDBFF]$/, '')}… (${text.length} characters)`
 }
 

@@ -1,14 +1,13 @@
+/**
+ * Image references in the grammar of the distribution project (distribution/reference), which docker, nerdctl and containerd's
+ * CRI plugin share, and the normal form that CRI makes of them.
+ */
 import { hasCode, LayercastError } from '../errors.ts'
 import { parseDigest } from './digest.ts'
 import type { Digest } from './digest.ts'
 import { byteLength } from './fields.ts'
 import { LABEL, MAX_LABEL_BYTES } from './label-names.ts'
 import { quote } from './quote.ts'
-
-/**
- * Image references in the grammar of the distribution project (distribution/reference), which docker, containerd's CRI
- * part and nerdctl share, and CRI's normal form of them.
- */
 
 export interface Reference {
   /** The registry's host and port; empty where the grammar takes everything for a path. */
@@ -20,7 +19,7 @@ export interface Reference {
 }
 
 const MAX_PATH = 255
-/** Longer ones could not go into the label cri.image-ref, whose key and value share the limit. */
+/** In bytes. A longer one does not fit into the label cri.image-ref: a label's key and value share the limit. */
 const MAX_REFERENCE = MAX_LABEL_BYTES - LABEL.imageRef.length
 
 const COMPONENT = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*'
@@ -54,8 +53,8 @@ export function parseReference(text: string): Reference {
 }
 
 /**
- * The reference as CRI would have it, which is what the label cri.image-ref carries: host and `library/` written out,
- * `latest` where there is neither tag nor digest, and no tag where there is a digest. Errors as parseReference.
+ * The reference in CRI's normal form, which is the value of the label cri.image-ref: with host and `library/`, with `latest`
+ * where there is neither tag nor digest, and without the tag where there is a digest. Errors as parseReference.
  */
 export function normalizeReference(text: string): string {
   const { domain, path, tag, digest } = parseReference(text)
@@ -64,13 +63,13 @@ export function normalizeReference(text: string): string {
 }
 
 /**
- * Takes a name as a node's store has it, which need not follow any grammar, since containerd labels snapshots with it to
- * the letter. REFERENCE_INVALID where it could be no label's value, or hides characters from whoever reads it.
+ * Checks a name from a node's store. It need not follow the grammar, because containerd labels snapshots with it as it is.
+ * REFERENCE_INVALID where it cannot be the value of a label, or has characters that a reader does not see.
  */
 export function checkStoredName(name: string): string {
   if (name === '') refuse(name, 'is empty')
   if (!name.isWellFormed()) refuse(name, 'has half a surrogate pair')
-  // Control characters are what is looked for.
+  // The rule is against control characters in patterns, and this pattern is there to find them.
   // eslint-disable-next-line no-control-regex
   if (/[\u0000-\u001F\u007F-\u009F]/.test(name)) refuse(name, 'has control characters')
   const length = byteLength(name)
@@ -78,7 +77,7 @@ export function checkStoredName(name: string): string {
   return name
 }
 
-/** Whether a name is what CRI would make of it. */
+/** Whether a name is in CRI's normal form. */
 export function isNormalReference(name: string): boolean {
   try {
     return normalizeReference(name) === name

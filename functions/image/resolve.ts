@@ -1,8 +1,9 @@
+/** Finds the manifest and the config of one platform below a manifest or an index. */
 import { LayercastError } from '../errors.ts'
 import { parseConfig } from './config.ts'
 import type { Descriptor } from './descriptor.ts'
 import { verifyBytes } from './digest.ts'
-import { candidates, parseIndex, platformNotFound } from './image-index.ts'
+import { matchingEntries, parseIndex, platformNotFound } from './image-index.ts'
 import type { IndexEntry } from './image-index.ts'
 import { MAX_DOCUMENT_BYTES } from './json.ts'
 import { parseManifest } from './manifest.ts'
@@ -10,27 +11,26 @@ import { isConfig, isIndex, isUntypedConfig } from './media-type.ts'
 import { matchPlatform, normalizePlatform } from './platform.ts'
 import type { Platform } from './platform.ts'
 
-/** The two documents of one image that a plan is made of, as the very bytes that their digests name. */
+/** The two documents that a plan is made of, in the bytes of their digests. */
 export interface ResolvedImage {
   manifest: Uint8Array
-  /** What the manifest was served as. */
+  /** Of the manifest, as its descriptor has it. */
   mediaType: string
   config: Uint8Array
 }
 
-/** How many indexes may lie in each other, and how many documents may be read before one fits. */
+/** How many indexes may lie within each other, and how many documents are read at most. */
 const MAX_NESTING = 4
 const MAX_READS = 64
 
 /**
- * Finds the manifest of one platform, and its config, from whatever an image's name leads to: a manifest, an index, or an
- * index of indexes. A single manifest is taken whatever its platform, as containerd does.
+ * Finds the manifest of one platform, and its config. The target is a manifest, an index, or an index of indexes. As in
+ * containerd, a target that is a manifest is taken whatever its platform is.
  *
- * Errors: PLATFORM_NOT_FOUND naming what is there, DIGEST_MISMATCH when `read` gives other bytes than asked for,
- * DOCUMENT_TOO_LARGE, those of the parsers, and whatever `read` throws.
- * @param read gives the bytes of one small document
- * @param platform needed where the target is an index
- * @param options.anySize whether what a descriptor states as a size does not count; `read` then sees to the bounds
+ * Errors: PLATFORM_NOT_FOUND with the platforms that are there, DIGEST_MISMATCH where `read` gives other bytes than asked for,
+ * DOCUMENT_TOO_LARGE, those of the parsers, and what `read` throws.
+ * @param read gives the bytes of one document
+ * @param options.anySize whether the sizes that descriptors state do not count; `read` limits the size then
  */
 export async function resolveImage(
   target: Descriptor,
@@ -49,14 +49,14 @@ export async function resolveImage(
     if (depth === MAX_NESTING) throw tooMuch(descriptor, `lies more than ${MAX_NESTING} indexes deep`)
     const index = parseIndex(await document('index', descriptor), descriptor.mediaType)
     for (const entry of index.manifests) if (entry.platform !== undefined) seen.push(entry.platform)
-    for (const entry of candidates(index, platform)) {
+    for (const entry of matchingEntries(index, platform)) {
       const image = await descend(entry, depth + 1)
       if (image !== undefined) return image
     }
     return undefined
   }
 
-  /** The image, unless its place in an index left its platform to its config, and that does not match. */
+  /** Undefined where the index names no platform for the manifest, and the platform in its config does not match. */
   async function leaf(descriptor: IndexEntry, check: boolean): Promise<ResolvedImage | undefined> {
     const manifest = await document('manifest', descriptor)
     const { config: wanted } = parseManifest(manifest, descriptor.mediaType)
@@ -81,7 +81,7 @@ export async function resolveImage(
   }
 }
 
-/** The platform that a config says; undefined where it is no image's. */
+/** The platform in a config; undefined where it is not the config of an image. */
 function platformOf({ mediaType }: Descriptor, config: Uint8Array): Platform | undefined {
   if (isConfig(mediaType)) return normalizePlatform(parseConfig(config).platform)
   if (!isUntypedConfig(mediaType)) return undefined

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { digestBytes } from '../../functions/image/digest.ts'
-import { candidates, parseIndex } from '../../functions/image/image-index.ts'
+import { matchingEntries, parseIndex } from '../../functions/image/image-index.ts'
 import { MEDIA_TYPE } from '../../functions/image/media-type.ts'
 import { parsePlatform, platformRank } from '../../functions/image/platform.ts'
 import { json } from './bytes.ts'
@@ -21,7 +21,7 @@ function platform(text: string) {
 function choose(wanted: string, ...names: (string | undefined)[]): number[] {
   const manifests = names.map((name, at) => entry(String(at), name === undefined ? undefined : platform(name)))
   const index = parseIndex(json({ schemaVersion: 2, manifests }))
-  return candidates(index, parsePlatform(wanted)).map((found) =>
+  return matchingEntries(index, parsePlatform(wanted)).map((found) =>
     manifests.findIndex(({ digest }) => digest === found.digest),
   )
 }
@@ -61,7 +61,7 @@ describe('refuses', () => {
   })
 })
 
-describe('candidates', () => {
+describe('matching entries', () => {
   test.each<[string, (string | undefined)[], number[]]>([
     ['linux/amd64', ['linux/arm64', 'linux/amd64', 'linux/386'], [1, 2]],
     ['linux/amd64', ['linux/386', 'linux/amd64'], [1, 0]],

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { candidates, type ImageIndex } from '../../functions/image/image-index.ts'
+import { matchingEntries, type ImageIndex } from '../../functions/image/image-index.ts'
 import { formatPlatform, matchPlatform, parsePlatform, type Platform } from '../../functions/image/platform.ts'
 import go from './fixtures/platforms.json' with { type: 'json' }
 import { sampleDigest } from './samples.ts'
@@ -42,6 +42,6 @@ test.each(readable)('%s takes what containerd takes for it, and prefers what it 
       descriptor: { mediaType: '', digest: sampleDigest('index'), size: 1 },
       manifests: entries,
     }
-    expect(candidates(index, wanted).map(({ digest }) => digest)).toEqual([sampleDigest(one), sampleDigest(other)])
+    expect(matchingEntries(index, wanted).map(({ digest }) => digest)).toEqual([sampleDigest(one), sampleDigest(other)])
   }
 })
