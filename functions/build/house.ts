@@ -1,6 +1,7 @@
 /**
  * Holds a source tree against its table of rooms: what each module imports, types included; circles among files and among
- * folders; a README in every room; citations of what is not there. oxlint's own rule compares the text of an import, not the file that it leads to.
+ * folders; a README in every room; citations of what is not there; walks that climb back up. oxlint's own rule compares the text
+ * of an import, not the file that it leads to.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { builtinModules } from 'node:module'
@@ -8,6 +9,7 @@ import { dirname, join, normalize, sep } from 'node:path'
 import { parseSync } from 'oxc-parser'
 import { falseCitations } from './citations.ts'
 import type { Room } from './rooms.ts'
+import { falseWalks } from './walks.ts'
 
 const TABLE = 'functions/build/rooms.ts'
 
@@ -23,13 +25,15 @@ export interface HouseOptions {
   /** Folders of it that are read, with all below them. */
   tops: readonly string[]
   rooms: readonly Room[]
+  /** Folders whose READMEs lead through the code. */
+  walks: readonly string[]
 }
 
 /**
  * Everything that is wrong with the house, one sentence each; empty where nothing is. Throws where a module cannot be parsed.
  */
 export function inspectHouse(options: HouseOptions): string[] {
-  const { root, tops, rooms } = options
+  const { root, tops, rooms, walks } = options
   const files = tops.flatMap((top) => modulesBelow(root, top))
   const graph = new Map(files.map((file) => [file, importsOf(root, file)]))
   return [
@@ -43,6 +47,7 @@ export function inspectHouse(options: HouseOptions): string[] {
       .filter(isFirst)
       .flatMap((folder) => unexplained(root, folder)),
     ...falseCitations(root, tops),
+    ...walks.flatMap((folder) => falseWalks(root, folder, graph)),
   ]
 }
 

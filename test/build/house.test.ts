@@ -52,7 +52,7 @@ async function inspect(change: Record<string, string | undefined>): Promise<stri
     await mkdir(dirname(join(root, path)), { recursive: true })
     await writeFile(join(root, path), text)
   }
-  return inspectHouse({ root, tops: ['src'], rooms: ROOMS })
+  return inspectHouse({ root, tops: ['src'], rooms: ROOMS, walks: ['src/top'] })
 }
 
 const may = (file: string, what: string, room: string): string =>
@@ -169,9 +169,9 @@ test('names a file in no room, and a room with no file', async () => {
   expect(await inspect({ 'src/new/x.ts': 'export {}', 'src/new/README.md': '# New' })).toEqual([
     'src/new/x.ts is in no room: add its folder to functions/build/rooms.ts',
   ])
-  expect(inspectHouse({ root, tops: ['src'], rooms: [...ROOMS, { path: 'src/gone', imports: [] }] })).toContain(
-    'src/gone holds no module: take its row out of functions/build/rooms.ts',
-  )
+  expect(
+    inspectHouse({ root, tops: ['src'], rooms: [...ROOMS, { path: 'src/gone', imports: [] }], walks: [] }),
+  ).toContain('src/gone holds no module: take its row out of functions/build/rooms.ts')
 })
 
 test('says which module cannot be parsed', async () => {
@@ -192,4 +192,18 @@ test.each([
   })
   expect(await inspect(file('base/FACTS.md section 1, and FACTS.md section 2, steps 1 and 2.'))).toEqual([])
   expect(await inspect(file(citation))).toEqual([`src/base/cites.ts cites ${what}, which is not there`])
+})
+
+test('names a walk with a file that is not there, one that stands twice, and one that climbs back up', async () => {
+  const readme = (walk: string) => ({
+    'src/top/README.md': `# Top\n\n**A walk.** It goes\nby ${walk}.\n\nNot of it: \`no.ts\`.`,
+  })
+  expect(await inspect(readme('`main.ts` and `low/low.ts`, not by `main`'))).toEqual([])
+  expect(await inspect(readme('`low/low.ts` and `main.ts`'))).toEqual([
+    'src/top/README.md, A walk: src/top/main.ts imports src/top/low/low.ts, which stands before it',
+  ])
+  expect(await inspect(readme('`main.ts`, `gone.ts` and `main.ts`'))).toEqual([
+    'src/top/README.md, A walk: src/top/gone.ts is not there',
+    'src/top/README.md, A walk: src/top/main.ts stands twice',
+  ])
 })

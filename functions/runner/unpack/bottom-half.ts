@@ -4,8 +4,7 @@ import { UNCOMPRESSED_LABEL } from '../../image/label-names.ts'
 import { asAborted, checkAborted } from '../../kit/abort.ts'
 import { removeIfThere } from '../../node/or-none.ts'
 import type { Placed } from '../blobs/placed.ts'
-import { tell, type LayerContext } from './context.ts'
-import { discard, type TopHalf } from './top-half.ts'
+import { discard, tell, type LayerContext, type TopHalf } from './context.ts'
 import type { LayerState } from './types.ts'
 
 /**

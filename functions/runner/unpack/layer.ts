@@ -4,8 +4,7 @@ import { statOrNone } from '../../node/or-none.ts'
 import type { BlobOrigin } from '../blobs/origin.ts'
 import type { Placed } from '../blobs/placed.ts'
 import { withChainLock } from './chain-lock.ts'
-import { tell, type LayerContext } from './context.ts'
-import type { TopHalf } from './top-half.ts'
+import { tell, type LayerContext, type TopHalf } from './context.ts'
 import type { LayerState, UnpackedLayer } from './types.ts'
 
 /** What became of a layer. */

@@ -12,10 +12,10 @@ import { removeIfThere } from '../../node/or-none.ts'
 import type { Plan } from '../../plan/document.ts'
 import type { Placed } from '../blobs/placed.ts'
 import { bottomHalf } from './bottom-half.ts'
-import { tell, type LayerContext } from './context.ts'
+import { discard, tell, type LayerContext, type TopHalf } from './context.ts'
 import { madeOf, unpackLayer, type Made } from './layer.ts'
 import { isVisible } from './reach.ts'
-import { applyLayer, discard, prepareLayer, topHalf, type TopHalf } from './top-half.ts'
+import { applyLayer, prepareLayer, topHalf } from './top-half.ts'
 import type { ApplierChoice, UnpackedLayer } from './types.ts'
 
 /** The snapshotters whose layers are upperdirs of overlayfs until they are committed. */

@@ -5,23 +5,16 @@ import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
 import { UNCOMPRESSED_LABEL } from '../../image/label-names.ts'
 import { asAborted, checkAborted } from '../../kit/abort.ts'
-import { cleanUp } from '../../kit/cleanup.ts'
 import type { Applied } from '../../layer/apply/types.ts'
 import type { Mount } from '../../linux/mount-list.ts'
-import { removeIfThere, statOrNone } from '../../node/or-none.ts'
+import { statOrNone } from '../../node/or-none.ts'
 import type { FetchedBlob } from '../blobs/fetch-queue.ts'
 import type { Placed } from '../blobs/placed.ts'
 import { extractKey } from '../operation/snapshot-keys.ts'
-import { tell, type LayerContext } from './context.ts'
+import { discard, tell, type LayerContext, type TopHalf } from './context.ts'
 
 /** How many keys are tried when Prepare answers AlreadyExists and the chain ID is not there (containerd/FACTS.md section 2). */
 const KEYS = 3
-
-/** What the top half leaves to the bottom half: nothing (`taken`), or an active snapshot to commit. `proven`: the diff ID was checked. */
-export type TopHalf =
-  | { state: 'taken' }
-  | { state: 'applied'; key: string; bytes: number; fetched: FetchedBlob; proven: boolean }
-  | { state: 'staged'; key: string }
 
 /**
  * containerd/FACTS.md section 2, steps 4 and 5: Prepare, fetch the blob, Apply, check the diff ID. After a failure the active
@@ -131,11 +124,6 @@ function mismatch({ layer }: Placed, { digest }: Descriptor, expected: Digest, {
 /** Since containerd 2.4, a read-only last mount means that the snapshotter has staged the content itself. */
 function isReadOnly(mount: Mount | undefined): boolean {
   return mount?.options.includes('ro') ?? false
-}
-
-/** Removes the active snapshot of a failed step, and gives the error to throw. */
-export async function discard(context: LayerContext, key: string, error: unknown): Promise<unknown> {
-  return await cleanUp(error, [{ what: `remove snapshot ${key}`, run: () => removeIfThere(context.snapshotter, key) }])
 }
 
 function withoutMounts(snapshotter: string, chainID: string): LayercastError {
