@@ -1,3 +1,4 @@
+/** What every operation does when its signal fires: it stops, cleans up, and fails with ABORTED. */
 import { hasCode, LayercastError } from '../errors.ts'
 
 /** The error of a run that was told to stop. */

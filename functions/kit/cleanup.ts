@@ -1,3 +1,4 @@
+/** Undoes what a failed step has done, without losing a failure. */
 import { LayercastError } from '../errors.ts'
 
 /** One thing to undo. */
@@ -26,7 +27,7 @@ export async function cleanUp(error: unknown, steps: readonly CleanupStep[]): Pr
   const first = error instanceof LayercastError ? error : undefined
   return new LayercastError(first?.code ?? 'INTERNAL', `${messageOf(error)}; and ${left.join('; and ')}`, {
     cause: new AggregateError([error, ...failures], 'a failure, and failures to clean up after it'),
-    ...(first?.fix === undefined ? {} : { fix: first.fix }),
+    fix: first?.fix,
     detail: { ...first?.detail, cleanup: left },
   })
 }

@@ -1,4 +1,4 @@
-/** Tries again what failed because a service was away. */
+/** Tries again what failed because a service was not there. */
 import { hasCode } from '../errors.ts'
 import { checkAborted } from './abort.ts'
 import { jittered, pause } from './pause.ts'
@@ -19,10 +19,10 @@ export interface RetryEvent {
 export interface RetryOptions {
   /** What is tried, for the event. */
   what: string
-  /** Never fires for clean-up, which goes on after an abort. */
+  /** Absent for clean-up, which goes on after an abort. */
   signal?: AbortSignal | undefined
   /** Tries in all. Four by default: the three waits between them, 1.3 s together, outlast a daemon's restart. */
-  attempts?: number
+  attempts?: number | undefined
   emit?: ((event: RetryEvent) => void) | undefined
 }
 
@@ -32,7 +32,7 @@ function isTransient(error: unknown): boolean {
   return hasCode(error, 'CONTAINERD_FAILED') && error.detail['grpc'] === 'Unavailable'
 }
 
-/** Tries again, with growing and jittered waits, while the failure is a transient unavailability. Gives the last error. */
+/** Tries again, with growing and jittered waits, while a service is unavailable. ABORTED, and the last error of `work`. */
 export async function retry<T>(work: () => Promise<T>, options: RetryOptions): Promise<T> {
   const { what, signal, attempts = 4, emit } = options
   for (let attempt = 1; ; attempt++) {

@@ -1,15 +1,15 @@
-/** Extended attributes of a layer's entries, taken over as containerd does. */
+/** Extended attributes of a layer's entries: which ones layers may bring, and how they are set, as containerd does. */
 import { fromByteString } from '../linux/bytes.ts'
 import { errno, systemError } from '../linux/libc.ts'
 import { hasXattr, listXattrs, removeXattr, removeXattrAt, setXattr, setXattrAt } from '../linux/xattr.ts'
 
-/** What overlay file systems keep for themselves in the namespace of users. */
+/** Prefixes under which overlay file systems keep their own state among `user.` attributes. */
 const OVERLAYS = ['user.overlay.', 'user.fuseoverlayfs.'] as const
 export const CAPABILITY = 'security.capability'
 export const ACCESS_ACL = 'system.posix_acl_access'
 export const DEFAULT_ACL = 'system.posix_acl_default'
 
-/** Whether an attribute is one that layers bring: others are the node's own, as its security module's are. */
+/** Whether an attribute is one that layers bring. The others are the node's own, such as its security module's. */
 export function isOfLayers(name: string): boolean {
   if (name === CAPABILITY || name === ACCESS_ACL || name === DEFAULT_ACL) return true
   return name.startsWith('user.') && !OVERLAYS.some((prefix) => name.startsWith(prefix))
@@ -18,7 +18,7 @@ export function isOfLayers(name: string): boolean {
 /** Where an entry is: an open descriptor of it, or its name in its parent's. */
 export type Place = { fd: number } | { parent: number; name: string }
 
-/** Told of an attribute that is left out; `here` is that of `Ignored` in ports.ts. */
+/** Told of an attribute that is left out; `here` as in `Ignored` (apply/types.ts). */
 export type OnIgnored = (attribute: string, why: { reason: string; here: boolean }) => void
 
 /**
@@ -53,8 +53,8 @@ export function applyXattrs(
 }
 
 /**
- * Takes away what an open file or directory has that layers bring and its entry does not name: what an entry of a layer
- * below gave a directory, and what a default ACL of the directory above hands down. SYSTEM_CALL_FAILED.
+ * Removes from an open file or directory the attributes that layers bring and its entry does not name: those that a lower
+ * layer gave the directory, and those that come of the default ACL of the directory above. SYSTEM_CALL_FAILED.
  */
 export function dropOtherXattrs(fd: number, xattrs: readonly (readonly [string, string])[], shown: string): void {
   const names = listXattrs(fd)
@@ -64,12 +64,12 @@ export function dropOtherXattrs(fd: number, xattrs: readonly (readonly [string, 
   }
 }
 
-/** Whether what is made in the directory is given an ACL. */
+/** Whether the directory has a default ACL, which the kernel gives to what is made in it. */
 export function handsDownAcl(fd: number): boolean {
   return hasXattr(fd, DEFAULT_ACL)
 }
 
-/** Takes away the ACL that a name was given when it was made, by the directory that it is in. SYSTEM_CALL_FAILED. */
+/** Removes the ACL that a file was made with, by the default ACL of its directory. SYSTEM_CALL_FAILED. */
 export function dropAclAt(parent: number, name: string, shown: string): void {
   mustRemove(removeXattrAt(parent, name, ACCESS_ACL), shown)
 }

@@ -61,7 +61,7 @@ const linkText = Buffer.alloc(PATH_MAX)
 const stat = Buffer.alloc(256)
 const times = Buffer.alloc(32)
 
-// The calls are synchronous, so two buffers serve all of them. A NUL would cut the name short: it is refused.
+// The calls are synchronous, so two buffers serve all of them. A NUL is refused: the kernel would take it for the name's end.
 function terminated(path: string, into: Buffer): number {
   if (path.length >= PATH_MAX) return -errno.ENAMETOOLONG
   if (path.includes('\0')) return -errno.EINVAL
@@ -123,7 +123,7 @@ export function mknodAt(dirfd: number, path: string, mode: number, device: bigin
   return terminated(path, firstPath) || calls.mknodat(dirfd, firstPath, mode, device)
 }
 
-/** Changes the owner of what the name itself is, without following a symbolic link. */
+/** Changes the owner of what is at the name, without following a symbolic link. */
 export function chownAt(dirfd: number, path: string, uid: number, gid: number): number {
   return terminated(path, firstPath) || calls.fchownat(dirfd, firstPath, uid, gid, AT_SYMLINK_NOFOLLOW)
 }
@@ -154,7 +154,7 @@ function setTimes(atime: Time, mtime: Time): void {
   times.writeBigInt64LE(BigInt(mtime.nanoseconds), 24)
 }
 
-/** Sets the times of what the name itself is, without following a symbolic link. */
+/** Sets the times of what is at the name, without following a symbolic link. */
 export function utimesAt(dirfd: number, path: string, atime: Time, mtime: Time): number {
   const bad = terminated(path, firstPath)
   if (bad < 0) return bad
@@ -205,7 +205,7 @@ export interface Stat {
 
 const STATX_BASIC_STATS = 0x7ff
 
-/** What the name itself is (no symbolic link followed), or what `dirfd` is when the name is empty. */
+/** What is at the name, without following a symbolic link; `dirfd` itself when the name is empty. */
 export function statAt(dirfd: number, path: string): Stat | number {
   const bad = terminated(path, firstPath)
   if (bad < 0) return bad

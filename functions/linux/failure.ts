@@ -1,4 +1,4 @@
-/** What the system refuses, told as such: the errors of Node's own calls and of SQLite say neither whose fault it is nor what to do. */
+/** What the operating system refuses (a full disk, a missing right), with what to do about it; Node's errors and SQLite's do not say. */
 import { LayercastError } from '../errors.ts'
 
 /** What to do about an error number, by its name. */

@@ -1,7 +1,7 @@
 /**
  * The C library of the process, through FFI. Every function here answers as the kernel does: a result of 0 or more, or
- * the negative of an error number; `must` turns the latter into an error. The callers that expect a failure (a file
- * that is not there yet) so pay for no exception.
+ * the negative of an error number, which `must` turns into an error. So a caller that expects a failure, such as a file that
+ * is not there yet, pays for no exception.
  */
 import koffi from 'koffi'
 import { LayercastError } from '../errors.ts'
@@ -72,10 +72,9 @@ function errnoName(result: number): string {
 /** A SYSTEM_CALL_FAILED error; `detail` has the call, the error number's name and the path. */
 export function systemError(call: string, result: number, path: string, fix?: string): LayercastError {
   const name = errnoName(result)
-  const help = fix ?? REMEDIES[name]
   return new LayercastError('SYSTEM_CALL_FAILED', `${call} failed on ${JSON.stringify(path)}: ${name}`, {
     detail: { call, errno: name, path },
-    ...(help === undefined ? {} : { fix: help }),
+    fix: fix ?? REMEDIES[name],
   })
 }
 

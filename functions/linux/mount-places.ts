@@ -1,4 +1,4 @@
-/** Where runners make the directories that they mount at. Binds no system calls. */
+/** Where runners make the directories that they mount at. Apart from mounted.ts, so that a look binds no system calls. */
 import { readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

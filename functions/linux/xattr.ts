@@ -19,7 +19,7 @@ function bytes(text: string): Buffer {
   return Buffer.from(`${text}\0`, 'latin1')
 }
 
-// A path that ends in the name itself, which the l*xattr calls do not follow; the descriptor before it is no link.
+// The l*xattr calls do not follow the last component; what comes before it is a descriptor, and no link.
 function pathAt(dirfd: number, name: string): Buffer {
   if (dirfd === AT_FDCWD) return bytes(name)
   return bytes(name === '' ? `/proc/self/fd/${dirfd}/.` : `/proc/self/fd/${dirfd}/${name}`)
@@ -31,7 +31,7 @@ export function setXattr(fd: number, name: string, value: string): number {
   return calls.fsetxattr(fd, bytes(name), Buffer.from(value, 'latin1'), value.length, 0)
 }
 
-/** Sets an attribute of what the name in `dirfd` itself is, without following a symbolic link. */
+/** Sets an attribute of what is at the name in `dirfd`, without following a symbolic link. */
 export function setXattrAt(dirfd: number, path: string, name: string, value: string): number {
   if (name.includes('\0') || path.includes('\0')) return -errno.EINVAL
   return calls.lsetxattr(pathAt(dirfd, path), bytes(name), Buffer.from(value, 'latin1'), value.length, 0)
@@ -51,7 +51,7 @@ export function listXattrsAt(dirfd: number, path: string): string[] | number {
   return namesIn(list, size)
 }
 
-// One for all calls, none of which waits for anything.
+// The calls are synchronous, so one buffer serves all of them.
 const names = Buffer.alloc(MOST)
 
 /** As `listXattrsAt`, of an open file or directory. */
@@ -70,7 +70,7 @@ export function removeXattr(fd: number, name: string): number {
   return calls.fremovexattr(fd, bytes(name))
 }
 
-/** Removes an attribute of what the name in `dirfd` itself is, without following a symbolic link. */
+/** Removes an attribute of what is at the name in `dirfd`, without following a symbolic link. */
 export function removeXattrAt(dirfd: number, path: string, name: string): number {
   if (path.includes('\0')) return -errno.EINVAL
   return calls.lremovexattr(pathAt(dirfd, path), bytes(name))

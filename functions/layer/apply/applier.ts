@@ -1,4 +1,4 @@
-/** layercast's own layer applier: a complete and safe reading of a layer into the file system that mounts describe. */
+/** layercast's own applier: writes a layer into the file system that a snapshot's mounts describe. */
 import { closeSync, readFileSync } from 'node:fs'
 import { LayercastError } from '../../errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
@@ -14,7 +14,7 @@ import { inUserNamespace } from '../../linux/user-namespace.ts'
 import type { Limits } from '../read/guard.ts'
 import { readLayer } from '../read/layer.ts'
 import type { Applied, Applier, ApplyOptions } from './types.ts'
-import type { WhiteoutForm } from './whiteout.ts'
+import type { WhiteoutForm } from './whiteouts.ts'
 import { LayerWriter } from './writer.ts'
 
 export interface ApplierOptions {
@@ -23,14 +23,13 @@ export interface ApplierOptions {
   limits?: Partial<Limits> | undefined
   /** Whether all is on the disk when `apply` answers; true unless told otherwise. */
   sync?: boolean | undefined
-  /** Where the mounts are made; see `withMounted`. */
+  /** Where the mounts are made, for tests; see `withMounted`. */
   directory?: string | undefined
 }
 
 /**
  * An applier that mounts the snapshot privately and writes the layer into it; a writable bind mount alone is written to at
- * its source. A single overlay mount with an upper directory and no lower ones is taken for what parallel mode (`rebase`)
- * means by it: the layer goes straight into the upper directory, with whiteouts as overlayfs keeps them.
+ * its source. A bare upperdir (plain-mounts.ts) takes the layer by itself, with whiteouts as overlayfs keeps them.
  *
  * `apply` fails with LAYER_CORRUPT, LAYER_UNSAFE, LAYER_TOO_LARGE, LAYER_UNSUPPORTED, DIGEST_MISMATCH, SYSTEM_CALL_FAILED,
  * MOUNT_HELPER_MISSING, SNAPSHOT_WITHOUT_MOUNTS, ABORTED, or an error of `read`. Nothing stays mounted; what was written into the snapshot
@@ -59,7 +58,7 @@ export function createApplier(options: ApplierOptions): Applier {
   }
 }
 
-// Where overlayfs copies metadata alone by default, a file could come to depend on how the layer is mounted later.
+// Where overlayfs copies up metadata alone by default, a file's content would stay in a lower layer that later mounts need not have.
 function withoutMetacopy(mount: Mount): Mount {
   if (mount.type !== 'overlay' || optionValue(mount.options, 'metacopy') !== undefined) return mount
   return copiesMetadataAlone() ? { ...mount, options: [...mount.options, 'metacopy=off'] } : mount

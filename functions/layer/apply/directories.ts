@@ -1,9 +1,10 @@
 /**
  * Finds and makes directories below a root, for a stream of paths that mostly follow one another. The directories along
- * the last path stay open, so that the next one costs a system call for each new component. A component is opened from
- * its parent's descriptor without following links; where one is a symbolic link, it is resolved by hand within the root
- * (a missing directory that it leads to is made, as containerd does; what is none gives way where it may), and each step is opened under RESOLVE_IN_ROOT and
- * RESOLVE_NO_SYMLINKS, so that a link put there meanwhile is refused.
+ * the last path stay open, so that the next one costs a system call for each new component.
+ *
+ * A component is opened from its parent's descriptor, and no link is followed by the kernel. A symbolic link is resolved
+ * here, step by step within the root, and each step is opened under RESOLVE_IN_ROOT and RESOLVE_NO_SYMLINKS, so that a link
+ * that another process puts there meanwhile is refused. Missing directories that a link leads to are made, as containerd does.
  */
 import { closeSync } from 'node:fs'
 import {
@@ -30,21 +31,21 @@ export interface Directory {
   fd: number
   /** Where it is in the root, without symbolic links: a byte string, empty for the root. */
   path: string
-  /** Whether what is made in it is given an ACL by its default one. */
+  /** Whether it has a default ACL, which the kernel gives to what is made in it. */
   handsDownAcl: boolean
 }
 
 export interface DirectoryEvents {
   /** A directory is about to be made in this one. */
   making(parent: Directory): void
-  /** A directory that was missing has been made, root's own, with mode 0755. */
+  /** A missing directory has been made: owned by root, with mode 0755. */
   made(directory: Directory): void
-  /** What is at this name is no directory and no link. Gives whether it is a whiteout that this layer wrote. */
-  isHidden(parent: Directory, name: string): boolean
-  /** That whiteout is in the way of a directory, and to be taken away. */
-  uncover(parent: Directory, name: string): void
-  /** A file of the layers below is in the way of a directory. Gives whether it has been taken away. */
-  giveWay(parent: Directory, name: string): boolean
+  /** Whether what is at the name, which is no directory and no link, is a whiteout that this layer wrote. */
+  isWhiteout(parent: Directory, name: string): boolean
+  /** Removes that whiteout, where a directory is to be made in its place. */
+  removeWhiteout(parent: Directory, name: string): void
+  /** Removes a file where a directory is to be made in its place; false, and nothing done, where this layer wrote the file. */
+  removeLowerFile(parent: Directory, name: string): boolean
 }
 
 const OPEN = O_RDONLY | O_DIRECTORY | O_NOFOLLOW
@@ -118,10 +119,10 @@ export class Directories {
       if (fd !== -errno.ENOTDIR && fd !== -errno.ELOOP) throw systemError('openat2', fd, this.#shown(parent, name))
       const target = readlinkAt(parent.fd, name)
       if (typeof target === 'string') return this.#follow(parent, target, make)
-      if (this.#events.isHidden(parent, name)) {
+      if (this.#events.isWhiteout(parent, name)) {
         if (make !== 'all') return undefined
-        this.#events.uncover(parent, name)
-      } else if (this.#events.giveWay(parent, name)) return this.#make(parent, name)
+        this.#events.removeWhiteout(parent, name)
+      } else if (this.#events.removeLowerFile(parent, name)) return this.#make(parent, name)
       else throw corrupt(`${JSON.stringify(this.#shown(parent, name))}, which the path goes through, is no directory`)
     }
   }

@@ -1,3 +1,4 @@
+/** What an applier is: the port that containerd's diff service and layercast's own writer both implement. */
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
 import type { Mount } from '../../linux/mount-list.ts'

@@ -41,13 +41,13 @@ import type { Place } from '../xattr.ts'
 import { kindOf, writeAt } from './descriptor.ts'
 import { Directories, joinPath } from './directories.ts'
 import type { Directory } from './directories.ts'
-import { Traces } from './traces.ts'
 import type { Ignored } from './types.ts'
-import { Whiteouts } from './whiteout.ts'
-import type { WhiteoutForm } from './whiteout.ts'
+import { Whiteouts } from './whiteouts.ts'
+import type { WhiteoutForm } from './whiteouts.ts'
+import { WriteLog } from './write-log.ts'
 
 export interface LayerWriterOptions {
-  /** How what is deleted is written: by removing it, or as overlayfs keeps it in an upper directory. */
+  /** How whiteouts are written: by removing what they hide, or as overlayfs keeps them in an upperdir. */
   whiteouts: WhiteoutForm
   /** Whether device nodes can be made; in a user namespace they cannot, and are left out. */
   devices: boolean
@@ -60,11 +60,11 @@ type Content = Exclude<Entry, { kind: 'whiteout' | 'opaque' }>
 export class LayerWriter implements LayerSink {
   readonly #root: number
   readonly #options: LayerWriterOptions
-  readonly #traces: Traces
+  readonly #log: WriteLog
   readonly #directories: Directories
   readonly #whiteouts: Whiteouts
   #impliesDirectories = false
-  // Device nodes that could not be made: a hard link to one of them is another name of nothing.
+  // Device nodes that could not be made. A hard link to one of them is left out too.
   readonly #omitted = new Set<string>()
   #file: { fd: number; entry: Content & { kind: 'file' }; end: number; hasAcl: boolean } | undefined
 
@@ -73,18 +73,18 @@ export class LayerWriter implements LayerSink {
     this.#root = root
     this.#options = options
     this.#directories = new Directories(root, {
-      making: (parent) => this.#traces.changing(parent),
+      making: (parent) => this.#log.keepTimes(parent),
       made: (directory) => {
         this.#impliesDirectories = true
-        this.#traces.made(directory.path)
+        this.#log.made(directory.path)
         this.#whiteouts.directoryMade(directory)
       },
-      isHidden: (parent, name) => this.#whiteouts.isHidden(parent, name),
-      uncover: (parent, name) => this.#whiteouts.uncover(parent, name),
-      giveWay: (parent, name) => this.#giveWay(parent, name),
+      isWhiteout: (parent, name) => this.#whiteouts.isWhiteout(parent, name),
+      removeWhiteout: (parent, name) => this.#whiteouts.removeWhiteout(parent, name),
+      removeLowerFile: (parent, name) => this.#removeLowerFile(parent, name),
     })
-    this.#traces = new Traces((path) => this.#directories.reopen(path))
-    this.#whiteouts = new Whiteouts(options.whiteouts, this.#traces, () => this.#directories.forget())
+    this.#log = new WriteLog((path) => this.#directories.reopen(path))
+    this.#whiteouts = new Whiteouts(options.whiteouts, this.#log, () => this.#directories.forget())
   }
 
   /** Whether a directory was made for a path before an entry named it. */
@@ -92,7 +92,7 @@ export class LayerWriter implements LayerSink {
     return this.#impliesDirectories
   }
 
-  /** Starts an entry; the data of a file follows, then `end`. Errors: LAYER_CORRUPT, LAYER_UNSAFE, SYSTEM_CALL_FAILED. */
+  /** Starts an entry; the data of a file follows, then `end`. LAYER_CORRUPT, LAYER_UNSAFE, SYSTEM_CALL_FAILED. */
   begin(entry: Entry): void {
     this.#whiteouts.settle()
     if (entry.kind === 'opaque' || entry.kind === 'whiteout') this.#hide(entry)
@@ -126,7 +126,7 @@ export class LayerWriter implements LayerSink {
   /** All entries are written: sets the times of the directories, those that only had content changed included. */
   finish(): void {
     this.#whiteouts.settle()
-    this.#traces.restore()
+    this.#log.restoreTimes()
   }
 
   /** Closes what is open, after an error too. */
@@ -136,8 +136,8 @@ export class LayerWriter implements LayerSink {
     this.#directories.forget()
   }
 
-  // A whiteout makes nothing of what is deleted, or never was: where all is seen, no directory; in an upper directory, where
-  // the layers below are not, none of which this layer deletes more.
+  // In the form `remove` the layers below are in view: a directory that is missing holds nothing to hide. In an upperdir they
+  // are not, so the directory is made, unless this layer has deleted it or one above it.
   #hide(entry: Exclude<Entry, Content>): void {
     const make = this.#options.whiteouts === 'remove' ? 'none' : 'unhidden'
     const directory = this.#directories.find(entry.path, make)
@@ -147,14 +147,13 @@ export class LayerWriter implements LayerSink {
   }
 
   /**
-   * Takes away a file of the layers below that a path goes through. A layer that names `a/b/c` says that `a/b` is a
-   * directory: so containerd reads it under overlayfs, the snapshotter of nearly all nodes (but for deeper paths,
-   * `a/b/c/d`, which it refuses there too, for no reason that it gives), where on one merged tree it ends in ENOTDIR. Which
-   * tree an image has is for its layers to say, and not for a snapshotter. What the same layer wrote stays: it would
-   * contradict itself, and containerd refuses that everywhere.
+   * Removes a file of the layers below that a path goes through. A layer that names `a/b/c` says that `a/b` is a directory.
+   * containerd reads it so under overlayfs, the snapshotter of nearly all nodes, and fails with ENOTDIR where it writes to the
+   * merged tree; it fails for a deeper path, `a/b/c/d`, under overlayfs too. Here an image has one tree under every
+   * snapshotter. A file that this layer wrote stays: such a layer contradicts itself, and containerd refuses it everywhere.
    */
-  #giveWay(parent: Directory, name: string): boolean {
-    if (this.#traces.has(joinPath(parent.path, name))) return false
+  #removeLowerFile(parent: Directory, name: string): boolean {
+    if (this.#log.has(joinPath(parent.path, name))) return false
     this.#whiteouts.remove(parent, name)
     return true
   }
@@ -163,7 +162,7 @@ export class LayerWriter implements LayerSink {
     const parent = this.#directories.find(entry.path.slice(0, -1), 'all')
     const name = entry.path.at(-1) ?? ''
     const shown = fromByteString(joinPath(parent.path, name))
-    this.#traces.changing(parent)
+    this.#log.keepTimes(parent)
     if (this.#omitted.size > 0) this.#omitted.delete(joinPath(parent.path, name))
     switch (entry.kind) {
       case 'file':
@@ -183,7 +182,7 @@ export class LayerWriter implements LayerSink {
         this.#makeNode(entry, parent, name, shown)
         break
     }
-    this.#traces.wrote(parent.path, name)
+    this.#log.wrote(parent.path, name)
   }
 
   // Makes what must not be there yet, in place of whatever is.
@@ -221,8 +220,8 @@ export class LayerWriter implements LayerSink {
       throw error
     }
     this.#directories.push(name, directory)
-    this.#traces.wrote(parent.path, name)
-    this.#traces.setTimes(directory.path, entry.metadata)
+    this.#log.wrote(parent.path, name)
+    this.#log.setTimes(directory.path, entry.metadata)
   }
 
   #link(entry: Content & { kind: 'link' }, parent: Directory, name: string, shown: string): void {
@@ -253,7 +252,7 @@ export class LayerWriter implements LayerSink {
 
   #makeNode(entry: Content & { kind: 'node' }, parent: Directory, name: string, shown: string): void {
     const device = makeDevice(entry.major, entry.minor)
-    // The one that is a sign of overlayfs's can be made by anybody.
+    // The character device 0:0, overlayfs's whiteout, can be made without any right.
     const isDevice = entry.type !== S_IFIFO && !(entry.type === S_IFCHR && device === 0n)
     if (isDevice && !this.#options.devices) {
       this.#omit(parent, name, shown)
@@ -265,7 +264,7 @@ export class LayerWriter implements LayerSink {
       this.#whiteouts.remove(parent, name)
       result = make()
     }
-    // The character device 0:0 is overlayfs's own sign that nothing is there, and cannot be made within an overlay.
+    // It cannot be made within an overlay, where it means that nothing is there: so the name is hidden instead.
     if (result === -errno.EPERM && entry.type === S_IFCHR && device === 0n) {
       this.#whiteouts.hide(parent, name)
       return
@@ -275,16 +274,16 @@ export class LayerWriter implements LayerSink {
     this.#setAt(entry.metadata, parent, name, shown, true)
   }
 
-  // Nothing is in the place of a device node that cannot be made, and nothing of the layers below either.
+  // The name of a device node that cannot be made stays free, and what the layers below have there is hidden.
   #omit(parent: Directory, name: string, shown: string): void {
     const path = joinPath(parent.path, name)
-    if (this.#traces.has(path)) this.#whiteouts.remove(parent, name)
+    if (this.#log.has(path)) this.#whiteouts.remove(parent, name)
     else this.#whiteouts.hide(parent, name)
     this.#omitted.add(path)
     this.#ignored({ path: shown, what: 'device node', reason: 'a user namespace can make no device nodes', here: true })
   }
 
-  // Owner before attributes and mode: a change of owner clears file capabilities, setuid and setgid.
+  // The owner first: the kernel clears file capabilities, setuid and setgid when it changes.
   #setOpen(fd: number, metadata: Metadata, shown: string, hasOthers: boolean): void {
     must(chown(fd, metadata.uid, metadata.gid), 'fchown', shown)
     if (hasOthers) dropOtherXattrs(fd, metadata.xattrs, shown)
@@ -299,7 +298,7 @@ export class LayerWriter implements LayerSink {
     must(utimesAt(parent.fd, name, metadata.atime, metadata.mtime), 'utimensat', shown)
   }
 
-  // Of a node or a hard link, which may turn out to be a symbolic link: those have no mode.
+  // For nodes and hard links; a hard link may be to a symbolic link, which has no mode.
   #setMode(metadata: Metadata, parent: Directory, name: string, shown: string): void {
     const fd = must(openAt(parent.fd, name, O_PATH | O_NOFOLLOW), 'openat2', shown)
     try {

@@ -1,4 +1,4 @@
-/** The hash of each file's content, as it comes by. */
+/** Hashes the content of each file of a layer as it is read. */
 import { createHash, type Hash } from 'node:crypto'
 import type { Leaf } from './tree-node.ts'
 

@@ -1,8 +1,8 @@
 /**
- * Layers folded into the tree that they describe (image-spec 1.1, "Image Layer Filesystem Changeset"), with the decisions
- * of containerd and of layercast's own applier (apply/tree.ts): missing parents are made, also behind symbolic links, and
- * also in place of a file of the layers below (`#giveWay` there says why); a whiteout is of the layers below alone; a hard
- * link's entry describes the file. Where the two decide differently, the tree says that both are right.
+ * The tree that layers describe, layer upon layer (image-spec 1.1, "Image Layer Filesystem Changeset"), with the decisions of
+ * containerd and of layercast's own applier (apply/writer.ts): missing parents are made, also behind symbolic links, and also
+ * in place of a file of the layers below (`#removeLowerFile` there says why); a whiteout is of the layers below alone; a hard
+ * link's entry describes the file. Where the two appliers decide differently, the tree says that both are right.
  */
 import { fromByteString } from '../../linux/bytes.ts'
 import type { Entry, Make } from '../read/entry.ts'
@@ -26,7 +26,7 @@ import {
 
 /** The most names that a tree takes in all: a bound on memory, some 300 bytes each. */
 const MOST_NODES = 4_000_000
-/** The most symbolic links in one path, as the applier has it. */
+/** The most symbolic links in one path, as in the applier. */
 const LINKS = 255
 
 type Content = Exclude<Entry, { kind: 'whiteout' | 'opaque' }>
@@ -40,7 +40,7 @@ export class DescribedTree implements LayerSink {
   // What stood, before this layer, at the names of the root that the layer's snapshotter does not show.
   #beneath = new Map<string, Slot | undefined>()
   #made = 0
-  // Of the present entry, for who is told what it relies on.
+  // Of the present entry, for `onReliance`.
   #path: readonly string[] = []
 
   /**

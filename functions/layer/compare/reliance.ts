@@ -1,5 +1,5 @@
 /**
- * In what way an entry relies on the layers below its own: its path goes through a symbolic link of theirs; it is a hard link
+ * How an entry relies on the layers below its own, so that an applier that does not see them writes another tree: its path goes through a symbolic link of theirs; it is a hard link
  * to a file of theirs; it hides all that they have; it is a whiteout within a directory that is deleted; it describes a
  * directory of theirs without attributes that they gave it.
  */

@@ -27,7 +27,7 @@ export interface MissingFile {
   expected: FileKind
 }
 
-/** What may not be there for the file system's or the user namespace's sake: none of its kind is. */
+/** A difference that the node may be the cause of: its file system has no such attributes, or it can make no device nodes. */
 export type UnsureDifference = XattrDifference | MissingFile
 
 /** Values are in hexadecimal; null for none. */
@@ -45,17 +45,17 @@ interface Open {
   seen: Set<string>
 }
 
-/** Takes what a walk finds, in its order (system/walk.ts), and gives what differs. */
+/** Takes what a walk finds, in its order (linux/walk.ts), and gives what differs. */
 export class TreeComparison {
   readonly #open: Open[]
   readonly #contents: boolean
-  // The attributes' namespaces that were seen here: a file system that has none of them says nothing by their absence.
+  // Namespaces of attributes (xattr(7)) that some file has here: where none has any, the file system may not know them.
   readonly #namespaces = new Set<string>()
   readonly #lacking: XattrDifference[] = []
-  // Whether there is a device node, or could be one.
+  // Whether device nodes can be made here, or one is there.
   #devices: boolean
   readonly #missingDevices: MissingFile[] = []
-  // Below what nothing is compared, since it is not there in the other tree.
+  // The directory whose content is passed over, with a slash: the described tree has no such directory.
   #skipped: string | undefined
 
   /** @param options.devices whether device nodes could be made here, which they cannot in a user namespace */
@@ -67,7 +67,7 @@ export class TreeComparison {
 
   *entry(entry: WalkEntry): Generator<TreeDifference> {
     const { path } = entry
-    // The root is the snapshotter's: appliers take nothing of it from layers.
+    // The root directory itself is the snapshotter's: appliers take nothing of it from layers.
     if (path === '') return
     if (isDevice(entry.kind)) this.#devices = true
     for (const [name] of entry.xattrs) this.#namespaces.add(namespaceOf(name))
@@ -83,8 +83,8 @@ export class TreeComparison {
     const node = open.directory.children.get(name)?.node
     if (node === undefined) {
       if (entry.kind === 'directory') this.#skipped = `${path}/`
-      const extra = surplus(open, name, entry)
-      if (extra !== undefined) yield extra
+      const found = extra(open, name, entry)
+      if (found !== undefined) yield found
       return
     }
     if (entry.kind === 'directory') {
@@ -94,17 +94,14 @@ export class TreeComparison {
     yield* this.#compare(node, entry)
   }
 
-  /** The walk is over. */
+  /** To be called when the walk is over: gives what was not found. */
   *finish(): Generator<TreeDifference> {
     while (this.#open.length > 0) yield* this.#close()
     yield* this.#lacking.filter((difference) => this.#knows(difference.name))
     if (this.#devices) yield* this.#missingDevices
   }
 
-  /**
-   * Files that lack an attribute, where no file has one of its kind: the file system may not know them at all. And device
-   * nodes that are not there, in a user namespace, where there is none.
-   */
+  /** After `finish`: attributes that are missing where no file has one of their kind, and device nodes where none can be made. */
   get unsure(): UnsureDifference[] {
     const attributes = this.#lacking.filter((difference) => !this.#knows(difference.name))
     return this.#devices ? attributes : [...attributes, ...this.#missingDevices]
@@ -175,7 +172,7 @@ export class TreeComparison {
   }
 }
 
-function surplus(open: Open, name: string, entry: WalkEntry): TreeDifference | undefined {
+function extra(open: Open, name: string, entry: WalkEntry): TreeDifference | undefined {
   // ext4 makes this one by itself, where a snapshot is a file system of its own.
   if (entry.path === 'lost+found' && entry.kind === 'directory') return undefined
   const path = fromByteString(entry.path)

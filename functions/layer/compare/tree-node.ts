@@ -1,11 +1,11 @@
-/** A file system tree in memory, as layers describe it. Names, paths and attributes are byte strings (system/bytes.ts). */
+/** A file system tree in memory, as layers describe it. Names, paths and attributes are byte strings (linux/bytes.ts). */
 import { S_IFBLK, S_IFCHR } from '../../linux/at.ts'
 import type { Metadata } from '../read/entry.ts'
 import { CAPABILITY, isOfLayers } from '../xattr.ts'
 
 export type LeafKind = 'file' | 'symlink' | 'char' | 'block' | 'fifo'
 
-/** An extended attribute. One is not sure where a hard link describes its file anew, without it. */
+/** An extended attribute; not sure where a hard link's entry, which describes its file anew, leaves it out. */
 export interface Attribute {
   value: string
   sure: boolean

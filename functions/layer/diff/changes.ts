@@ -1,6 +1,6 @@
 /** What a tree changes in the one below it, found by walking both (image-spec 1.1, "Representing Changes"). */
 import { closeSync, readSync } from 'node:fs'
-import { setImmediate as breathe } from 'node:timers/promises'
+import { setImmediate as yieldToOthers } from 'node:timers/promises'
 import { checkAborted } from '../../kit/abort.ts'
 import { AT_FDCWD, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, openAt, RESOLVE_NO_SYMLINKS } from '../../linux/at.ts'
 import { fromByteString, toByteString } from '../../linux/bytes.ts'
@@ -8,15 +8,15 @@ import { must } from '../../linux/libc.ts'
 import { walk, type WalkEntry } from '../../linux/walk.ts'
 import { isOfLayers } from '../xattr.ts'
 
-/** One thing that a layer says: what is at a path, another name of what it has written already, or that nothing is there. */
+/** One thing that a layer says: what is at a path, that a path is a hard link to another, or that a path is deleted. */
 export type Change =
   | { kind: 'written'; entry: WalkEntry }
   | { kind: 'linked'; entry: WalkEntry; to: string }
   | { kind: 'deleted'; path: string }
-  /** Nothing of what is below shows in this directory. */
+  /** The lower tree does not show in this directory. */
   | { kind: 'opaque'; path: string }
 
-/** A change, or a file that is as it was and may be another name of one that is not. */
+/** A change, or an unchanged file with several names, which belongs to the layer if one of its other names has changed. */
 type Found = Change | { kind: 'kept'; entry: WalkEntry; was: WalkEntry }
 
 const ENTRIES_AT_ONCE = 256
@@ -30,7 +30,7 @@ export async function changesBetween(lower: string | undefined, upper: string, s
   const above = new Cursor(walk(upper))
   const found: Found[] = []
   for (let count = 1; above.entry !== undefined || below.entry !== undefined; count++) {
-    if (count % ENTRIES_AT_ONCE === 0) await breathe()
+    if (count % ENTRIES_AT_ONCE === 0) await yieldToOthers()
     checkAborted(signal)
     const order = comparePaths(below.entry?.path, above.entry?.path)
     if (order < 0 && below.entry !== undefined) {
@@ -58,7 +58,7 @@ export async function changesBetween(lower: string | undefined, upper: string, s
   return linked(found)
 }
 
-/** Where a walk stands; the root itself is passed over, because appliers take nothing of it from layers. */
+/** The present entry of a walk. The root itself is passed over, because appliers take nothing of it from layers. */
 class Cursor {
   readonly #walk: Iterator<WalkEntry>
   entry: WalkEntry | undefined
@@ -74,7 +74,7 @@ class Cursor {
     this.entry = done === true ? undefined : (value as WalkEntry)
   }
 
-  /** Goes on with what is not in the present directory. */
+  /** Passes over the content of the present directory. */
   pass(): void {
     const inside = `${this.entry?.path ?? ''}/`
     do this.next()
@@ -82,7 +82,7 @@ class Cursor {
   }
 }
 
-/** The order of walks; what is no more comes last. */
+/** The order of walks; undefined, for a walk at its end, comes last. */
 function comparePaths(one: string | undefined, other: string | undefined): number {
   if (one === other) return 0
   if (one === undefined) return 1
@@ -101,7 +101,7 @@ function factsOf({ kind, mode, uid, gid, size, links, mtime, target, major, mino
   return [kind, mode, uid, gid, counts, mtime, target, major, minor, attributes]
 }
 
-/** An entry for a directory that stays takes no attribute away: it must be made anew, and all that is in it. */
+/** Whether a directory has lost an attribute. An entry can remove none, so the directory is deleted and written anew. */
 function hasLost(was: WalkEntry, is: WalkEntry): boolean {
   if (was.kind !== 'directory' || is.kind !== 'directory') return false
   return was.xattrs.some(([name]) => isOfLayers(name) && !is.xattrs.some(([other]) => other === name))
@@ -109,7 +109,7 @@ function hasLost(was: WalkEntry, is: WalkEntry): boolean {
 
 const blocks = [Buffer.alloc(1 << 18), Buffer.alloc(1 << 18)] as const
 
-/** Sizes and times say little of content that builders have given a time. */
+/** Compares bytes: builders set all times to one value, so that size and time do not tell a change. */
 function hasSameContent(lower: string, upper: string, { kind, path }: WalkEntry): boolean {
   if (kind !== 'file') return true
   const fds = [openBelow(lower, path), openBelow(upper, path)] as const
@@ -152,7 +152,7 @@ function linked(found: readonly Found[]): Change[] {
   })
 }
 
-/** Files whose names are as they were, one by one, and were not names of one file, or not of one alone. */
+/** Unchanged names that were of different files and are of one now, or the other way round. */
 function regrouped(found: readonly Found[]): Set<string> {
   const written = new Set<string>()
   const [before, now] = [new Map<string, string>(), new Map<string, string>()]

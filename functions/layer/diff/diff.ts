@@ -1,4 +1,4 @@
-/** Layers made by our own walk, of snapshots that containerd's diff service cannot mount. */
+/** Makes a layer of what a snapshot changes (containerd's word: diff), where containerd's diff service cannot mount it. */
 import { createHash } from 'node:crypto'
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
@@ -7,14 +7,14 @@ import { withMounted } from '../../linux/mounted.ts'
 import { archiveOf } from './archive.ts'
 import { changesBetween } from './changes.ts'
 
-/** Where the archive goes: a content store, as far as this needs one. */
+/** The part of a content store that the archive is written to. */
 export interface BlobWriter {
   write(expected: Pick<Descriptor, 'digest' | 'size'>, data: AsyncIterable<Uint8Array>): Promise<void>
 }
 
 /**
  * Writes what the upper tree changes in the lower one into the content store, as a layer of this media type, which must be
- * an uncompressed archive's. The trees are read twice: a store asks for digest and size before the first byte.
+ * an uncompressed archive's. The tree is read twice: the store asks for digest and size before the first byte.
  * SYSTEM_CALL_FAILED, FAILED_PRECONDITION (mounts that nobody but containerd can make), ABORTED.
  * @param lower nothing below where it is undefined
  */

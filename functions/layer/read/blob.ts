@@ -23,13 +23,13 @@ export async function* readBlob(
 ): AsyncGenerator<Uint8Array> {
   const hash = createHash(digestAlgorithm(layer.digest))
   const iterator = source[Symbol.asyncIterator]()
-  const aborted = abortion(layer, options.signal)
+  const aborted = whenAborted(layer, options.signal)
   let size = 0
   let finished = false
   try {
     let next = iterator.next()
     for (;;) {
-      // The abort first: where a chunk is always there already, it would not be met otherwise.
+      // The abort comes first in the race: a source whose chunks are there already would win it every time.
       const result = await (aborted === undefined ? next : Promise.race([aborted.promise, next]))
       if (result.done === true) {
         finished = true
@@ -37,7 +37,7 @@ export async function* readBlob(
       }
       size += result.value.length
       if (size > layer.size) throw wrongSize(layer, size)
-      // While the chunk is worked on, the next one is on its way. A failure is met when it is awaited.
+      // The next chunk is on its way while this one is worked on. Its failure is thrown when it is awaited.
       next = iterator.next()
       next.catch(() => undefined)
       hash.update(result.value)
@@ -58,7 +58,7 @@ export async function* readBlob(
   }
 }
 
-/** The chunks of a blob, told to the guard as they come. */
+/** The chunks of a blob, counted by the guard. */
 export async function* counted(blob: AsyncIterator<Uint8Array>, guard: Guard): AsyncGenerator<Uint8Array> {
   for (let next = await blob.next(); next.done !== true; next = await blob.next()) {
     guard.compressed(next.value.length)
@@ -66,12 +66,12 @@ export async function* counted(blob: AsyncIterator<Uint8Array>, guard: Guard): A
   }
 }
 
-/** Tells a source to stop. It may be waiting for something that never comes, so nobody should wait for this. */
+/** Tells a source to stop. Do not await it: the source may be waiting for something that never comes. */
 export async function stop(iterator: AsyncIterator<Uint8Array>): Promise<void> {
   try {
     await iterator.return?.()
   } catch (error) {
-    // What it says at its end changes nothing: it has been read whole, or has failed for a reason that is being reported.
+    // Nothing is lost: the source was read to its end, or the failure that ended the reading is being reported.
     void error
   }
 }
@@ -88,7 +88,7 @@ function wrongSize(layer: Descriptor, size: number): LayercastError {
   )
 }
 
-function abortion(
+function whenAborted(
   layer: Descriptor,
   signal: AbortSignal | undefined,
 ): { promise: Promise<never>; remove: () => void } | undefined {

@@ -26,9 +26,9 @@ export type Entry = { path: readonly string[]; metadata: Metadata } & (
   | { kind: 'link'; target: readonly string[] }
   /** `mode` is the kind of node: S_IFCHR, S_IFBLK or S_IFIFO. */
   | { kind: 'node'; type: number; major: number; minor: number }
-  /** `name` in the directory `path` of the layers below is no more. */
+  /** Deletes `name` in the directory `path` of the layers below. */
   | { kind: 'whiteout'; name: string }
-  /** Nothing of the directory `path` of the layers below is there any more. */
+  /** Deletes all that the layers below have in the directory `path`. */
   | { kind: 'opaque' }
 )
 
@@ -153,5 +153,5 @@ function isLater(a: Time, b: Time): boolean {
   return a.seconds > b.seconds || (a.seconds === b.seconds && a.nanoseconds > b.nanoseconds)
 }
 
-/** Which missing directories are made: all, those that this layer has no whiteout for, or none. */
+/** Which of the missing directories on a path are made: all, those that this layer has no whiteout for, or none. */
 export type Make = 'all' | 'unhidden' | 'none'

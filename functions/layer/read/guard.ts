@@ -1,4 +1,4 @@
-/** What a layer may be at most. A hostile layer can name anything; these bounds keep it from filling or blocking a node. */
+/** Bounds of what a layer may hold. They keep a hostile one from filling or blocking a node. */
 import { LayercastError } from '../../errors.ts'
 import type { TarHeader } from './tar-member.ts'
 

@@ -1,6 +1,6 @@
 /**
  * One header block of a tar archive (POSIX.1-1988 ustar, GNU, star and v7), read as Go's archive/tar does, which is
- * what containerd accepts. Names are byte strings (system/bytes.ts).
+ * what containerd accepts. Names are byte strings (linux/bytes.ts).
  */
 import { LayercastError } from '../../errors.ts'
 import { SUSPECT_FIX } from '../../image/blob-fixes.ts'

@@ -3,8 +3,8 @@
  * stays, in whichever order the two come.
  *
  * In the form `remove`, what is hidden is removed: for a merged view and for a plain directory. In the form `overlay`, the
- * root is an upper directory of overlayfs that holds nothing but this layer, and hides as overlayfs does: a character
- * device 0:0 for a name, the attribute trusted.overlay.opaque for all of a directory.
+ * root is an upperdir of overlayfs that holds nothing but this layer, and whiteouts are overlayfs's own: a character device
+ * 0:0 for a name, the attribute trusted.overlay.opaque for all of a directory.
  */
 import { closeSync, readdirSync } from 'node:fs'
 import { LayercastError } from '../../errors.ts'
@@ -27,7 +27,7 @@ import { errno, must, systemError } from '../../linux/libc.ts'
 import { setXattr } from '../../linux/xattr.ts'
 import { joinPath } from './directories.ts'
 import type { Directory } from './directories.ts'
-import type { Traces } from './traces.ts'
+import type { WriteLog } from './write-log.ts'
 
 export type WhiteoutForm = 'remove' | 'overlay'
 
@@ -35,16 +35,16 @@ const OPEN = O_RDONLY | O_DIRECTORY | O_NOFOLLOW
 
 export class Whiteouts {
   readonly #form: WhiteoutForm
-  readonly #traces: Traces
+  readonly #log: WriteLog
   readonly #moved: () => void
-  // In the form `overlay`: paths at which nothing of the layers below is to show any more.
+  // In the form `overlay`: paths at which the layers below must not show. A directory made there must be opaque.
   readonly #covered = new Set<string>()
   #stale = false
 
-  /** @param moved called before the next entry once a directory or link is gone, through which paths may have led. */
-  constructor(form: WhiteoutForm, traces: Traces, moved: () => void) {
+  /** @param moved called before the next entry where a directory or a link was removed: paths may lead elsewhere now */
+  constructor(form: WhiteoutForm, log: WriteLog, moved: () => void) {
     this.#form = form
-    this.#traces = traces
+    this.#log = log
     this.#moved = moved
   }
 
@@ -57,11 +57,11 @@ export class Whiteouts {
   /** Hides one name of the layers below. */
   hide(parent: Directory, name: string): void {
     const path = joinPath(parent.path, name)
-    if (this.#form === 'remove' && !this.#traces.has(path)) {
+    if (this.#form === 'remove' && !this.#log.has(path)) {
       this.remove(parent, name)
       return
     }
-    if (this.#traces.has(path)) {
+    if (this.#log.has(path)) {
       // Written by this layer: only what the layers below have within it can be meant.
       const fd = openAt(parent.fd, name, OPEN)
       if (fd < 0) return
@@ -72,10 +72,10 @@ export class Whiteouts {
       }
       return
     }
-    this.#traces.changing(parent)
+    this.#log.keepTimes(parent)
     let result = mknodAt(parent.fd, name, S_IFCHR, 0n)
     if (result === -errno.EEXIST) {
-      // The whiteout came twice, or a directory was made here for the sake of another whiteout.
+      // The whiteout came twice, or a directory was made here on the way to another whiteout.
       this.remove(parent, name)
       result = mknodAt(parent.fd, name, S_IFCHR, 0n)
     }
@@ -89,19 +89,19 @@ export class Whiteouts {
     else this.#prune(directory)
   }
 
-  /** A directory is new: in the form `overlay`, where a whiteout was, it must not show what the layers below have. */
+  /** A directory was made. In the form `overlay` it must be opaque where a whiteout was, or the layers below show in it. */
   directoryMade(directory: Directory): void {
     if (this.#covered.delete(directory.path)) this.#makeOpaque(directory)
   }
 
-  /** Whether this layer put a whiteout at the name, and nothing in its place since. */
-  isHidden(parent: Directory, name: string): boolean {
+  /** Whether this layer wrote a whiteout at the name, and nothing in its place since. */
+  isWhiteout(parent: Directory, name: string): boolean {
     const path = joinPath(parent.path, name)
-    return this.#covered.has(path) && !this.#traces.has(path)
+    return this.#covered.has(path) && !this.#log.has(path)
   }
 
-  /** Takes away the whiteout that this layer put in the way of a directory. */
-  uncover(parent: Directory, name: string): void {
+  /** Removes the whiteout that this layer wrote, where a directory is to be made in its place. */
+  removeWhiteout(parent: Directory, name: string): void {
     must(unlinkAt(parent.fd, name), 'unlinkat', fromByteString(joinPath(parent.path, name)))
   }
 
@@ -112,20 +112,20 @@ export class Whiteouts {
     const stat = statAt(parent.fd, name)
     if (stat === -errno.ENOENT) return
     if (typeof stat === 'number') throw systemError('statx', stat, shown)
-    this.#traces.changing(parent)
+    this.#log.keepTimes(parent)
     const kind = stat.mode & S_IFMT
     if (kind === S_IFDIR || kind === S_IFLNK) this.#stale = true
     if (kind === S_IFDIR) removeTree(parent.fd, name, shown)
     else must(unlinkAt(parent.fd, name), 'unlinkat', shown)
-    this.#traces.removed(path, kind === S_IFDIR)
-    // In an upper directory all there is hides what is below: so does what comes in its place, a directory too.
+    this.#log.removed(path, kind === S_IFDIR)
+    // In an upperdir whatever is at a name hides the layers below it. What comes in its place, also a directory, must do so too.
     if (this.#form === 'overlay') this.#covered.add(path)
   }
 
   #prune(directory: Directory): void {
     for (const name of listNames(directory.fd)) {
       const path = joinPath(directory.path, name)
-      if (!this.#traces.has(path)) {
+      if (!this.#log.has(path)) {
         this.remove(directory, name)
         continue
       }

@@ -1,4 +1,4 @@
-/** What a layer has written so far, and what the times of the directories are to be in the end. Paths are byte strings. */
+/** What a layer has written so far, and the times that directories are to have in the end. Paths are byte strings. */
 import { closeSync } from 'node:fs'
 import { statAt, utimes } from '../../linux/at.ts'
 import type { Time } from '../../linux/at.ts'
@@ -12,17 +12,18 @@ interface Times {
   mtime: Time
 }
 
-export class Traces {
+export class WriteLog {
   readonly #reopen: (path: string) => number
-  // What the layer wrote, and every directory above it: a whiteout hides none of these, for it is of the layers below.
+  // What the layer wrote, and every directory above it: whiteouts are of the layers below, and hide none of these.
   readonly #written = new Set<string>()
-  // Undefined for directories that no entry describes and that the layers below did not have: theirs is the present.
+  // Undefined for directories that no entry names and the layers below do not have: they keep the time at which they were made.
   readonly #times = new Map<string, Times | undefined>()
 
   constructor(reopen: (path: string) => number) {
     this.#reopen = reopen
   }
 
+  /** Whether the layer wrote what is at the path, or something below it. */
   has(path: string): boolean {
     return this.#written.has(path)
   }
@@ -38,13 +39,13 @@ export class Traces {
     }
   }
 
-  /** A directory was made for the sake of an entry below it. */
+  /** A directory was made that no entry names so far, for an entry in it. */
   made(path: string): void {
     this.#times.set(path, undefined)
   }
 
-  /** The directory's content is about to change; its times are not to. */
-  changing(directory: Directory): void {
+  /** To be called before the content of a directory changes: its own times are kept. SYSTEM_CALL_FAILED. */
+  keepTimes(directory: Directory): void {
     if (this.#times.has(directory.path)) return
     const stat = statAt(directory.fd, '')
     if (typeof stat === 'number') throw systemError('statx', stat, fromByteString(directory.path))
@@ -55,7 +56,7 @@ export class Traces {
     this.#times.set(path, { atime: times.atime, mtime: times.mtime })
   }
 
-  /** What was at the path is gone, and all below it. */
+  /** What was at the path is removed, with all below it. */
   removed(path: string, wasDirectory: boolean): void {
     this.#written.delete(path)
     this.#times.delete(path)
@@ -65,8 +66,8 @@ export class Traces {
     for (const known of this.#times.keys()) if (known.startsWith(below)) this.#times.delete(known)
   }
 
-  /** Sets the times of the directories. SYSTEM_CALL_FAILED. */
-  restore(): void {
+  /** Sets the times of all directories that were written to. SYSTEM_CALL_FAILED. */
+  restoreTimes(): void {
     for (const [path, times] of this.#times) {
       if (times === undefined) continue
       const shown = fromByteString(path)
