@@ -51,46 +51,74 @@ const idle: DecodingThread[] = []
 
 type Source = AsyncIterator<Uint8Array> | Iterator<Uint8Array>
 
-/** Reads the source one piece ahead, so that one Promise.race waits for the source and for the thread. */
-class Ahead {
+/** Passes a source on to a decoding thread, one piece ahead, so that one Promise.race waits for the source and for the thread. */
+class Feed {
   readonly #source: Source
-  next: IteratorResult<Uint8Array> | undefined
-  coming: Promise<void> | undefined
+  #next: IteratorResult<Uint8Array> | undefined
+  #coming: Promise<void> | undefined
+  /** What is left of the present piece. */
+  #rest: Uint8Array | undefined
+  #ended = false
 
   constructor(source: Bytes) {
     this.#source = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]()
   }
 
-  pull(): void {
-    if (this.next !== undefined || this.coming !== undefined) return
-    const result = this.#source.next()
-    if (!(result instanceof Promise)) {
-      this.next = result
-      return
+  /** Passes on what there is, and never waits. Returns whether something changed, so that there may be more to pass on. */
+  pass(side: OwnerSide): boolean {
+    if (this.#ended) return false
+    this.#pull()
+    if (this.#rest === undefined && this.#next !== undefined) {
+      if (this.#next.done === true) {
+        this.#ended = true
+        side.end()
+      } else {
+        if (this.#next.value.length > 0) this.#rest = this.#next.value
+        this.#next = undefined
+      }
+      return true
     }
-    this.coming = this.#arrive(result)
-    // A failure is thrown where `coming` is awaited; until then it must not count as unhandled.
-    this.coming.catch(() => undefined)
+    const taken = this.#rest === undefined ? 0 : side.offer(this.#rest)
+    if (this.#rest === undefined || taken === 0) return false
+    this.#rest = taken < this.#rest.length ? this.#rest.subarray(taken) : undefined
+    return true
   }
 
-  async #arrive(result: Promise<IteratorResult<Uint8Array>>): Promise<void> {
-    this.next = await result
-    this.coming = undefined
+  /** Resolves when the next piece is there; undefined where the thread must take something first, or the source has ended. */
+  get coming(): Promise<void> | undefined {
+    return this.#rest === undefined ? this.#coming : undefined
   }
 
   async stop(): Promise<void> {
-    if (this.next?.done === true) return
+    if (this.#next?.done === true) return
     const stopped = Promise.resolve(this.#source.return?.())
-    if (this.coming === undefined) await stopped
+    if (this.#coming === undefined) await stopped
     // The source may be waiting for something that never comes, so it is told to stop, and not waited for.
     else stopped.catch(() => undefined)
+  }
+
+  #pull(): void {
+    if (this.#next !== undefined || this.#coming !== undefined) return
+    const result = this.#source.next()
+    if (!(result instanceof Promise)) {
+      this.#next = result
+      return
+    }
+    this.#coming = this.#arrive(result)
+    // A failure is thrown where `coming` is awaited; until then it must not count as unhandled.
+    this.#coming.catch(() => undefined)
+  }
+
+  async #arrive(result: Promise<IteratorResult<Uint8Array>>): Promise<void> {
+    this.#next = await result
+    this.#coming = undefined
   }
 }
 
 /**
  * Decompresses what comes from `source` on another thread. Yields views that are valid until the next is asked for.
  * Errors: CoreError, and those of the source.
- * @param module the core whose memory is shared, asked for with the first thread
+ * @param module returns the core whose memory is shared; called for each new thread
  */
 export async function* decodeInThread(
   source: Bytes,
@@ -101,32 +129,12 @@ export async function* decodeInThread(
   const { side } = thread
   const outcome = thread.start({ format, limit: limit ?? Number.POSITIVE_INFINITY })
   outcome.catch(() => undefined)
-  const ahead = new Ahead(source)
-  let rest: Uint8Array | undefined
-  let ended = false
+  const feed = new Feed(source)
   try {
     for (;;) {
+      // Read before anything is looked at, so that nothing that happens meanwhile is missed.
       const { seen } = side
-      if (!ended) {
-        ahead.pull()
-        if (rest === undefined && ahead.next !== undefined) {
-          if (ahead.next.done === true) {
-            ended = true
-            side.end()
-          } else {
-            if (ahead.next.value.length > 0) rest = ahead.next.value
-            ahead.next = undefined
-          }
-          continue
-        }
-        if (rest !== undefined) {
-          const taken = side.offer(rest)
-          if (taken > 0) {
-            rest = taken < rest.length ? rest.subarray(taken) : undefined
-            continue
-          }
-        }
-      }
+      if (feed.pass(side)) continue
       const done = side.ended
       const view = side.peek()
       if (view !== undefined) {
@@ -136,14 +144,14 @@ export async function* decodeInThread(
       }
       if (done) break
       const changed = Promise.race([side.changed(seen), outcome])
-      await (rest === undefined && ahead.coming !== undefined ? Promise.race([changed, ahead.coming]) : changed)
+      await (feed.coming === undefined ? changed : Promise.race([changed, feed.coming]))
     }
     const answer = await outcome
     if (!answer.ok) throw 'code' in answer ? new CoreError(answer.code, answer) : new Error(answer.message)
   } finally {
     side.cancel()
     await settled(outcome, thread)
-    await ahead.stop()
+    await feed.stop()
   }
 }
 
