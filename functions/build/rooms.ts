@@ -77,15 +77,19 @@ export const ROOMS: readonly Room[] = [
   { path: node, imports: [layer, linux, image, plan, kit, errors], host: 'node' },
 
   { path: 'functions/runner/operation', imports: ground, host: 'node' },
+  { path: 'functions/runner/chain', imports: [...ground, ...runner('operation')], host: 'node' },
   { path: 'functions/runner/sources', imports: [...ground, config], host: 'node', packages: ['smol-toml'] },
   { path: 'functions/runner/content', imports: ground, host: 'node' },
-  { path: 'functions/runner/blobs', imports: [...ground, ...runner('operation', 'sources', 'content')], host: 'node' },
+  {
+    path: 'functions/runner/blobs',
+    imports: [...ground, ...runner('operation', 'chain', 'sources', 'content')],
+    host: 'node',
+  },
   {
     path: 'functions/runner/images',
     imports: [...ground, ...runner('operation', 'sources', 'content', 'blobs')],
     host: 'node',
   },
-  { path: 'functions/runner/chain', imports: [...ground, ...runner('operation')], host: 'node' },
   {
     path: 'functions/runner/unpack',
     imports: [...ground, ...runner('operation', 'blobs', 'images', 'chain')],

@@ -3,10 +3,11 @@ import { hasCode, LayercastError } from '../../errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import { cleanUp } from '../../kit/cleanup.ts'
 import type { Mount } from '../../linux/mount-list.ts'
-import { removeIfThere, statOrNone } from '../../node/or-none.ts'
+import { removeIfThere } from '../../node/or-none.ts'
 import type { Backend, SnapshotInfo, Snapshotter } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
 import { inferProfile } from '../../plan/profiles.ts'
+import { snapshotsOf } from '../chain/snapshots.ts'
 import { viewKey } from '../operation/snapshot-keys.ts'
 import { isArchive } from './blob.ts'
 import { once } from './once.ts'
@@ -64,7 +65,7 @@ function checkPossible({ backend, plan, from }: SnapshotterProviderOptions): voi
 
 /** How many layers from the base up are right, and what is wrong with the next one. */
 async function lookAtChain(snapshotter: Snapshotter, plan: Plan): Promise<{ right: number; why: string }> {
-  const infos = await Promise.all(plan.layers.map((layer) => statOrNone(snapshotter, layer.chainID)))
+  const infos = await snapshotsOf(snapshotter, plan)
   for (const [index, { chainID, parent }] of plan.layers.entries()) {
     const why = faultIn(infos[index], chainID, parent)
     if (why !== undefined) return { right: index, why }

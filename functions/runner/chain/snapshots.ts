@@ -8,6 +8,11 @@ export function chainIDsOf(plan: Plan): string[] {
   return plan.layers.map((layer) => layer.chainID)
 }
 
+/** The snapshots of a plan's layers, from the base up; undefined for each that is not there. */
+export async function snapshotsOf(snapshotter: Snapshotter, plan: Plan): Promise<(SnapshotInfo | undefined)[]> {
+  return await Promise.all(chainIDsOf(plan).map((chainID) => statOrNone(snapshotter, chainID)))
+}
+
 /**
  * Counts the layers of the chain that are there, from the base up. The parents of a committed snapshot are there too, so this is one
  * call for a ready chain, and a binary search for any other.

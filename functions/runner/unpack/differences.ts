@@ -1,5 +1,4 @@
 /** Warns of snapshots that were there before with other labels than the plan's. */
-import { statOrNone } from '../../node/or-none.ts'
 import type { Backend, SnapshotInfo } from '../../node/ports.ts'
 import type { Plan, PlanLayer } from '../../plan/document.ts'
 import { profileOf } from '../../plan/profiles.ts'
@@ -7,18 +6,10 @@ import { compareLabels, isSame } from '../chain/labels.ts'
 import { labelsOfOtherImages } from '../images/other-labels.ts'
 import type { Emit } from './types.ts'
 
-/** As `warnOfDifferences`, for a chain that is ready: looks at the lower layers only where the top one differs. */
-export async function lookForDifferences(
-  backend: Backend,
-  plan: Plan,
-  top: SnapshotInfo | undefined,
-  emit: Emit,
-): Promise<void> {
+/** Whether the chain's top has other labels than the plan's: then somebody else made the chain, and all of it is looked at. */
+export function topDiffers(plan: Plan, top: SnapshotInfo | undefined): boolean {
   const layer = plan.layers.at(-1)
-  if (layer === undefined || !differs(plan, layer, top)) return
-  const snapshotter = backend.snapshotter(plan.snapshotter)
-  const infos = await Promise.all(plan.layers.map(({ chainID }) => statOrNone(snapshotter, chainID)))
-  await warnOfDifferences(backend, plan, infos, emit)
+  return layer !== undefined && differs(plan, layer, top)
 }
 
 /**

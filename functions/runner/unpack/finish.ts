@@ -1,16 +1,16 @@
 /** The end of an unpack: the whole chain is checked, and only then does the image refer to it. */
 import { LayercastError } from '../../errors.ts'
-import { statOrNone } from '../../node/or-none.ts'
 import type { ContentStore, SnapshotInfo, Snapshotter } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
 import { gcLabel } from '../chain/gc-label.ts'
+import { snapshotsOf } from '../chain/snapshots.ts'
 
 /**
  * Gives the snapshots of all layers, each there, committed, and on the right parent. CHAIN_INCOMPLETE otherwise. containerd
  * can lose an error (containerd/FACTS.md section 2, step 8), so nothing may refer to a chain that was not seen whole.
  */
 export async function checkChain(snapshotter: Snapshotter, plan: Plan): Promise<SnapshotInfo[]> {
-  const infos = await Promise.all(plan.layers.map((layer) => statOrNone(snapshotter, layer.chainID)))
+  const infos = await snapshotsOf(snapshotter, plan)
   const problems: string[] = []
   const found: SnapshotInfo[] = []
   for (const [index, layer] of plan.layers.entries()) {

@@ -1,6 +1,5 @@
 /** Counts the lazy layers of the chain for the result, and warns where there are none. */
-import { statOrNone } from '../../node/or-none.ts'
-import type { Backend, SnapshotInfo } from '../../node/ports.ts'
+import type { SnapshotInfo } from '../../node/ports.ts'
 import type { Plan } from '../../plan/document.ts'
 import { profileOf } from '../../plan/profiles.ts'
 import { countLazy, warnNothingLazy, type Lazy } from '../chain/lazy.ts'
@@ -12,9 +11,7 @@ export function tellLazy(plan: Plan, infos: readonly (SnapshotInfo | undefined)[
   return countLazy(plan, infos)
 }
 
-/** As `tellLazy`, for a chain whose snapshots were not read yet. Reads none under snapshotters that unpack every layer. */
-export async function lookWhatIsLazy(backend: Backend, plan: Plan, emit: Emit): Promise<Lazy | undefined> {
-  if (profileOf(plan).lazyLabels.length === 0) return undefined
-  const snapshotter = backend.snapshotter(plan.snapshotter)
-  return tellLazy(plan, await Promise.all(plan.layers.map(({ chainID }) => statOrNone(snapshotter, chainID))), emit)
+/** Whether layers of the plan may be lazy: not under snapshotters that unpack every layer, or do not tell. */
+export function mayBeLazy(plan: Plan): boolean {
+  return profileOf(plan).lazyLabels.length > 0
 }

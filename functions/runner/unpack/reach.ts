@@ -9,7 +9,7 @@ const CAP_SYS_ADMIN = 21n
 
 /** Whether the directory can be looked at from here. */
 export async function isVisible(directory: string): Promise<boolean> {
-  return (await statOrNone(directory))?.isDirectory() ?? false
+  return (await lstatOrNone(directory))?.isDirectory() ?? false
 }
 
 /**
@@ -23,7 +23,7 @@ export async function canWriteTo(mounts: readonly Mount[]): Promise<boolean> {
 
 async function isInReach(mount: Mount): Promise<boolean> {
   if (!isMadeHere(mount)) return false
-  for (const path of placesOf(mount)) if ((await statOrNone(path)) === undefined) return false
+  for (const path of placesOf(mount)) if ((await lstatOrNone(path)) === undefined) return false
   const written = writtenDirectory(mount)
   return written === undefined || (await isWritable(written))
 }
@@ -43,7 +43,7 @@ async function mayMount(): Promise<boolean> {
   return ((BigInt(`0x${effective}`) >> CAP_SYS_ADMIN) & 1n) === 1n
 }
 
-async function statOrNone(path: string): Promise<Stats | undefined> {
+async function lstatOrNone(path: string): Promise<Stats | undefined> {
   try {
     return await lstat(path)
   } catch (error) {

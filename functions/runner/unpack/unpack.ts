@@ -7,16 +7,16 @@ import { tellOrigin } from '../blobs/origin.ts'
 import { createBlobProviders, type BlobProviders } from '../blobs/providers.ts'
 import type { Lazy } from '../chain/lazy.ts'
 import { leaseExisting } from '../chain/lease-existing.ts'
-import { chainIDsOf, countPresent } from '../chain/snapshots.ts'
+import { chainIDsOf, countPresent, snapshotsOf } from '../chain/snapshots.ts'
 import { underLease } from '../operation/lease.ts'
 import { dropLeftBehind } from '../operation/left-behind.ts'
 import { checkApplier, chooseApplier } from './applier.ts'
 import type { LayerContext } from './context.ts'
-import { lookForDifferences, warnOfDifferences } from './differences.ts'
+import { topDiffers, warnOfDifferences } from './differences.ts'
 import { checkChain, labelConfig } from './finish.ts'
 import { IgnoredTally } from './ignored.ts'
 import { unpackLayers } from './layers.ts'
-import { lookWhatIsLazy, tellLazy } from './lazy.ts'
+import { mayBeLazy, tellLazy } from './lazy.ts'
 import { canUnpackInParallel } from './parallel.ts'
 import { isReady, preflight, type Preflight } from './preflight.ts'
 import { Report } from './report.ts'
@@ -82,8 +82,14 @@ interface Done {
 
 async function tellOfReady({ options, report: { emit } }: Run, { top }: Preflight): Promise<Done> {
   const { backend, planned } = options
-  await lookForDifferences(backend, planned.plan, top, emit)
-  return { made: new Map(), lazy: await lookWhatIsLazy(backend, planned.plan, emit) }
+  const { plan } = planned
+  const made = new Map<number, UnpackedLayer>()
+  const isOthers = topDiffers(plan, top)
+  // One call for each layer, which most chains that are ready do not need.
+  if (!isOthers && !mayBeLazy(plan)) return { made, lazy: undefined }
+  const infos = await snapshotsOf(backend.snapshotter(plan.snapshotter), plan)
+  if (isOthers) await warnOfDifferences(backend, plan, infos, emit)
+  return { made, lazy: tellLazy(plan, infos, emit) }
 }
 
 async function makeUnderLease(run: Run, look: Preflight): Promise<Done> {
