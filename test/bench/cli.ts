@@ -1,3 +1,4 @@
+/** Benchmark: the program's start. */
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { row, type Row } from './report.ts'

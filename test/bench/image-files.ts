@@ -1,3 +1,4 @@
+/** Documents of an image without its layers. */
 import { hash } from 'node:crypto'
 
 const digest = (text: string): string => `sha256:${hash('sha256', text)}`

@@ -1,3 +1,4 @@
+/** Layers made of this machine's own files. */
 import { spawnSync } from 'node:child_process'
 import { createHash, hash } from 'node:crypto'
 import {

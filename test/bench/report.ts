@@ -1,3 +1,4 @@
+/** The rows of a benchmark, and how they are shown. */
 import { cpus } from 'node:os'
 
 /** One comparison: how many times as fast as the peer the work is done here. */

@@ -1,3 +1,4 @@
+/** Names the packages that the core is measured against. */
 import { readFileSync } from 'node:fs'
 
 const { dependencies, devDependencies } = JSON.parse(

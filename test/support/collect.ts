@@ -1,3 +1,4 @@
+/** The garbage collector of a backend. */
 import type { Backend } from '../../functions/node/ports.ts'
 
 /** Returns when the garbage collector has been through. */

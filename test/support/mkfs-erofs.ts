@@ -1,3 +1,4 @@
+/** Whether the machine has mkfs.erofs. */
 import { access } from 'node:fs/promises'
 
 /** Whether this machine can make erofs images, without which containerd has no erofs snapshotter. */

@@ -1,3 +1,4 @@
+/** The process's clock, set forward. */
 import { onTestFinished, vi } from 'vitest'
 
 const HOUR_AND_A_MINUTE = 61 * 60 * 1000

@@ -1,3 +1,4 @@
+/** Where a snapshot lies on disk. */
 import type { Backend } from '../../functions/node/ports.ts'
 
 /** The directory in which a snapshotter keeps what a committed snapshot adds, by the mounts of a view of it. */

@@ -1,3 +1,4 @@
+/** Benchmark: whole programs, from start to end. */
 import { spawnSync } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -1,3 +1,4 @@
+/** All benchmarks of the core. */
 import { inputs } from '../inputs.ts'
 import type { Row } from '../report.ts'
 import { benchCold } from './cold.ts'

@@ -1,3 +1,4 @@
+/** Benchmark: verified diff IDs. */
 import { hash } from 'node:crypto'
 import { gunzipSync } from 'node:zlib'
 import { diffID } from '../../../core-wasm/core.ts'

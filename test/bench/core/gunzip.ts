@@ -1,3 +1,4 @@
+/** Benchmark: gzip decoding. */
 import { createGunzip, gunzipSync } from 'node:zlib'
 import { Gunzip } from 'fflate'
 import { Inflate } from 'pako'

@@ -1,3 +1,4 @@
+/** Benchmark: SHA-256 and chain IDs. */
 import { createHash, hash } from 'node:crypto'
 import { sha256 as noble } from '@noble/hashes/sha2.js'
 import { createSHA256 } from 'hash-wasm'

@@ -1,3 +1,4 @@
+/** Benchmark: zstd decoding. */
 import { zstdDecompressSync } from 'node:zlib'
 import { decompress, init } from '@bokuweb/zstd-wasm'
 import { Decompress } from 'fzstd'

@@ -1,3 +1,4 @@
+/** An image of this machine's own files. */
 import { readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { dir, file, type TarEntry } from '../../support/images/entries.ts'

@@ -1,3 +1,4 @@
+/** Benchmark: whole unpacks on a real containerd. */
 import { access } from 'node:fs/promises'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'

@@ -1,3 +1,4 @@
+/** The configuration of a private containerd. */
 import { join } from 'node:path'
 import type { ContainerdVersion } from './versions.ts'
 

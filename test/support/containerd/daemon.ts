@@ -1,3 +1,4 @@
+/** Starts a program in the background and waits until it is ready. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -32,7 +33,7 @@ export class Daemon {
   async start(): Promise<void> {
     const { program, args, cwd, env, ready } = this.#options
     const begin = this.log.length
-    // The kernel kills it should this process die without a word.
+    // So that the kernel kills it when this process is killed.
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', program, ...args], {
       cwd,
       detached: true,

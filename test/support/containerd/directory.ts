@@ -1,3 +1,4 @@
+/** The private directory of a daemon: made, and cleared away with all that uses it. */
 import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -8,7 +9,7 @@ import { alive, killUsers } from './processes.ts'
 const run = promisify(execFile)
 const PREFIX = 'layercast-containerd-'
 
-/** A private directory named after this process; what dead processes left of theirs is cleared away first. */
+/** Makes a private directory named after this process, after clearing away those of processes that have ended. */
 export async function makeDirectory(parent = tmpdir()): Promise<string> {
   for (const name of await readdir(parent)) {
     const owner = /^layercast-containerd-(\d+)-/.exec(name)

@@ -1,3 +1,4 @@
+/** Builds programs in Go that tests drive: containerd, ctr, remote snapshotters. */
 import { execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
@@ -43,8 +44,8 @@ export async function buildProgram(
 }
 
 /**
- * Keeps the programs in a cache outside the checkout, under the hash of what decides them. Built once: whoever comes
- * meanwhile waits.
+ * Builds a module's programs into a cache outside the checkout, unless they are there. The cache's key is a hash of all that the
+ * build depends on. One process builds at a time; others that need the same module wait for it.
  */
 async function buildModule(module: string, stamps: Record<string, string>, own?: OwnProgram): Promise<Built> {
   const source = join(import.meta.dirname, module)

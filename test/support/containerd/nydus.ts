@@ -1,3 +1,4 @@
+/** The nydus snapshotter as a daemon. */
 import { access, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Daemon } from './daemon.ts'

@@ -1,9 +1,10 @@
+/** Finds and kills what a private daemon has started. */
 import { readFileSync } from 'node:fs'
 import { readFile, readdir, readlink, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** Whether a process of this id runs; one that has ended and that nobody has asked about does not. */
+/** Whether a process of this id runs. A zombie (ended, and not yet waited for by its parent) does not. */
 export function alive(pid: number): boolean {
   const state = stateOf(pid)
   return state !== undefined && state !== 'Z'
@@ -38,7 +39,7 @@ export async function killUsers(directory: string): Promise<void> {
     }
     await sleep(20)
   }
-  // One that is not empty has processes of others in it.
+  // A group that is not empty holds processes of others.
   for (const group of groups) await rmdir(group).catch(() => undefined)
 }
 
@@ -47,7 +48,7 @@ async function usersOf(directory: string): Promise<number[]> {
   const parents = new Map<number, number>()
   const users = new Set<number>()
   for (const pid of pids) {
-    // Whoever exits while this reads is not there to be killed.
+    // A process may exit while this reads: then there is nothing to kill.
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
     const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
     if (state === undefined || state === 'Z' || parent === undefined) continue

@@ -1,4 +1,4 @@
-/** Snapshotters that are daemons of their own: those that fetch layers as files are read, with the images that they take, and fuse-overlayfs. */
+/** Snapshotters that are daemons of their own: stargz and soci, which fetch layers as files are read, with the images that they take; fuse-overlayfs. */
 import { execFile } from 'node:child_process'
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -1,3 +1,4 @@
+/** Private containerd daemons for the tests. */
 import { execFile } from 'node:child_process'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -1,3 +1,4 @@
+/** The containerd versions of the tests, and their programs. */
 import { execFile } from 'node:child_process'
 import { access } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'

@@ -1,3 +1,4 @@
+/** A CRI client for the tests. */
 import { connect } from 'node:net'
 import { createClient, type Client } from '@connectrpc/connect'
 import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node'

@@ -1,3 +1,4 @@
+/** The test images against tools that read such images. */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { lstatSync, mkdtempSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
