@@ -204,7 +204,7 @@ test('a server that goes takes its connections along, and the next ones find the
   await peers.stopServer()
   await closed
   const refused = peers.session()
-  await expect(call(refused, 'Plain', Buffer.from('meanwhile'))).rejects.toThrow()
+  await expect(call(refused, 'Plain', Buffer.from('meanwhile'))).rejects.toThrow(/ended|canceled|hang up/)
   await peers.startServer()
   expect((await call(peers.session(), 'Plain', Buffer.from('after'))).body.subarray(5).toString()).toBe('after')
 })
@@ -218,7 +218,7 @@ test('at its end the proxy finishes what is under way and takes nothing new', as
   const goaway = new Promise((resolve) => session.once('goaway', resolve))
   const closing = peers.proxy.close(5000)
   await goaway
-  await expect(call(peers.session(), 'Plain', Buffer.from('late'))).rejects.toThrow()
+  await expect(call(peers.session(), 'Plain', Buffer.from('late'))).rejects.toThrow(/ended|canceled|ENOENT/)
   release({ pass: true })
   expect((await held).body.subarray(5).toString()).toBe('under way')
   await closing
