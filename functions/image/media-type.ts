@@ -1,4 +1,4 @@
-/** The media types of images. Which of them are layers is decided as in containerd, so that a plan has the layers that it unpacks. */
+/** The media types of images. Which are layers is decided as in containerd, so that a plan has just the layers that it unpacks. */
 
 export const MEDIA_TYPE = {
   dockerManifest: 'application/vnd.docker.distribution.manifest.v2+json',

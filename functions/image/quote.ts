@@ -1,7 +1,7 @@
 /** Values from outside, made safe to show in a message. */
 const SHOWN = 80
 const SHOWN_ITEMS = 3
-/** Characters that JSON does not escape and that change what a terminal shows: control characters, and those that reverse or hide text. */
+/** Characters that JSON does not escape and that change what a terminal shows: controls, and those that reverse or hide text. */
 const UNSEEN = /[\u007F-\u009F\u00AD\u061C\u200B-\u200F\u2028-\u202F\u2060-\u206F\uFEFF]/g
 
 /** A value as JSON, with control characters escaped, and cut where it is long. */

@@ -17,7 +17,7 @@ export async function withHealing<T>(
   work: (heal: Heal | undefined) => Promise<T>,
 ): Promise<T> {
   if (sources.length === 0) return await work(undefined)
-  // Loaded when asked for: sources are of no use to whoever names none.
+  // Loaded here: a run without sources needs none of it.
   const { createHealer } = await import('../blobs/heal.ts')
   const healer = createHealer({ backend, ...image, sources, signal })
   try {

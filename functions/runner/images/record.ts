@@ -86,7 +86,7 @@ function isMeant(digest: string, text: string): boolean {
   return digest.startsWith(text) || digest.slice(digest.indexOf(':') + 1).startsWith(text)
 }
 
-/** The digests of a record's target, and of the platform's manifest and config; the target's alone where these cannot be read. */
+/** The digests of a record's target, and of the platform's manifest and config; the target's alone where these are unreadable. */
 async function digestsOf(backend: Backend, { target }: ImageRecord, platform: Platform): Promise<Digest[]> {
   try {
     const { manifest } = await heldDocuments(backend.content)(target, platform)

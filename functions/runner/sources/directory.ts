@@ -7,7 +7,7 @@ import type { Files } from './files.ts'
 import { readPart } from './pread.ts'
 
 /**
- * Opens a directory. Whoever reads it makes the paths itself and takes none from a document, so they are not checked here.
+ * Opens a directory. Paths are not checked here: readers of layouts make them from digests, and take none from a document.
  * FILE_NOT_FOUND, SOURCE_INVALID, SYSTEM_CALL_FAILED.
  */
 export async function openDirectory(root: string): Promise<Files> {

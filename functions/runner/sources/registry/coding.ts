@@ -70,7 +70,7 @@ function inflatedBeginning(first: Uint8Array): Uint8Array {
   try {
     return gunzipSync(first, { finishFlush: constants.Z_SYNC_FLUSH })
   } catch (error) {
-    // What does not inflate was not coded. Whoever checks the digest finds out whether it is the blob.
+    // What does not inflate was not coded. The digest tells whether it is the blob.
     if (String((error as NodeJS.ErrnoException).code).startsWith('Z_')) return new Uint8Array()
     throw error
   }
