@@ -1,4 +1,3 @@
-import { access } from 'node:fs/promises'
 import { afterAll, beforeAll } from 'vitest'
 import type { Backend } from '../../../functions/node/ports.ts'
 import { contentConformance } from '../../node/conformance/content.ts'
@@ -9,12 +8,9 @@ import { snapshotterConformance } from '../../node/conformance/snapshotter.ts'
 import { describeContainerd } from '../../support/containerd/describe.ts'
 import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
 import { isAtLeast } from '../../support/containerd/versions.ts'
+import { hasMkfsErofs } from '../../support/mkfs-erofs.ts'
 
 // Without it containerd has no erofs snapshotter.
-const mkfs = await access('/usr/bin/mkfs.erofs').then(
-  () => true,
-  () => false,
-)
 
 await describeContainerd('the ports', (version) => {
   let containerd: TestContainerd
@@ -33,7 +29,7 @@ await describeContainerd('the ports', (version) => {
     snapshotContentConformance(open, name)
   }
   // Its mounts are for containerd's mount manager from 2.2 on, so that the content suite, which mounts, is not for it.
-  if (mkfs && version.startsWith('2.')) snapshotterConformance(open, 'erofs')
+  if (hasMkfsErofs && version.startsWith('2.')) snapshotterConformance(open, 'erofs')
   contentConformance(open, { sha512: isAtLeast(version, '2.3') })
   leasesConformance(open)
   imagesConformance(open)

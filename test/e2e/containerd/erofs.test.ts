@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { access, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -10,17 +10,14 @@ import type { ContainerdBackend } from '../../../functions/node/containerd/backe
 import type { Snapshotter } from '../../../functions/node/ports.ts'
 import { describeContainerd } from '../../support/containerd/describe.ts'
 import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
+import { hasMkfsErofs } from '../../support/mkfs-erofs.ts'
 
 const run = promisify(execFile)
 const LAYER = 'application/vnd.oci.image.layer.v1.tar+gzip'
-const mkfs = await access('/usr/bin/mkfs.erofs').then(
-  () => true,
-  () => false,
-)
 
 await describeContainerd('the erofs snapshotter through the diff service', (version) => {
   // 1.6 and 1.7 have none.
-  const here = mkfs && version.startsWith('2.')
+  const here = hasMkfsErofs && version.startsWith('2.')
   let containerd: TestContainerd
   let backend: ContainerdBackend
   let erofs: Snapshotter

@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process'
-import { access, mkdir } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { ContainerdBackend } from '../../../functions/node/containerd/backend.ts'
@@ -12,13 +12,10 @@ import { Cri } from '../../support/cri/client.ts'
 import type { BuiltImage } from '../../support/images/image.ts'
 import { busybox, LAYERED_DIRECTORIES, LAYERED_FILES, layeredImage, pauseImage } from '../../support/images/running.ts'
 import { start as startProgram } from '../../support/layercast.ts'
+import { hasMkfsErofs } from '../../support/mkfs-erofs.ts'
 
 const PAUSE = 'example.com/pause:1'
 const SLEEP = ['/bin/sleep', '100000']
-const mkfs = await access('/usr/bin/mkfs.erofs').then(
-  () => true,
-  () => false,
-)
 
 for (const version of ['1.7', BEFORE_LABELS] as const) {
   const [found, nydus] = [await programs(version), await nydusProgram()]
@@ -27,7 +24,7 @@ for (const version of ['1.7', BEFORE_LABELS] as const) {
     ...('missing' in nydus ? [nydus.missing] : []),
     ...(busybox === undefined ? ['busybox is not installed'] : []),
   ]
-  const hasErofs = mkfs && version === BEFORE_LABELS
+  const hasErofs = hasMkfsErofs && version === BEFORE_LABELS
   const reason = missing.length === 0 ? '' : ` (skipped: ${missing.join('; ')})`
 
   describe.skipIf(missing.length > 0)(`the CRI proxy before containerd ${version}${reason}`, () => {

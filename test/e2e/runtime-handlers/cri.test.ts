@@ -1,4 +1,4 @@
-import { access, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
@@ -13,15 +13,12 @@ import type { BuiltImage } from '../../support/images/image.ts'
 import { busybox, LAYERED_DIRECTORIES, LAYERED_FILES, layeredImage, pauseImage } from '../../support/images/running.ts'
 import { writeOciArchive } from '../../support/images/write.ts'
 import { errorOf, layercast, type Ran } from '../../support/layercast.ts'
+import { hasMkfsErofs } from '../../support/mkfs-erofs.ts'
 
 const [found, nydus] = [await programs(NEWEST), await nydusProgram()]
-const mkfs = await access('/usr/bin/mkfs.erofs').then(
-  () => true,
-  () => false,
-)
 const missing = [
   ...('missing' in found ? [found.missing] : []),
-  ...(mkfs ? [] : ['mkfs.erofs is not installed']),
+  ...(hasMkfsErofs ? [] : ['mkfs.erofs is not installed']),
   ...(busybox === undefined ? ['busybox is not installed'] : []),
 ]
 const reason = missing.length === 0 ? '' : ` (skipped: ${missing.join('; ')})`

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { access, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -17,17 +17,14 @@ import {
   type BuiltImage,
 } from '../../support/images/image.ts'
 import { errorOf, layercast, type Ran } from '../../support/layercast.ts'
+import { hasMkfsErofs } from '../../support/mkfs-erofs.ts'
 
 const run = promisify(execFile)
-const mkfs = await access('/usr/bin/mkfs.erofs').then(
-  () => true,
-  () => false,
-)
 const NAME = 'localhost/features:1'
 
 await describeContainerd('images for the OS feature erofs', (version) => {
   // 2.4 is the first whose erofs snapshotter says that it takes them; 1.6 has no such snapshotter.
-  const here = mkfs && version === '2.4' && process.arch === 'x64'
+  const here = hasMkfsErofs && version === '2.4' && process.arch === 'x64'
   let containerd: TestContainerd
   let directory: string
   let backend: ContainerdBackend

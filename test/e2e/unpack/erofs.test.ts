@@ -1,4 +1,4 @@
-import { access, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -15,11 +15,8 @@ import { buildImage, type BuiltImage } from '../../support/images/image.ts'
 import { busybox, LAYERED_FILES, layeredImage } from '../../support/images/running.ts'
 import { writeOciArchive } from '../../support/images/write.ts'
 import { LAUNCHER, layercast, type Ran } from '../../support/layercast.ts'
+import { hasMkfsErofs } from '../../support/mkfs-erofs.ts'
 
-const mkfs = await access('/usr/bin/mkfs.erofs').then(
-  () => true,
-  () => false,
-)
 const CRI = ['image-ref', 'manifest-digest', 'layer-digest', 'image-layers'].map(
   (key) => `containerd.io/snapshot/cri.${key}`,
 )
@@ -54,7 +51,7 @@ function untimed(tree: Record<string, string>): Record<string, string> {
 
 await describeContainerd('layercast unpack --snapshotter erofs', (version) => {
   // 1.6 and 1.7 have none; 2.2's diff service cannot mount what its own snapshotter answers above the first layer.
-  const here = mkfs && busybox !== undefined && version.startsWith('2.')
+  const here = hasMkfsErofs && busybox !== undefined && version.startsWith('2.')
   const appliers = version === '2.2' ? ['own', 'default'] : ['containerd', 'own', 'default']
   let containerd: TestContainerd
   let directory: string
