@@ -39,7 +39,7 @@ export const assignVerb = verb({
     // First, so that a mistyped selector is told before the server or the node is asked for anything.
     parseSelector(options.selector)
     const client = await operatorClient(context, options)
-    const planned = await client.plan(plannerInput(await lookUp(context, args.IMAGE, options), options))
+    const planned = await client.plan(await plannerInput(await lookUp(context, args.IMAGE, options), options))
     const made = await client.assign({ selector: options.selector, plans: [planned.digest] })
     await context.show(made, () =>
       fields([

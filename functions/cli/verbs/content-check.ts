@@ -23,7 +23,8 @@ export const contentCheckVerb = verb({
   ],
   async run(context, { args }) {
     const backend = await context.backend()
-    const named = args.DIGEST.length > 0 ? namedDigests(args.DIGEST, await listContent(context, backend)) : undefined
+    const named =
+      args.DIGEST.length > 0 ? await namedDigests(args.DIGEST, await listContent(context, backend)) : undefined
     const { checkContent } = await import('../../runner/content/check-content.ts')
     const progress = createProgress(context.streams)
     let done = 0

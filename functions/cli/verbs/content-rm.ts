@@ -24,7 +24,7 @@ export const contentRmVerb = verb({
   ],
   async run(context, { args, options }) {
     const backend = await context.backend()
-    const digests = namedDigests(args.DIGEST, await listContent(context, backend))
+    const digests = await namedDigests(args.DIGEST, await listContent(context, backend))
     const { imagesOfBlobs } = await import('../../runner/content/images-of-blobs.ts')
     // Checked before the first is removed, so that a refusal leaves everything as it was.
     const images = await imagesOfBlobs(backend)

@@ -79,7 +79,7 @@ async function documentsFrom(
     if (from.manifest !== undefined || from.config !== undefined) {
       throw usage('IMAGE is given, and --manifest or --config too', 'Give the one or the other.')
     }
-    return plannerInput(await lookUp(context, from.image, options), options)
+    return await plannerInput(await lookUp(context, from.image, options), options)
   }
   if (from.manifest === undefined || from.config === undefined) throw fileMissing(from)
   if (from.manifest === '-' && from.config === '-') {

@@ -17,7 +17,7 @@ import {
   SNAPSHOTTER_OR_HANDLER,
   SOURCE,
 } from './shared/options.ts'
-import { planHere, plannerInput } from './shared/plan-input.ts'
+import { planImage } from './shared/plan-input.ts'
 import { repairPlan } from './shared/repair-operation.ts'
 import { oneSnapshotter } from './shared/runtime-handlers.ts'
 
@@ -55,7 +55,7 @@ export const repairVerb = verb({
     }
     const snapshotter = await oneSnapshotter(context, options)
     const image = await lookUp(context, args.IMAGE, { ...options, snapshotter, onNode: true })
-    const planned = await planHere(plannerInput(image, { ...options, snapshotter }))
+    const planned = await planImage(image, { ...options, snapshotter })
     await repairPlan(context, planned, options)
   },
 })

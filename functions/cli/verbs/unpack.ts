@@ -28,7 +28,7 @@ import {
   SNAPSHOTTER_OR_HANDLER,
   SOURCE,
 } from './shared/options.ts'
-import { planHere, plannerInput, type PlanFlags } from './shared/plan-input.ts'
+import { planImage, type PlanFlags } from './shared/plan-input.ts'
 import { repairPlan } from './shared/repair-operation.ts'
 import { chooseSnapshotter, containerdOf, oneSnapshotter } from './shared/runtime-handlers.ts'
 import {
@@ -97,7 +97,7 @@ async function unpackOne(
 ): Promise<void> {
   const planned = await withImage(context, name, { onNode: true }, async (image) => {
     // Planned before anything is imported, so that an image that cannot be planned changes nothing on the node.
-    const made = await planHere(plannerInput(await image.find(options), options))
+    const made = await planImage(await image.find(options), options)
     if (image.fromSource && !options.dryRun) {
       // Before the first blob is imported, which would be of no use without the snapshotter.
       await checkBeforeImport(context, made, options)
@@ -131,7 +131,7 @@ async function unpackRepairing(
   const snapshotter = await oneSnapshotter(context, { ...options, runtimeHandler: options.runtimeHandler[0] })
   const flags = { ...options, snapshotter }
   const planned = await withImage(context, name, { onNode: true }, async (image) => {
-    const made = await planHere(plannerInput(await image.find(flags), flags))
+    const made = await planImage(await image.find(flags), flags)
     if (image.fromSource && !options.dryRun) await image.import(flags)
     return made
   })
@@ -204,7 +204,7 @@ async function planAll(
     const pause = sandbox?.image?.reference === reference ? undefined : sandbox?.image
     const missing = sandbox !== undefined && sandbox.image === undefined ? [sandboxMissing(sandbox, target)] : []
     const plan = async (of: NamedImage, shape: Omit<PlanFlags, 'snapshotter'>): Promise<Planned | undefined> =>
-      error === undefined ? await planHere(plannerInput(of, { ...shape, snapshotter })) : undefined
+      error === undefined ? await planImage(of, { ...shape, snapshotter }) : undefined
     entries.push({
       target,
       error,

@@ -23,7 +23,7 @@ import {
   PROFILE,
   REFERENCE,
 } from './shared/options.ts'
-import { planHere, plannerInput, type PlanFlags } from './shared/plan-input.ts'
+import { planImage, type PlanFlags } from './shared/plan-input.ts'
 import { oneSnapshotter } from './shared/runtime-handlers.ts'
 
 export const verifyVerb = verb({
@@ -82,7 +82,7 @@ async function verifyOne(
   options: PlanFlags & { deep: boolean; contents: boolean },
 ): Promise<void> {
   const { verifyChain } = await import('../../runner/verify/verify.ts')
-  const planned = await planHere(plannerInput(await lookUp(context, image, { ...options, onNode: true }), options))
+  const planned = await planImage(await lookUp(context, image, { ...options, onNode: true }), options)
   const backend = await context.backend()
   const { plan } = planned
   const tree = options.deep ? await compare(context, { backend, plan, contents: options.contents }) : undefined

@@ -1,7 +1,7 @@
 /** The blobs that the `content` verbs list, check and remove. */
 
 import { LayercastError } from '../../../errors.ts'
-import { parseDigest, type Digest } from '../../../image/digest.ts'
+import type { Digest } from '../../../image/digest.ts'
 import type { Backend, ContentInfo } from '../../../node/ports.ts'
 import type { Context } from '../../program/context.ts'
 import type { ArgumentSpec } from '../../program/spec.ts'
@@ -27,7 +27,8 @@ export async function listContent(context: Context, backend: Backend): Promise<C
  *
  * @throws LayercastError DIGEST_INVALID; BLOB_NOT_FOUND for digests that the store does not list
  */
-export function namedDigests(names: readonly string[], infos: readonly ContentInfo[]): Digest[] {
+export async function namedDigests(names: readonly string[], infos: readonly ContentInfo[]): Promise<Digest[]> {
+  const { parseDigest } = await import('../../../image/digest.ts')
   const listed = new Set<string>(infos.map(({ digest }) => digest))
   const digests = [...new Set(names.map((name) => parseDigest(name)))]
   const absent = digests.filter((digest) => !listed.has(digest))

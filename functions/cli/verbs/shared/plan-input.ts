@@ -1,6 +1,5 @@
 /** From an image's documents and the user's options to its plan. */
 
-import { isNormalReference } from '../../../image/reference.ts'
 import type { Planned } from '../../../plan/document.ts'
 import type { PlanInput } from '../../../plan/plan.ts'
 import type { NamedImage } from '../../../runner/images/named-image.ts'
@@ -18,19 +17,11 @@ export interface PlanFlags {
 export type PlannerInput = PlanInput & { platform?: string | undefined }
 
 /** The planner's input for an image that was looked up. `--reference` replaces the image's own name. */
-export function plannerInput(image: NamedImage, { reference: wanted, ...options }: PlanFlags): PlannerInput {
-  const { manifest, mediaType, config } = image
-  const reference = wanted ?? image.reference
-  // A name in the node's store that is not normalised is used to the letter, because containerd labels with it.
-  const isStored = wanted === undefined && !isNormalReference(reference)
-  return {
-    reference,
-    referenceForm: isStored ? 'store' : undefined,
-    manifest,
-    mediaType,
-    config,
-    ...planShape(options),
-  }
+export async function plannerInput(image: NamedImage, { reference, ...options }: PlanFlags): Promise<PlannerInput> {
+  // Loaded when asked for, with the planner's own modules and the WASM core, which would make every start slower.
+  const { imageInput } = await import('../../../runner/images/named-image.ts')
+  const named = reference === undefined ? {} : { reference, referenceForm: undefined }
+  return { ...imageInput(image), ...named, ...planShape(options) }
 }
 
 /** The part of the planner's input that options alone decide. */
@@ -48,4 +39,9 @@ export function planShape({
 export async function planHere(input: PlannerInput): Promise<Planned> {
   const { plan } = await import('../../../plan/plan.ts')
   return plan(input)
+}
+
+/** Plans an image that was looked up, in this process. Errors as `plan`. */
+export async function planImage(image: NamedImage, flags: PlanFlags): Promise<Planned> {
+  return await planHere(await plannerInput(image, flags))
 }
