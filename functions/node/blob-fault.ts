@@ -1,4 +1,4 @@
-/** Whether a blob that a content store lists is what its digest says. */
+/** Finds blobs that a content store lists and whose bytes are missing or damaged. */
 import { createHash } from 'node:crypto'
 import { hasCode } from '../errors.ts'
 import type { Descriptor } from '../image/descriptor.ts'
@@ -8,8 +8,8 @@ import { infoOrNone } from './or-none.ts'
 import type { ContentStore } from './ports.ts'
 
 /**
- * Whether the store lists the blob and has its last byte. A file that is gone, empty or cut short is thereby seen at the
- * price of one byte; altered bytes are not.
+ * Whether the store lists the blob and has its last byte. By reading one byte this finds a file that is gone, empty or truncated, but
+ * not one with altered bytes.
  */
 export async function hasBytes(content: Pick<ContentStore, 'info' | 'read'>, digest: Digest): Promise<boolean> {
   const info = await infoOrNone(content, digest)
@@ -64,7 +64,7 @@ export async function faultOf(
   return read === size ? `has the digest ${actual}` : `has ${read} of ${size} bytes`
 }
 
-/** Why the blob cannot be read, where that lies in the blob and not in the way to it. */
+/** Why a blob cannot be read, if the reason is the blob itself, and not the connection to the store. */
 function unreadable(error: unknown): string | undefined {
   if (hasCode(error, 'BLOB_NOT_FOUND')) return 'has lost its bytes'
   const isAnswer = hasCode(error, 'CONTAINERD_FAILED') && error.detail['grpc'] !== 'Unavailable'

@@ -1,2 +1,2 @@
-/** CRI's images, and so the kubelet's and those of runtime handlers, are in this namespace of containerd's. */
+/** The containerd namespace of CRI: of the images and containers of the kubelet. */
 export const CRI_NAMESPACE = 'k8s.io'

@@ -1,8 +1,8 @@
-/** The daemon of a backend, for what reads containerd's configuration or asks CRI. */
+/** The daemon of a backend, for code that needs one: it reads containerd's configuration, or asks CRI. */
 import { LayercastError } from '../errors.ts'
 import type { Backend, Daemon } from './ports.ts'
 
-/** The daemon that serves the backend. USAGE where there is none, as behind the embedded backend. */
+/** The daemon of a backend. USAGE where it has none, as the embedded one. */
 export function daemonOf({ daemon, kind }: Backend): Daemon {
   if (daemon !== undefined) return daemon
   throw new LayercastError('USAGE', `the ${kind} backend has no daemon, and only containerd will do`, {

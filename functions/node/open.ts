@@ -1,9 +1,10 @@
+/** Opens the backend of a node: containerd's, or the embedded one. */
 import { hasCode, LayercastError } from '../errors.ts'
 import type { CallOptions } from './containerd/calls.ts'
 import type { Rebuilt } from './embedded/rebuild/rebuild.ts'
 import type { Backend } from './ports.ts'
 
-/** Where the embedded backend keeps what it has, unless told otherwise. */
+/** The embedded backend's default root. */
 const DEFAULT_ROOT = '/var/lib/layercast'
 
 export interface BackendOptions extends CallOptions {
@@ -18,9 +19,9 @@ export interface BackendOptions extends CallOptions {
 }
 
 /**
- * Opens the node's parts. A named backend, root or address is taken at its word: it is never replaced by another.
- * Where nothing is named, containerd's default socket decides: nobody there means embedded. USAGE for a root beside an
- * address, and for either with the backend that has no use for it; CONTAINERD_UNREACHABLE.
+ * Opens the backend. A backend, root or address that the options name is used, or the call fails; it is never replaced by another.
+ * Where they name none, it is containerd if a process serves its default socket, and else the embedded one. USAGE for a root and an
+ * address together, and for either with the backend that has no use for it; CONTAINERD_UNREACHABLE; errors as `openEmbedded`.
  */
 export async function openBackend(options: BackendOptions = {}): Promise<Backend> {
   const kind = named(options)
@@ -35,7 +36,7 @@ export async function openBackend(options: BackendOptions = {}): Promise<Backend
 }
 
 function named({ backend, root, address }: BackendOptions): Backend['kind'] | undefined {
-  // As of a variable that is not set: the current directory is not what is meant.
+  // Probably from a shell variable that is not set. It must not mean the current directory.
   if (root === '' || address === '') {
     const flag = root === '' ? '--root' : '--address'
     throw new LayercastError('USAGE', `${flag} is empty`, { fix: `Give ${flag} a path, or leave it out.` })
@@ -54,22 +55,17 @@ function named({ backend, root, address }: BackendOptions): Backend['kind'] | un
   return address !== undefined || process.env['CONTAINERD_ADDRESS'] ? 'containerd' : undefined
 }
 
-/** USAGE: an option that the backend has no use for was meant for the other one. */
+/** USAGE for an option that the backend has no use for. */
 export function unfit(what: string, kind: Backend['kind'], flag: string): LayercastError {
   return new LayercastError('USAGE', `${what} means nothing to the ${kind} backend`, {
     fix: `Leave ${flag} out, or choose the other backend with --backend.`,
   })
 }
 
-// The adapters are loaded when they are needed: gRPC and SQLite would make every start of the CLI slower.
+// Each adapter is loaded when it is needed: to load gRPC and SQLite at every start would make the CLI slower.
 async function connect({ address, namespace, signal, onSilence }: BackendOptions): Promise<Backend> {
   const { connectContainerd } = await import('./containerd/backend.ts')
-  return await connectContainerd({
-    ...(address === undefined ? {} : { address }),
-    ...(namespace === undefined ? {} : { namespace }),
-    signal,
-    onSilence,
-  })
+  return await connectContainerd({ address, namespace, signal, onSilence })
 }
 
 async function openEmbeddedAt(root: string | undefined): Promise<Backend> {
@@ -77,7 +73,7 @@ async function openEmbeddedAt(root: string | undefined): Promise<Backend> {
   return await openEmbedded({ root: root ?? DEFAULT_ROOT })
 }
 
-/** No socket, or one that nobody serves. Anything else (no permission, no answer) is a containerd that has a problem. */
+/** Whether there is no socket, or no process serves it. Any other error (permission, no answer) is a containerd with a problem. */
 function isNobodyThere(error: unknown): boolean {
   for (let under: unknown = error; under instanceof Error; under = under.cause) {
     if ('code' in under && (under.code === 'ENOENT' || under.code === 'ECONNREFUSED')) return true
@@ -85,7 +81,7 @@ function isNobodyThere(error: unknown): boolean {
   return false
 }
 
-/** Makes the embedded backend's database again, at its default place where no root is given. Errors as `rebuildRoot`. */
+/** `rebuildRoot` for the given root, or the default one. */
 export async function rebuildRootAt(
   root: string | undefined,
   options: { dryRun: boolean; signal: AbortSignal },

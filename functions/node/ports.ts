@@ -1,9 +1,10 @@
 /**
- * The ports of the runner. Each has a containerd adapter (gRPC over the unix socket) and an embedded one (a directory
- * tree under one root). Nothing above the ports knows which one it has, and one conformance suite runs over both.
+ * The ports: what layercast needs of a node. Each has a containerd adapter (gRPC over the daemon's socket) and an embedded one (files
+ * below a root). Code above the ports does not ask which one it has, and one conformance suite runs over both.
  *
- * Errors are LayercastError: ALREADY_EXISTS, FAILED_PRECONDITION (a snapshot with children is removed, a snapshot of the
- * wrong kind), SNAPSHOT_NOT_FOUND, BLOB_NOT_FOUND, IMAGE_NOT_FOUND, SNAPSHOTTER_NOT_FOUND, CONTAINERD_UNREACHABLE.
+ * Errors are LayercastError: ALREADY_EXISTS; FAILED_PRECONDITION (a snapshot with children is to be removed, a snapshot is of the
+ * wrong kind); NOT_FOUND (a lease); SNAPSHOT_NOT_FOUND, BLOB_NOT_FOUND, IMAGE_NOT_FOUND; SNAPSHOTTER_NOT_FOUND,
+ * SNAPSHOTTER_NOT_READY; LABEL_TOO_LARGE; CONTAINERD_UNREACHABLE, CONTAINERD_FAILED; DATABASE_DAMAGED, SYSTEM_CALL_FAILED.
  */
 import type { Descriptor } from '../image/descriptor.ts'
 import type { Digest } from '../image/digest.ts'
@@ -16,13 +17,13 @@ export type SnapshotKind = 'active' | 'committed' | 'view'
 
 export interface SnapshotInfo {
   name: string
-  /** The committed snapshot below; empty for a base. */
+  /** The committed snapshot below; empty for a base layer. */
   parent: string
   kind: SnapshotKind
   labels: Labels
   createdAt: Date
   updatedAt: Date
-  /** In a list: its directory, or that of one below it, is gone. To everything but `list` and `remove` it is not there. */
+  /** Set by `list` only: its directory, or that of one below it, is lost. For every call but `list` and `remove` it does not exist. */
   lost?: true
 }
 
@@ -35,23 +36,23 @@ export interface Usage {
 /** Snapshots of one snapshotter, with containerd's semantics (core/snapshots/snapshotter.go). */
 export interface Snapshotter {
   readonly name: string
-  /** What it can do beyond the rest, such as `rebase` (takes a parent at Commit) or `remap-ids`. */
+  /** What it can do that not all snapshotters can, such as `rebase` (take a parent at Commit) or `remap-ids`. */
   capabilities(): Promise<ReadonlySet<string>>
-  /** An active snapshot on top of `parent` ('' for none). ALREADY_EXISTS also when a remote snapshotter took the layer. */
+  /** Makes an active snapshot on top of `parent` ('' for none). ALREADY_EXISTS also where a remote snapshotter took the layer. */
   prepare(key: string, parent: string, labels: Labels): Promise<Mount[]>
-  /** A read-only snapshot on top of `parent`. */
+  /** Makes a read-only snapshot on top of `parent`. */
   view(key: string, parent: string, labels: Labels): Promise<Mount[]>
-  /** Turns the active snapshot `key` into the committed `name`. Its labels replace those of Prepare. */
+  /** Makes the active snapshot `key` the committed snapshot `name`. The labels replace those of Prepare. `parent` needs `rebase`. */
   commit(name: string, key: string, labels: Labels, options?: { parent?: string }): Promise<void>
   stat(key: string): Promise<SnapshotInfo>
-  /** Sets the given labels; an empty value removes one. Others stay. */
+  /** Sets the given labels; one with an empty value is removed. Others stay. */
   update(key: string, labels: Labels): Promise<SnapshotInfo>
   remove(key: string): Promise<void>
   list(): AsyncIterable<SnapshotInfo>
   mounts(key: string): Promise<Mount[]>
   /**
-   * Mounts that show a committed snapshot with no view of it being made, so that a look changes nothing; absent where a
-   * view is the only way. Nothing keeps the snapshot meanwhile: after the look the same call says whether it is still there.
+   * Mounts that show a committed snapshot without a view being made, so that nothing is changed; absent where only a view can show it.
+   * The snapshot may be removed meanwhile: to find out, call this again after the look.
    */
   peek?(name: string): Promise<Mount[]>
   usage(key: string): Promise<Usage>
@@ -74,21 +75,20 @@ export interface Range {
 
 export interface ContentStore {
   info(digest: Digest): Promise<ContentInfo>
-  /** The blob's bytes from `offset`, in order, in chunks that the caller may keep. BLOB_NOT_FOUND before the first chunk. */
+  /** The blob's bytes in order, in chunks that the caller may keep. BLOB_NOT_FOUND before the first chunk. */
   read(digest: Digest, range?: Range): AsyncIterable<Uint8Array>
-  /** Stores a blob. Its digest and size are checked before it can be seen; writing what is there already succeeds. */
+  /** Stores a blob, which appears once its digest and size have been checked. Succeeds where the blob is there already. */
   write(expected: Pick<Descriptor, 'digest' | 'size'>, data: AsyncIterable<Uint8Array>, labels?: Labels): Promise<void>
   /**
-   * Stores a blob in the place of one whose bytes are not what its digest says: the labels of that one stay, with the given
-   * ones beside them, and so does all that they keep. Nothing is touched before the data has proved right. Where no such blob
-   * is there, as `write`.
+   * Stores a blob in the place of a damaged one. The labels of that one stay, with the given ones added, and so does all that they
+   * keep from the garbage collector. Nothing is changed before the data has been checked. Where no such blob is there, as `write`.
    */
   replace(
     expected: Pick<Descriptor, 'digest' | 'size'>,
     data: AsyncIterable<Uint8Array>,
     labels?: Labels,
   ): Promise<void>
-  /** Sets labels on a blob; an empty value removes one. Others stay. */
+  /** Sets labels of a blob; one with an empty value is removed. Others stay. */
   label(digest: Digest, labels: Labels): Promise<ContentInfo>
   list(): AsyncIterable<ContentInfo>
   remove(digest: Digest): Promise<void>
@@ -106,7 +106,7 @@ export interface ImageRecord {
 export interface ImageStore {
   get(name: string): Promise<ImageRecord>
   list(): AsyncIterable<ImageRecord>
-  /** Creates the record, or points an existing one to the new target. */
+  /** Creates the record, or sets the target of an existing one, and its labels as `label` does. */
   put(name: string, target: Descriptor, labels?: Labels): Promise<ImageRecord>
   remove(name: string): Promise<void>
 }
@@ -124,13 +124,13 @@ export interface HeldSnapshot {
 }
 
 export interface Leases {
-  /** A lease that the garbage collector honours until it is deleted or `expiresInSeconds` have passed (24 h by default). */
+  /** Creates a lease that the garbage collector respects until it is deleted or `expiresInSeconds` have passed (24 h by default). */
   create(options?: { id?: string; expiresInSeconds?: number; labels?: Labels }): Promise<Lease>
-  /** Puts snapshots that are there under a lease. NOT_FOUND where the lease is not. */
+  /** Adds existing snapshots to a lease. NOT_FOUND where there is no such lease. */
   hold(id: string, snapshotter: string, names: readonly string[]): Promise<void>
-  /** The snapshots that a lease holds, which need not be there any more. NOT_FOUND where the lease is not. */
+  /** The snapshots that a lease holds; they may not exist any more. NOT_FOUND where there is no such lease. */
   held(id: string): Promise<HeldSnapshot[]>
-  /** With `sync` it returns once the garbage collector has taken what nothing but this lease held. */
+  /** With `sync` it returns when the garbage collector has removed what only this lease held. NOT_FOUND. */
   delete(id: string, options?: { sync?: boolean }): Promise<void>
   list(): AsyncIterable<Lease>
 }
@@ -139,15 +139,15 @@ export interface SnapshotterPlugin {
   name: string
   /** Capabilities that the plugin advertises. */
   capabilities: readonly string[]
-  /** OS features of the platforms that it advertises beside the node's own: it takes images made for them first. */
+  /** OS features of the platforms that it advertises beside the node's own: images made for them are preferred. */
   osFeatures?: readonly string[]
-  /** The directory in which it keeps its snapshots; absent where it does not say. */
+  /** The directory of its snapshots; absent where it does not tell. */
   root?: string
-  /** Why it is not ready; absent when it is. */
+  /** Why it is not ready; absent where it is. */
   error?: string
 }
 
-/** A container's record, as far as it says which snapshot it stands on. */
+/** A container, as far as it tells which snapshot it uses. */
 export interface ContainerRecord {
   id: string
   image: string
@@ -160,9 +160,8 @@ export interface ContainerRecord {
 /** Makes a layer out of the difference between two trees, and writes it into the content store. */
 export interface Differ {
   /**
-   * The changes from `lower` to `upper` as a layer of this media type, whose order of entries and times are the differ's own,
-   * so that it is not the blob that the upper tree was made from. CONTAINERD_FAILED where the daemon cannot make the mounts;
-   * ABORTED.
+   * Writes the changes from `lower` to `upper` as a layer of this media type. It is not the blob that the upper tree was made from: the
+   * differ chooses the order of the entries, and times. CONTAINERD_FAILED where the daemon cannot make the mounts; ABORTED.
    */
   diff(lower: readonly Mount[], upper: readonly Mount[], options: DiffOptions): Promise<Descriptor>
 }
@@ -178,12 +177,12 @@ export interface DiffOptions {
 export interface Plugin {
   type: string
   id: string
-  /** What it says of itself; a snapshotter's `root` for one. */
+  /** What it tells of itself, such as a snapshotter's `root`. */
   exports: Record<string, string>
   capabilities: readonly string[]
   /** OS features of the platforms that it advertises. */
   osFeatures?: readonly string[]
-  /** Why it is not ready; absent when it is. */
+  /** Why it is not ready; absent where it is. */
   error?: string
 }
 
@@ -198,41 +197,41 @@ export interface DaemonProcess {
 export interface Daemon {
   /** Its socket's path. */
   readonly address: string
-  /** As it says it, such as `v2.3.4`. */
+  /** As the daemon tells it, such as `v2.3.4`. */
   readonly version: string
-  /** Its process; undefined where it does not say, as containerd before 1.7. */
+  /** Its process; undefined where it does not tell, as containerd before 1.7. */
   process(): Promise<DaemonProcess | undefined>
-  /** Its plugins of a type such as `io.containerd.differ.v1`, or all. */
+  /** Its plugins of one type, such as `io.containerd.differ.v1`, or all. */
   plugins(type?: string): Promise<Plugin[]>
 }
 
-/** One node's parts. What only one of the backends can do is an optional member: ask for it, and not for the kind. */
+/** All ports of one node. What only one of the backends can do is an optional member: ask for the member, not for `kind`. */
 export interface Backend {
-  /** Which backend it is, to tell a person or a server. */
+  /** Only to be told to a person or a server. */
   readonly kind: 'containerd' | 'embedded'
-  /** Whose images and snapshots these are; absent where there is but one. */
+  /** The namespace of these images and snapshots; absent where the node has no namespaces. */
   readonly namespace?: string
-  /** The namespaces that the node has, sorted; absent where it has none. */
+  /** All namespaces of the node, sorted; absent where it has none. */
   namespaces?(): Promise<string[]>
-  /** The daemon's version as it says it; layercast's own for the embedded one. */
+  /** The daemon's version as it tells it; layercast's own for the embedded one. */
   version(): Promise<string>
   readonly images: ImageStore
   readonly content: ContentStore
   readonly leases: Leases
   snapshotters(): Promise<SnapshotterPlugin[]>
-  /** SNAPSHOTTER_NOT_FOUND and SNAPSHOTTER_NOT_READY come at the first call where there is none of this name that works. */
+  /** Where there is no working snapshotter of this name, its first call fails with SNAPSHOTTER_NOT_FOUND or SNAPSHOTTER_NOT_READY. */
   snapshotter(name: string): Snapshotter
-  /** The daemon behind it; absent where there is none. */
+  /** Absent where there is no daemon. */
   readonly daemon?: Daemon
-  /** The containers of this namespace, which keep the snapshots that they stand on; absent where it knows of none. */
+  /** The containers of this namespace, running or not, which use snapshots; absent where the backend knows nothing of containers. */
   containers?(): AsyncIterable<ContainerRecord>
-  /** The daemon's own applier, beside layercast's, which works for every backend. */
+  /** The daemon's applier. layercast's own works with every backend, so it is no port. */
   readonly diffService?: Applier
   /** Makes layers out of snapshots. */
   readonly differ?: Differ
-  /** What an error met while a snapshot was written to means to a user, such as a full disk; absent where it stands as it is. */
+  /** What an error of a write into a snapshot means to the user, such as a full disk of the root; absent where nothing is to be added. */
   writeFailure?(error: unknown): unknown
-  /** The same backend, everything it makes held by this lease. */
+  /** The same backend; the lease holds everything that is made through it. */
   withLease(id: string): Backend
   close(): Promise<void>
 }

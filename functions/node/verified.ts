@@ -1,3 +1,4 @@
+/** Checks a blob's bytes against its descriptor while they are read. */
 import { createHash } from 'node:crypto'
 import { LayercastError } from '../errors.ts'
 import type { Descriptor } from '../image/descriptor.ts'
@@ -5,8 +6,8 @@ import { digestAlgorithm } from '../image/digest.ts'
 import type { Range } from './ports.ts'
 
 /**
- * The same chunks, with their digest and size checked: DIGEST_MISMATCH at the first byte too many, or at the end.
- * Whoever reads to the end without an error has read the blob; until then nothing is proven.
+ * The same chunks, with digest and size checked: DIGEST_MISMATCH at the first byte beyond the size, or at the end. Only a reader that
+ * has come to the end without an error knows that it has read the blob.
  */
 export async function* verified(
   data: AsyncIterable<Uint8Array>,
@@ -39,7 +40,7 @@ function mismatch(
   })
 }
 
-/** The chunks, checked where they are the whole blob; a part of one cannot be. */
+/** As `verified` where the range is the whole blob. A part of a blob cannot be checked. */
 export function verifiedUnlessPart(
   data: AsyncIterable<Uint8Array>,
   expected: Pick<Descriptor, 'digest' | 'size'>,

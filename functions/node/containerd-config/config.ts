@@ -9,7 +9,7 @@ import {
   type MissingImport,
 } from './files.ts'
 import { pullsLocally } from './local-pull.ts'
-import { booleanAt, stringAt, table, tableAt, type Table } from './table.ts'
+import { booleanAt, stringAt, asTable, tableAt, type Table } from './table.ts'
 
 /** A runtime handler of CRI, and its snapshotters. */
 export interface RuntimeHandler {
@@ -82,8 +82,8 @@ function criSections({ merged, version }: LoadedConfig, daemonMajor: number): Cr
   const plugins = tableAt(merged, 'plugins')
   if (daemonMajor < 2) {
     // containerd 1 knows a plugin by its short name in files of version 1 and by its full one in others. It ignores the rest.
-    const cri = table(plugins?.[version === 1 ? 'cri' : 'io.containerd.grpc.v1.cri'])
-    const containerd = table(cri?.['containerd'])
+    const cri = asTable(plugins?.[version === 1 ? 'cri' : 'io.containerd.grpc.v1.cri'])
+    const containerd = asTable(cri?.['containerd'])
     return {
       image: containerd,
       runtime: containerd,
@@ -92,28 +92,28 @@ function criSections({ merged, version }: LoadedConfig, daemonMajor: number): Cr
       platforms: undefined,
     }
   }
-  const image = table(plugins?.['io.containerd.cri.v1.images'])
-  const pinned = table(image?.['pinned_images'])
+  const image = asTable(plugins?.['io.containerd.cri.v1.images'])
+  const pinned = asTable(image?.['pinned_images'])
   return {
     image,
     runtime: tableAt(plugins, 'io.containerd.cri.v1.runtime', 'containerd'),
     sandboxImage: stringAt(pinned, 'sandbox'),
     pinned,
-    platforms: table(image?.['runtime_platforms']),
+    platforms: asTable(image?.['runtime_platforms']),
   }
 }
 
 function readHandlers(sections: CriSections, fallback: string, daemon: DaemonVersion): RuntimeHandler[] {
-  const stated = table(sections.runtime?.['runtimes'])
+  const stated = asTable(sections.runtime?.['runtimes'])
   // Handlers of a file replace the built-in handler under containerd 1, and are added to it under 2.
   const runtimes = daemon.major < 2 && stated !== undefined ? stated : { runc: {}, ...stated }
   return Object.entries(runtimes)
     .map(([name, value]) => {
       // containerd 1.6 has no snapshotter per runtime, and ignores the key.
-      const named = stringAt(table(value), 'snapshotter')
+      const named = stringAt(asTable(value), 'snapshotter')
       const own = isAtLeast(daemon, '1.7') ? named : undefined
       const snapshotter = own ?? fallback
-      const pulled = stringAt(table(sections.platforms?.[name]), 'snapshotter')
+      const pulled = stringAt(asTable(sections.platforms?.[name]), 'snapshotter')
       // containerd 1.7 has one key for both. containerd 2 looks at runtime_platforms for a pull.
       const pullSnapshotter = daemon.major < 2 ? snapshotter : (pulled ?? fallback)
       const handler: RuntimeHandler = { name, snapshotter, pullSnapshotter, own: own !== undefined }
@@ -133,8 +133,8 @@ function readProxies(merged: Table): ProxyPlugin[] {
   return Object.entries(tableAt(merged, 'proxy_plugins') ?? {})
     .map(([name, value]) => ({
       name,
-      type: stringAt(table(value), 'type') ?? '',
-      address: stringAt(table(value), 'address') ?? '',
+      type: stringAt(asTable(value), 'type') ?? '',
+      address: stringAt(asTable(value), 'address') ?? '',
     }))
     .toSorted((a, b) => (a.name < b.name ? -1 : 1))
 }
@@ -143,9 +143,9 @@ function readUnpackPlatforms(transfer: Table | undefined): UnpackPlatform[] | un
   const rows = transfer?.['unpack_config']
   if (!Array.isArray(rows)) return undefined
   return rows.map((row: unknown) => ({
-    platform: stringAt(table(row), 'platform') ?? '',
-    snapshotter: stringAt(table(row), 'snapshotter') ?? '',
-    differ: stringAt(table(row), 'differ') ?? '',
+    platform: stringAt(asTable(row), 'platform') ?? '',
+    snapshotter: stringAt(asTable(row), 'snapshotter') ?? '',
+    differ: stringAt(asTable(row), 'differ') ?? '',
   }))
 }
 

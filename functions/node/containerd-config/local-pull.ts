@@ -1,5 +1,5 @@
 /** Who pulls images for CRI from containerd 2.1 on: CRI itself, or the transfer service. */
-import { booleanAt, table, type Table } from './table.ts'
+import { booleanAt, asTable, type Table } from './table.ts'
 
 /** The default of `max_concurrent_downloads`. */
 const DEFAULT_DOWNLOADS = 3
@@ -10,13 +10,13 @@ const DEFAULT_DOWNLOADS = 3
  */
 export function pullsLocally(images: Table | undefined): boolean {
   if (booleanAt(images, 'use_local_image_pull') === true) return true
-  const registry = table(images?.['registry'])
+  const registry = asTable(images?.['registry'])
   const downloads = images?.['max_concurrent_downloads']
   return (
     booleanAt(images, 'disable_snapshot_annotations') === false ||
     booleanAt(images, 'discard_unpacked_layers') === true ||
     booleanAt(images, 'image_pull_with_sync_fs') === true ||
     (typeof downloads === 'number' && downloads !== DEFAULT_DOWNLOADS) ||
-    ['mirrors', 'configs', 'auths'].some((key) => Object.keys(table(registry?.[key]) ?? {}).length > 0)
+    ['mirrors', 'configs', 'auths'].some((key) => Object.keys(asTable(registry?.[key]) ?? {}).length > 0)
   )
 }

@@ -1,5 +1,5 @@
 /** Puts containerd's configuration files together as the daemon does (containerd/FACTS.md section 8). */
-import { table, tableAt, type Table } from './table.ts'
+import { asTable, tableAt, type Table } from './table.ts'
 
 function uniqueStrings(...lists: unknown[]): string[] {
   return [...new Set(lists.flat().filter((item): item is string => typeof item === 'string'))]
@@ -8,8 +8,8 @@ function uniqueStrings(...lists: unknown[]): string[] {
 /** Merges plugin tables as containerd 2 does: key by key at every depth; scalars and lists of the later file win, but for empty lists. */
 function mergeDeep(to: Table, from: Table): void {
   for (const [key, value] of Object.entries(from)) {
-    const source = table(value)
-    const target = table(to[key])
+    const source = asTable(value)
+    const target = asTable(to[key])
     if (source && target) mergeDeep(target, source)
     else if (Array.isArray(value) && value.length === 0 && to[key] !== undefined) continue
     else to[key] = structuredClone(value)

@@ -1,5 +1,5 @@
 /** Migrates CRI's sections of one file to version 3 as containerd 2 does, with what its migration loses. */
-import { table, tableAt, type Table } from './table.ts'
+import { asTable, tableAt, type Table } from './table.ts'
 
 /** CRI's plugin before version 3, which divides it in two. */
 export const OLD_CRI = 'io.containerd.grpc.v1.cri'
@@ -22,21 +22,21 @@ export function migrateNames(plugins: Table): void {
 
 /** Fills the image service's section. Returns the keys that containerd's own migration drops. */
 function migrateImages(cri: Table, images: Table): string[] {
-  const pinned = table(images['pinned_images']) ?? {}
+  const pinned = asTable(images['pinned_images']) ?? {}
   if (cri['sandbox_image'] !== undefined) pinned['sandbox'] = cri['sandbox_image']
   if (Object.keys(pinned).length > 0) images['pinned_images'] = pinned
   for (const key of PULL_KEYS) if (cri[key] !== undefined) images[key] = cri[key]
-  const containerd = table(cri['containerd'])
-  const runtimes = table(containerd?.['runtimes'])
+  const containerd = asTable(cri['containerd'])
+  const runtimes = asTable(containerd?.['runtimes'])
   // Without a runtimes table containerd's migration ends here, and its defaults replace the three keys below.
   if (!containerd) return []
   if (!runtimes) return IMAGE_KEYS.filter((key) => containerd[key] !== undefined)
   // containerd's migration has two mistakes: it reads `snapshot` where files say `snapshotter`, and writes `runtime_platform` for
   // `runtime_platforms`. So a pull loses the snapshotter of a runtime. The same is done here, to find what the daemon finds.
   for (const [name, runtime] of Object.entries(runtimes)) {
-    const snapshotter = table(runtime)?.['snapshot']
+    const snapshotter = asTable(runtime)?.['snapshot']
     if (typeof snapshotter === 'string' && snapshotter !== '') {
-      const platforms = table(images['runtime_platform']) ?? {}
+      const platforms = asTable(images['runtime_platform']) ?? {}
       platforms[name] = { snapshotter }
       images['runtime_platform'] = platforms
     }
@@ -46,9 +46,9 @@ function migrateImages(cri: Table, images: Table): string[] {
 }
 
 function migrateRuntime(cri: Table, runtime: Table): void {
-  const containerd = table(cri['containerd'])
+  const containerd = asTable(cri['containerd'])
   if (!containerd) return
-  const updated = table(runtime['containerd']) ?? {}
+  const updated = asTable(runtime['containerd']) ?? {}
   for (const [key, value] of Object.entries(containerd)) {
     if (!IMAGE_KEYS.includes(key) && updated[key] === undefined) updated[key] = value
   }
@@ -62,10 +62,10 @@ function migrateRuntime(cri: Table, runtime: Table): void {
 export function migrateToV3(config: Table): string[] {
   const plugins = tableAt(config, 'plugins')
   if (!plugins) return []
-  const cri = table(plugins[OLD_CRI])
+  const cri = asTable(plugins[OLD_CRI])
   if (!cri) return []
-  const images = table(plugins[IMAGES]) ?? {}
-  const runtime = table(plugins[RUNTIME]) ?? {}
+  const images = asTable(plugins[IMAGES]) ?? {}
+  const runtime = asTable(plugins[RUNTIME]) ?? {}
   const lost = migrateImages(cri, images)
   migrateRuntime(cri, runtime)
   plugins[IMAGES] = images

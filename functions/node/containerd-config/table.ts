@@ -4,7 +4,7 @@
 export type Table = Record<string, unknown>
 
 /** The value as a table; undefined where it is none. */
-export function table(value: unknown): Table | undefined {
+export function asTable(value: unknown): Table | undefined {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)
     ? (value as Table)
     : undefined
@@ -12,8 +12,8 @@ export function table(value: unknown): Table | undefined {
 
 /** The table at a path of keys; undefined where one of them holds no table. */
 export function tableAt(root: unknown, ...path: string[]): Table | undefined {
-  let current = table(root)
-  for (const key of path) current = table(current?.[key])
+  let current = asTable(root)
+  for (const key of path) current = asTable(current?.[key])
   return current
 }
 

@@ -7,11 +7,11 @@ import type { Applier } from '../../layer/apply/types.ts'
 import { parseDaemonVersion } from '../daemon-version.ts'
 import type { Backend, ContainerRecord, Daemon, Differ } from '../ports.ts'
 import type { CallOptions } from './calls.ts'
-import { Connection, DEFAULT_ADDRESS, DEFAULT_NAMESPACE } from './connection.ts'
+import { DaemonConnection, DEFAULT_ADDRESS, DEFAULT_NAMESPACE } from './connection.ts'
 import { containers } from './containers.ts'
 import { containerdContent } from './content.ts'
 import { diffService, differ } from './diff.ts'
-import { answered, unreachable } from './errors.ts'
+import { answered, daemonUnreachable } from './errors.ts'
 import { containerdImages } from './images.ts'
 import { daemonProcess, plugins, snapshotters } from './introspection.ts'
 import { containerdLeases } from './leases.ts'
@@ -47,7 +47,7 @@ const GREETING_MS = 15_000
 export async function connectContainerd(options: ContainerdOptions = {}): Promise<ContainerdBackend> {
   const address = options.address ?? (process.env['CONTAINERD_ADDRESS'] || DEFAULT_ADDRESS)
   const namespace = options.namespace ?? (process.env['CONTAINERD_NAMESPACE'] || DEFAULT_NAMESPACE)
-  const connection = Connection.to(address, namespace, options)
+  const connection = DaemonConnection.to(address, namespace, options)
   try {
     const version = await readVersion(connection)
     return backend(connection, version, () => connection.close())
@@ -57,19 +57,19 @@ export async function connectContainerd(options: ContainerdOptions = {}): Promis
   }
 }
 
-async function readVersion(connection: Connection): Promise<string> {
+async function readVersion(connection: DaemonConnection): Promise<string> {
   const client = connection.client(Version)
   return connection.call('ask containerd for its version', async () => {
     try {
       return (await client.version({}, { timeoutMs: GREETING_MS })).version
     } catch (error) {
       if (answered(error) !== Code.Unimplemented) throw error
-      throw unreachable(connection.address, new Error('what listens there is not containerd', { cause: error }))
+      throw daemonUnreachable(connection.address, new Error('what listens there is not containerd', { cause: error }))
     }
   })
 }
 
-function backend(connection: Connection, version: string, close: () => void): ContainerdBackend {
+function backend(connection: DaemonConnection, version: string, close: () => void): ContainerdBackend {
   return {
     kind: 'containerd',
     namespace: connection.namespace,

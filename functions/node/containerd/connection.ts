@@ -4,7 +4,7 @@ import { createClient, type Client, type Interceptor } from '@connectrpc/connect
 import { createGrpcTransport } from '@connectrpc/connect-node'
 import type { LayercastError } from '../../errors.ts'
 import { Calls, type CallOptions } from './calls.ts'
-import { answered, fromGrpc, unreachable, type Meaning } from './errors.ts'
+import { answered, fromGrpc, daemonUnreachable, type Meaning } from './errors.ts'
 import { Session } from './session.ts'
 
 export const DEFAULT_ADDRESS = '/run/containerd/containerd.sock'
@@ -14,7 +14,7 @@ export const DEFAULT_NAMESPACE = 'default'
 const BASE_URL = 'http://containerd.sock'
 
 /** One HTTP/2 session to a containerd daemon, in one namespace and, when asked, under one lease. */
-export class Connection {
+export class DaemonConnection {
   readonly address: string
   readonly namespace: string
   readonly lease: string | undefined
@@ -43,19 +43,19 @@ export class Connection {
   }
 
   /** Connects at the first call. */
-  static to(address: string, namespace: string, options: CallOptions = {}): Connection {
+  static to(address: string, namespace: string, options: CallOptions = {}): DaemonConnection {
     const session = new Session(BASE_URL, address.replace(/^unix:\/\//, ''))
-    return new Connection(session, new Calls(options), address, namespace, undefined)
+    return new DaemonConnection(session, new Calls(options), address, namespace, undefined)
   }
 
   /** The same session; the lease holds everything that is made through it. */
-  withLease(lease: string): Connection {
-    return new Connection(this.#session, this.#calls, this.address, this.namespace, lease)
+  withLease(lease: string): DaemonConnection {
+    return new DaemonConnection(this.#session, this.#calls, this.address, this.namespace, lease)
   }
 
   /** The same session in another namespace, under no lease. */
-  inNamespace(namespace: string): Connection {
-    return new Connection(this.#session, this.#calls, this.address, namespace, undefined)
+  inNamespace(namespace: string): DaemonConnection {
+    return new DaemonConnection(this.#session, this.#calls, this.address, namespace, undefined)
   }
 
   client<T extends DescService>(service: T): Client<T> {
@@ -112,5 +112,5 @@ export class Connection {
 }
 
 function closedError(address: string): LayercastError {
-  return unreachable(address, new Error('the connection was closed'))
+  return daemonUnreachable(address, new Error('the connection was closed'))
 }

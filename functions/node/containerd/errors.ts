@@ -31,7 +31,7 @@ const COMMON_WORDS: readonly Words[] = [
 ]
 
 /** CONTAINERD_UNREACHABLE for an address. */
-export function unreachable(address: string, cause: unknown): LayercastError {
+export function daemonUnreachable(address: string, cause: unknown): LayercastError {
   return new LayercastError('CONTAINERD_UNREACHABLE', `containerd does not answer at ${address}: ${reason(cause)}`, {
     cause,
     fix: UNREACHABLE_FIX,
@@ -68,7 +68,7 @@ export function fromGrpc(error: unknown, address: string, doing: string, meaning
   if (grpc.cause instanceof LayercastError) return grpc.cause
   if (meaning.signal?.aborted === true)
     return new LayercastError('ABORTED', `cannot ${doing}: aborted`, { cause: error })
-  if (!isAnswer(grpc)) return unreachable(address, error)
+  if (!isAnswer(grpc)) return daemonUnreachable(address, error)
   const [code, fix] = classify(grpc, meaning)
   return new LayercastError(code, `cannot ${doing}: ${grpc.rawMessage}`, {
     cause: error,

@@ -1,8 +1,9 @@
+/** The snapshotter port for a snapshotter that the embedded backend does not have. */
 import { LayercastError } from '../../errors.ts'
 import { quote } from '../../image/quote.ts'
 import type { Snapshotter } from '../ports.ts'
 
-/** Stands for a snapshotter that the embedded backend does not have: SNAPSHOTTER_NOT_FOUND at the first call. */
+/** A snapshotter each of whose calls fails with SNAPSHOTTER_NOT_FOUND. */
 export function absentSnapshotter(name: string, known: readonly string[]): Snapshotter {
   const refuse = async (): Promise<never> => {
     throw new LayercastError(

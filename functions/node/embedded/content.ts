@@ -1,3 +1,4 @@
+/** The content store of a root. */
 import { createReadStream, lstatSync, mkdirSync, renameSync } from 'node:fs'
 import { open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -8,7 +9,7 @@ import { parseDigest, type Digest } from '../../image/digest.ts'
 import type { ContentInfo, ContentStore, Labels } from '../ports.ts'
 import { verified } from '../verified.ts'
 import { discardBlob } from './collect.ts'
-import type { Database, Row } from './database.ts'
+import type { RootDatabase, Row } from './database.ts'
 import { writeFailure } from './failures.ts'
 import { checkLabels, mergeLabels } from './labels.ts'
 import { blobDirectory, blobPath, type Layout } from './layout.ts'
@@ -16,14 +17,14 @@ import type { Hold } from './lease-holder.ts'
 import { processName } from './process-name.ts'
 import { dropBlobRecord, keepBlobRecord } from './records.ts'
 import { encodeLabels, storedOf } from './rows.ts'
-import { removeTree } from './sweep.ts'
+import { removeTrash } from './trash.ts'
 
 type Expected = Pick<Descriptor, 'digest' | 'size'>
 
 const READ_BYTES = 1 << 20
 
-/** Blobs as files named by their digest, their labels and times in the database. */
-export function embeddedContent(database: Database, layout: Layout, hold: Hold): ContentStore {
+/** Blobs are files named by their digest; the database has their labels and times. Errors as the port says. */
+export function embeddedContent(database: RootDatabase, layout: Layout, hold: Hold): ContentStore {
   const find = (digest: Digest): Row | undefined => database.get('select * from blobs where digest = ?', digest)
   const get = (digest: Digest): Row => {
     const row = find(digest)
@@ -35,22 +36,25 @@ export function embeddedContent(database: Database, layout: Layout, hold: Hold):
     const digest = String(row['digest'])
     const merged = encodeLabels(mergeLabels(storedOf(row).labels, labels))
     database.run('update blobs set labels = ?, updated = ? where digest = ?', merged, Date.now(), digest)
-    const info = infoOf(get(digest as Digest))
+    const info = blobOf(get(digest as Digest))
     keepBlobRecord(layout, info)
     return info
   }
 
-  /** Whether the blob is there already; then it is held and labelled as if it had been written now. */
+  /** Whether the blob is there already; then the lease holds it, and it gets the labels, as if it had been written now. */
   const takeExisting = ({ digest, size }: Expected, labels: Labels): boolean => {
     const row = find(digest)
-    // A file that is gone or of another size is no blob: what is written takes its place.
+    // A file that is lost, or has another size, is not the blob: what is written takes its place.
     if (row === undefined || sizeOf(blobPath(layout, digest)) !== size) return false
     hold('blob', digest)
     if (Object.keys(labels).length > 0) relabel(row, labels)
     return true
   }
 
-  /** @param anew whether it takes the place of one that is there */
+  /**
+   * Makes the written file a blob, with its row and record.
+   * @param anew whether it replaces one that is there
+   */
   const register = async (expected: Expected, ingest: string, labels: Labels, anew: boolean): Promise<void> => {
     const { digest, size } = expected
     try {
@@ -58,7 +62,7 @@ export function embeddedContent(database: Database, layout: Layout, hold: Hold):
         if (!anew && takeExisting(expected, labels)) return
         hold('blob', digest)
         mkdirSync(blobDirectory(layout, digest), { recursive: true, mode: 0o711 })
-        // The file comes before its row: a row has its file, unless somebody takes that away.
+        // The file comes before the row, so that a row without a file means that the file was taken away later.
         renameSync(ingest, blobPath(layout, digest))
         const now = Date.now()
         const row = find(digest)
@@ -75,16 +79,16 @@ export function embeddedContent(database: Database, layout: Layout, hold: Hold):
           now,
           now,
         )
-        keepBlobRecord(layout, infoOf(get(digest)))
+        keepBlobRecord(layout, blobOf(get(digest)))
       })
     } catch (error) {
-      // Where the row found no room, the file gives its own back at once.
-      await removeTree(discardBlob(database, layout, digest))
+      // On a full disk, free the space of the file at once.
+      await removeTrash(discardBlob(database, layout, digest))
       throw error
     }
   }
 
-  /** Writes the data beside the blobs, and makes it one once it has proved right. */
+  /** Writes the data into the ingest directory, and makes it a blob once its digest has been checked. */
   const take = async (
     expected: Expected,
     data: AsyncIterable<Uint8Array>,
@@ -113,7 +117,7 @@ export function embeddedContent(database: Database, layout: Layout, hold: Hold):
     try {
       yield* createReadStream(path, { start, end: end - 1, highWaterMark: READ_BYTES }) as AsyncIterable<Buffer>
     } catch (cause) {
-      // Removed since its row was read.
+      // The blob was removed after its row was read.
       if ((cause as NodeJS.ErrnoException).code === 'ENOENT') throw notFound(digest, { cause })
       throw cause
     }
@@ -123,13 +127,13 @@ export function embeddedContent(database: Database, layout: Layout, hold: Hold):
     async info(digest): Promise<ContentInfo> {
       const row = get(digest)
       if (sizeOf(blobPath(layout, digest)) === undefined) throw notFound(digest, { why: ': its file is gone' })
-      return infoOf(row)
+      return blobOf(row)
     },
 
     async *read(digest, options = {}): AsyncGenerator<Uint8Array> {
       const { offset = 0, length } = options
       get(digest)
-      // The file's own size: whoever reads all of a blob that has been altered shall see that it is.
+      // The size of the file, not of the row: a reader of the whole blob can then see that it was altered.
       const size = sizeOf(blobPath(layout, digest))
       if (size === undefined) throw notFound(digest, { why: ': its file is gone' })
       const end = length === undefined ? size : Math.min(size, offset + length)
@@ -145,7 +149,7 @@ export function embeddedContent(database: Database, layout: Layout, hold: Hold):
 
     async replace(expected, data, labels = {}): Promise<void> {
       const kept = checkLabels(labels)
-      // The first change makes the root.
+      // An empty transaction makes the root, if this is the first change.
       await database.transaction(() => undefined)
       await take(expected, data, kept, true)
     },
@@ -155,28 +159,28 @@ export function embeddedContent(database: Database, layout: Layout, hold: Hold):
     },
 
     async *list(): AsyncGenerator<ContentInfo> {
-      for (const row of database.all('select * from blobs order by digest')) yield infoOf(row)
+      for (const row of database.all('select * from blobs order by digest')) yield blobOf(row)
     },
 
     async remove(digest): Promise<void> {
-      // The row goes first: a file without a row is cleared away at the next change. Whoever reads the file keeps it.
+      // The row first: a file without a row is cleared away at the next change. A process that reads the file can go on reading.
       await database.transaction(() => {
         get(digest)
         dropBlobRecord(layout, digest)
         database.run('delete from blobs where digest = ?', digest)
         database.run("delete from lease_resources where type = 'blob' and name = ?", digest)
       })
-      await removeTree(discardBlob(database, layout, digest))
+      await removeTrash(discardBlob(database, layout, digest))
     },
   }
 }
 
 /** The blob of a row of `blobs`. */
-export function infoOf(row: Row): ContentInfo {
+export function blobOf(row: Row): ContentInfo {
   return { digest: parseDigest(String(row['digest'])), size: Number(row['size']), ...storedOf(row) }
 }
 
-/** In bytes; undefined where there is no such file. */
+/** The size of a file in bytes; undefined where there is none. */
 function sizeOf(path: string): number | undefined {
   const found = lstatSync(path, { throwIfNoEntry: false })
   return found?.isFile() === true ? found.size : undefined
@@ -186,6 +190,6 @@ function notFound(digest: Digest, { cause, why = '' }: { cause?: unknown; why?: 
   return new LayercastError('BLOB_NOT_FOUND', `blob ${digest} is not under this root${why}`, {
     fix: blobFix(),
     detail: { digest },
-    ...(cause === undefined ? {} : { cause }),
+    cause,
   })
 }

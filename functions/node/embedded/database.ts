@@ -1,3 +1,4 @@
+/** The metadata of a root, in SQLite. */
 import { statSync } from 'node:fs'
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import { hasCode, LayercastError } from '../../errors.ts'
@@ -9,21 +10,20 @@ import { connect, createDatabase } from './schema.ts'
 
 export type Row = Record<string, unknown>
 
-/** What is done once, before the first change: first with the root and no database, then with the database open. */
+/** What is done once, before the first change: first `root`, without the database, then `database`, with it open. */
 export interface FirstChange {
   root(): Promise<void>
   database(): Promise<void>
 }
 
 /**
- * The metadata of one root. Several processes may have it open: each change is one immediate transaction, which holds
- * the write lock from its first statement, so that what it reads is still so when it writes. A transaction never waits
- * for anything but the disk.
+ * The metadata of one root. Several processes may have it open: each change is one immediate transaction, which has the write lock
+ * from its first statement on, so that what it reads cannot change before it writes. A transaction waits for nothing but the disk.
  *
- * Until the first change nothing is written at all, and a root that is not there is an empty one: looking at a mistyped
- * path, a dry run, or a listing of a read-only disk leaves everything as it was.
+ * Nothing is written before the first change, and a root that does not exist is an empty one: to look at a mistyped path, a dry run,
+ * or a listing of a read-only disk changes nothing.
  */
-export class Database {
+export class RootDatabase {
   readonly #layout: Layout
   readonly #reader: Reader
   readonly #statements = new Map<string, StatementSync>()
@@ -31,7 +31,7 @@ export class Database {
   #inode = 0n
   #ready: Promise<void> | undefined
   #closed = false
-  /** Set once, by whoever opens the root. */
+  /** Set once, when the root is opened. */
   beforeFirstChange: FirstChange | undefined
 
   private constructor(layout: Layout) {
@@ -40,16 +40,16 @@ export class Database {
   }
 
   /**
-   * Opens what is there and changes nothing. ROOT_FOREIGN, DATABASE_DAMAGED; SYSTEM_CALL_FAILED when it cannot be read (or
-   * made, at the first change); FAILED_PRECONDITION when a newer layercast made it.
+   * Opens a root and changes nothing. ROOT_FOREIGN, DATABASE_DAMAGED; SYSTEM_CALL_FAILED where it cannot be read (or, at the first
+   * change, created); FAILED_PRECONDITION where a newer layercast wrote it.
    */
-  static open(layout: Layout): Database {
-    const database = new Database(layout)
+  static open(layout: Layout): RootDatabase {
+    const database = new RootDatabase(layout)
     database.#look()
     return database
   }
 
-  /** Runs the work under the write lock; all of it counts, or none of it. */
+  /** Runs the work as one transaction under the write lock: all of its changes are made, or none. */
   async transaction<T>(work: () => T): Promise<T> {
     this.#ready ??= this.#prepareForChange().catch((error: unknown) => {
       this.#ready = undefined
@@ -60,7 +60,7 @@ export class Database {
     return this.locked(work)
   }
 
-  /** As `transaction`, for what comes within or after the first one. */
+  /** As `transaction`, but only after the first one, or from `beforeFirstChange`. */
   locked<T>(work: () => T): T {
     const db = this.#open()
     try {
@@ -86,12 +86,12 @@ export class Database {
     return this.#read((prepare) => prepare(sql).all(...values)) ?? []
   }
 
-  /** How many rows changed. Within a transaction only. */
+  /** Returns how many rows changed. Within a transaction only. */
   run(sql: string, ...values: SQLInputValue[]): number {
     return Number(this.#prepare(sql).run(...values).changes)
   }
 
-  /** Inserts one row and says its number. Within a transaction only. */
+  /** Inserts one row and returns its number. Within a transaction only. */
   insert(sql: string, ...values: SQLInputValue[]): number {
     return Number(this.#prepare(sql).run(...values).lastInsertRowid)
   }
@@ -112,7 +112,7 @@ export class Database {
     this.#checkOpen()
     if (this.#db === undefined) {
       const answer = this.#reader.query((prepare) => ({ value: read(prepare) }))
-      // Not there: then it never was, or that is told.
+      // There is no database: the root is new, or this throws that the database is gone.
       if (answer === undefined) this.#look()
       return answer?.value
     }
@@ -123,7 +123,7 @@ export class Database {
     }
   }
 
-  /** What the root is, its database found whole where it has one. */
+  /** The state of the root. Throws where its database is damaged or gone. */
   #look(): RootState {
     const state = rootState(this.#layout)
     if (state === 'headless') throw databaseGone(this.#layout)
@@ -131,7 +131,7 @@ export class Database {
     try {
       if (this.#reader.query(() => true) === undefined) return this.#look()
     } catch (error) {
-      // A file of that name among things that are not ours is somebody else's.
+      // A file of the database's name among files that are not layercast's is not layercast's either.
       if (state === 'unmarked' && hasCode(error, 'DATABASE_DAMAGED') && !looksLikeRoot(this.#layout)) {
         throw foreignRoot(this.#layout, error)
       }
@@ -146,7 +146,7 @@ export class Database {
     try {
       writeMark(this.#layout)
       makeTree(this.#layout)
-      // On a full disk this is what makes the room that the rest takes.
+      // On a full disk this makes room for what follows.
       await this.beforeFirstChange?.root()
       if (state === 'absent') createDatabase(this.#layout)
       this.#db = connect(this.#layout.database)
@@ -159,7 +159,7 @@ export class Database {
     await this.beforeFirstChange?.database()
   }
 
-  /** A rebuild puts the database aside; what is still written to that one would be lost. */
+  /** A rebuild moves the database away. What is written into the moved one would be lost. */
   #checkPlace(): void {
     if (statSync(this.#layout.database, { bigint: true, throwIfNoEntry: false })?.ino === this.#inode) return
     throw new LayercastError('FAILED_PRECONDITION', `${this.#layout.database} was replaced while it was in use`, {

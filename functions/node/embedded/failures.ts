@@ -1,4 +1,4 @@
-/** What goes wrong with a root's database and its disk, as a user is told it. */
+/** Failures of a root's database and disk, in words for the user. */
 import { hasCode, LayercastError } from '../../errors.ts'
 import type { Layout } from './layout.ts'
 import { cannotOpen } from './root-mark.ts'
@@ -8,12 +8,12 @@ const SQLITE_CORRUPT = 11
 const SQLITE_FULL = 13
 const SQLITE_NOTADB = 26
 
-/** DATABASE_DAMAGED, with the way out. */
+/** DATABASE_DAMAGED, with `layercast root rebuild` as the fix. */
 export function damaged(layout: Layout, why: string, cause?: unknown): LayercastError {
   return unusable(layout, `${layout.database} is damaged: ${why}`, cause)
 }
 
-/** DATABASE_DAMAGED for a database that is gone while what it described is there. */
+/** DATABASE_DAMAGED: the database is gone, and blobs or snapshots that it described are there. */
 export function databaseGone(layout: Layout): LayercastError {
   return unusable(layout, `${layout.database} is gone, and what it described is still there`)
 }
@@ -23,11 +23,11 @@ function unusable({ root, database }: Layout, what: string, cause?: unknown): La
   return new LayercastError('DATABASE_DAMAGED', `${what}; nothing was changed`, {
     fix: `Run 'layercast root rebuild --root ${shown}', which makes it again from what lies there.`,
     detail: { root, database, damage: what },
-    ...(cause === undefined ? {} : { cause }),
+    cause,
   })
 }
 
-/** An error of SQLite's as what it means to the user; any other as it is. */
+/** What an error of SQLite's means to the user; any other error as it is. */
 export function databaseFailure(layout: Layout, error: unknown): unknown {
   const code = sqliteCode(error)
   if (code === SQLITE_NOTADB || code === SQLITE_CORRUPT) return damaged(layout, (error as Error).message, error)
@@ -36,7 +36,7 @@ export function databaseFailure(layout: Layout, error: unknown): unknown {
   return error
 }
 
-/** The error of a write that found no room, with the disk that is meant; any other as it is. */
+/** The error of a write to a full disk, with the directory that is meant; any other as `databaseFailure`. */
 export function writeFailure(layout: Layout, error: unknown): unknown {
   if (!(error instanceof Error)) return error
   const detail = error instanceof LayercastError ? error.detail : {}
@@ -53,13 +53,13 @@ function diskFull({ root }: Layout, cause: Error): LayercastError {
   })
 }
 
-/** Whether a write found no room. */
+/** Whether an error of `writeFailure` means a full disk. */
 export function isDiskFull(error: unknown): boolean {
   return hasCode(error, 'SYSTEM_CALL_FAILED') && error.detail['errno'] === 'ENOSPC'
 }
 
-/** SQLite's primary result code (sqlite.org/rescode.html); undefined for what is no error of SQLite's. */
+/** SQLite's primary result code (sqlite.org/rescode.html); undefined for other errors. */
 export function sqliteCode(error: unknown): number | undefined {
-  // The upper bits say why.
+  // The upper bits are the extended result code.
   return error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : undefined
 }

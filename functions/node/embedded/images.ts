@@ -1,20 +1,21 @@
+/** The image store of a root. */
 import { LayercastError } from '../../errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import { quote } from '../../image/quote.ts'
 import type { ImageRecord, ImageStore } from '../ports.ts'
-import type { Database, Row } from './database.ts'
+import type { RootDatabase, Row } from './database.ts'
 import { mergeLabels } from './labels.ts'
 import type { Layout } from './layout.ts'
 import { dropImageRecord, keepImageRecord } from './records.ts'
 import { decoded, encodeLabels, storedOf } from './rows.ts'
 
-/** Image names in the root's database. */
-export function embeddedImages(database: Database, layout: Layout): ImageStore {
+/** Image records in the root's database. Errors as the port says. */
+export function embeddedImages(database: RootDatabase, layout: Layout): ImageStore {
   const find = (name: string): Row | undefined => database.get('select * from images where name = ?', name)
   const get = (name: string): ImageRecord => {
     const row = find(name)
     if (row === undefined) throw notFound(name)
-    return recordOf(row)
+    return imageOf(row)
   }
   return {
     async get(name): Promise<ImageRecord> {
@@ -22,7 +23,7 @@ export function embeddedImages(database: Database, layout: Layout): ImageStore {
     },
 
     async *list(): AsyncGenerator<ImageRecord> {
-      for (const row of database.all('select * from images order by name')) yield recordOf(row)
+      for (const row of database.all('select * from images order by name')) yield imageOf(row)
     },
 
     async put(name, target, labels = {}): Promise<ImageRecord> {
@@ -57,7 +58,7 @@ export function embeddedImages(database: Database, layout: Layout): ImageStore {
 }
 
 /** The image of a row of `images`. */
-export function recordOf(row: Row): ImageRecord {
+export function imageOf(row: Row): ImageRecord {
   return { name: String(row['name']), target: decoded<Descriptor>(row['target']), ...storedOf(row) }
 }
 

@@ -1,11 +1,10 @@
+/** Labels as containerd stores them: its limit of their size, and no empty values. */
 import { LayercastError } from '../../errors.ts'
 import { MAX_LABEL_BYTES } from '../../image/label-names.ts'
 import { quote } from '../../image/quote.ts'
 import type { Labels } from '../ports.ts'
 
-// In bytes, key and value together: containerd's own limit, so that what is stored here can be stored there.
-
-/** Labels as they are stored: within containerd's limit (LABEL_TOO_LARGE beyond it), and without empty values. */
+/** Labels as they are stored: without empty values. LABEL_TOO_LARGE beyond containerd's limit. */
 export function checkLabels(labels: Labels): Labels {
   const kept: Labels = {}
   for (const [key, value] of Object.entries(labels)) {
@@ -25,7 +24,7 @@ export function checkLabels(labels: Labels): Labels {
   return kept
 }
 
-/** What is stored after a change: the given labels set, the ones given as empty removed, the others kept. */
+/** The labels after a change: given labels are set, those with an empty value removed, the others kept. */
 export function mergeLabels(stored: Labels, changes: Labels): Labels {
   return checkLabels({ ...stored, ...changes })
 }

@@ -1,3 +1,4 @@
+/** Where things are below a root. */
 import { createHash } from 'node:crypto'
 import { lstatSync } from 'node:fs'
 import { join } from 'node:path'
@@ -5,21 +6,21 @@ import { LayercastError } from '../../errors.ts'
 import { digestAlgorithm, type Digest } from '../../image/digest.ts'
 import { makeDirectory } from '../../linux/make-directory.ts'
 
-/** Where things lie below the embedded backend's root. The database says what counts; the rest is looked up by it. */
+/** The paths below a root. Only what the database names counts. */
 export interface Layout {
   readonly root: string
-  /** Says that the root is layercast's. Nothing is ever removed below a root without it. */
+  /** The file that marks the root as layercast's. Nothing is removed below a root without it. */
   readonly mark: string
   readonly database: string
   /** Blobs that are being written. */
   readonly ingest: string
   readonly blobs: string
   readonly snapshots: string
-  /** What no row names any more, on its way out. */
+  /** What is about to be deleted; no row names it. */
   readonly trash: string
-  /** What a rebuild of the database needs of images and blobs, one file each. A snapshot's lies in its own directory. */
+  /** Records of images and blobs, for a rebuild of the database. The record of a snapshot is in its own directory. */
   readonly records: string
-  /** What a rebuild could not use. Kept until a person removes it. */
+  /** What a rebuild could not use. It stays until a person removes it. */
   readonly setAside: string
 }
 
@@ -42,13 +43,10 @@ export function oldDirectories({ ingest, blobs, snapshots, trash }: Layout): str
   return [ingest, blobs, snapshots, trash]
 }
 
-/**
- * Makes the directories below the root. FAILED_PRECONDITION where one of them is a link: what lies behind it is somebody
- * else's.
- */
+/** Makes the directories below the root. FAILED_PRECONDITION where one of them is a symbolic link, whose target may be anyone's. */
 export function makeTree(layout: Layout): void {
   makeDirectory(layout.root, 0o711)
-  // Layers hold setuid programs of their own: nobody else gets at them through here.
+  // Layers contain setuid programs, which other users must not reach here.
   for (const path of [...oldDirectories(layout), layout.records]) {
     makeDirectory(path, 0o700)
     if (lstatSync(path).isDirectory()) continue
@@ -71,17 +69,17 @@ export function snapshotPath(layout: Layout, id: number): string {
   return join(layout.snapshots, String(id))
 }
 
-/** The layer's own content: overlay's upper directory while it is written, a lower one afterwards. */
+/** The content of a snapshot: overlayfs's upperdir while it is active, a lowerdir afterwards. */
 export function contentPath(layout: Layout, id: number): string {
   return join(snapshotPath(layout, id), 'fs')
 }
 
-/** Overlay's scratch directory, on the file system of the upper one. */
+/** Overlayfs's workdir, which must be on the file system of the upperdir. */
 export function workPath(layout: Layout, id: number): string {
   return join(snapshotPath(layout, id), 'work')
 }
 
-/** Lies beside the content and goes with it. Committed snapshots alone have one. */
+/** The record of a committed snapshot, beside its content. Other snapshots have none. */
 export function snapshotRecordPath(layout: Layout, id: number): string {
   return join(snapshotPath(layout, id), 'snapshot.json')
 }
@@ -90,7 +88,7 @@ export function blobRecordPath(layout: Layout, digest: Digest): string {
   return join(layout.records, 'blobs', `${digest.replace(':', '-')}.json`)
 }
 
-/** A name may be longer than a file's, and holds slashes. */
+/** By a hash of the name, which may be longer than a file's name, and contains slashes. */
 export function imageRecordPath(layout: Layout, name: string): string {
   return join(layout.records, 'images', `${createHash('sha256').update(name).digest('hex')}.json`)
 }

@@ -1,11 +1,12 @@
+/** What a backend under a lease does to everything that it makes. */
 import { LayercastError } from '../../errors.ts'
-import type { Database } from './database.ts'
+import type { RootDatabase } from './database.ts'
 
-/** Notes that a lease holds a thing. Called inside the transaction which makes that thing. */
+/** Records that the lease holds a blob or snapshot. Called in the transaction that makes it. */
 export type Hold = (type: 'blob' | 'snapshot', name: string) => void
 
-/** Everything made is held by this lease; NOT_FOUND when it is not there, and then nothing is made. */
-export function leaseHolder(database: Database, lease: string): Hold {
+/** For a backend under a lease. NOT_FOUND where there is no such lease, and then the transaction makes nothing. */
+export function leaseHolder(database: RootDatabase, lease: string): Hold {
   return (type, name) => {
     if (database.get('select 1 from leases where id = ? and expires > ?', lease, Date.now()) === undefined) {
       throw new LayercastError('NOT_FOUND', `there is no lease ${lease}, or it has expired`, {
@@ -17,4 +18,5 @@ export function leaseHolder(database: Database, lease: string): Hold {
   }
 }
 
+/** For a backend under no lease. */
 export const noHolder: Hold = () => undefined

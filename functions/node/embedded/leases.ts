@@ -1,33 +1,33 @@
+/** The leases of a root. */
 import { randomBytes } from 'node:crypto'
 import { LayercastError } from '../../errors.ts'
 import { GC_EXPIRE } from '../../image/label-names.ts'
 import { quote } from '../../image/quote.ts'
 import type { HeldSnapshot, Lease, Leases } from '../ports.ts'
-import { collect } from './collect.ts'
-import type { Database } from './database.ts'
+import { collectGarbage } from './collect.ts'
+import type { RootDatabase } from './database.ts'
 import { checkLabels } from './labels.ts'
 import type { Layout } from './layout.ts'
 import { leaseHolder } from './lease-holder.ts'
 import { encodeLabels, storedOf } from './rows.ts'
 
 const DAY_SECONDS = 24 * 60 * 60
-// The label under which containerd keeps a lease's expiry, so that both backends show it alike.
-// How long what an ended lease held stays for the next run to use, unless it is asked to go at once.
+// How long after a lease has ended what it held stays, so that the next run can use it. A delete with `sync` collects it at once.
 const GRACE_MS = 60 * 60 * 1000
 
-/** Collects what leases held that ended a while ago. */
-export async function collectEnded(database: Database, layout: Layout): Promise<void> {
-  await collect(database, layout, Date.now() - GRACE_MS)
+/** Runs the garbage collector for leases that ended longer ago than the grace period. */
+export async function collectEnded(database: RootDatabase, layout: Layout): Promise<void> {
+  await collectGarbage(database, layout, Date.now() - GRACE_MS)
 }
 
-/** Leases in the root's database. One that has ended is there for the collector alone, and its name is free again. */
-export function embeddedLeases(database: Database, layout: Layout, snapshotter: string): Leases {
+/** Leases in the root's database. A lease that has ended stays for the collector; its ID can be used again. Errors as the port says. */
+export function embeddedLeases(database: RootDatabase, layout: Layout, snapshotter: string): Leases {
   return {
     async create(options = {}): Promise<Lease> {
       const id = options.id ?? `layercast-${Date.now()}-${randomBytes(6).toString('base64url')}`
       const created = Date.now()
       const expires = created + (options.expiresInSeconds ?? DAY_SECONDS) * 1000
-      // To the second, as containerd's collector reads it.
+      // To the second, as containerd writes it.
       const expireText = new Date(expires).toISOString().replace(/\.\d+Z$/, 'Z')
       const labels = checkLabels({ [GC_EXPIRE]: expireText, ...options.labels })
       await database.transaction(() => {
@@ -35,7 +35,7 @@ export function embeddedLeases(database: Database, layout: Layout, snapshotter: 
         if (found !== undefined && Number(found['expires']) > created) {
           throw new LayercastError('ALREADY_EXISTS', `lease ${quote(id)} exists already`, { detail: { lease: id } })
         }
-        // One that has ended goes on, and holds what it held before.
+        // An ended lease of this ID goes on, and holds what it held before.
         database.run(
           `insert into leases (id, labels, created, expires) values (?, ?, ?, ?)
            on conflict (id) do update set labels = excluded.labels, created = excluded.created, expires = excluded.expires`,
@@ -65,7 +65,7 @@ export function embeddedLeases(database: Database, layout: Layout, snapshotter: 
 
     async delete(id, { sync = false } = {}): Promise<void> {
       const now = Date.now()
-      // Where the collector is to come now, the lease ended long enough ago.
+      // With `sync` it counts as ended before the grace period, so that the collector takes it now.
       const ended = sync ? now - GRACE_MS : now
       const gone = await database.transaction(() =>
         database.run('update leases set expires = ? where id = ? and expires > ?', ended, id, now),

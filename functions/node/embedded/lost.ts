@@ -1,10 +1,10 @@
-/** Which snapshots have a row and no directory: what a person, or another program, took away. */
+/** Lost snapshots: those with a row and no directory, because a person or another program removed it. */
 import { lstatSync } from 'node:fs'
-import type { Database } from './database.ts'
+import type { RootDatabase } from './database.ts'
 import { contentPath, type Layout } from './layout.ts'
 
-/** The numbers of a snapshot and of those below it, the nearest first. */
-export function chainOf(database: Database, id: number): number[] {
+/** The numbers of a snapshot and of all below it, from top to bottom. */
+export function chainNumbers(database: RootDatabase, id: number): number[] {
   const rows = database.all(
     `with recursive chain (id, depth) as (
        select ?, 0
@@ -15,12 +15,12 @@ export function chainOf(database: Database, id: number): number[] {
   return rows.map((row) => Number(row['id']))
 }
 
-/** Whether the directory with the snapshot's own content is there. */
+/** Whether the directory with a snapshot's content exists. */
 export function hasContent(layout: Layout, id: number): boolean {
   return lstatSync(contentPath(layout, id), { throwIfNoEntry: false })?.isDirectory() === true
 }
 
-/** The nearest one whose directory is gone, of a snapshot and those below; undefined where all are there. */
-export function lostIn(database: Database, layout: Layout, id: number): number | undefined {
-  return chainOf(database, id).find((at) => !hasContent(layout, at))
+/** Of a snapshot and all below it, the uppermost that is lost; undefined where none is. */
+export function nearestLost(database: RootDatabase, layout: Layout, id: number): number | undefined {
+  return chainNumbers(database, id).find((at) => !hasContent(layout, at))
 }

@@ -1,16 +1,17 @@
+/** The mounts of a snapshot. */
 import { existsSync } from 'node:fs'
 import type { Mount } from '../../linux/mount-list.ts'
 import type { SnapshotKind } from '../ports.ts'
 import { contentPath, workPath, type Layout } from './layout.ts'
 
-/** Overlay's inode index would refuse a layer's directory that was once mounted with another set of lowers. */
+/** With overlayfs's inode index a mount fails where a directory was mounted before over another set of lowerdirs. */
 const INDEX_OFF = existsSync('/sys/module/overlay/parameters/index') ? ['index=off'] : []
 
 /**
- * The mounts of an active snapshot or a view, as containerd's overlayfs snapshotter answers them: a bind mount where
- * one directory is all there is, an overlay otherwise. The mount data may outgrow the kernel's page of 4096 bytes;
- * whoever mounts shortens it, as containerd does.
- * @param parents the committed snapshots below, the nearest first
+ * The mounts of an active snapshot or a view, as containerd's overlayfs snapshotter answers them: a bind mount where there is only
+ * one directory, an overlay otherwise. The options may be longer than the kernel's limit of one page; the code that mounts them
+ * shortens them, as containerd's does.
+ * @param parents the committed snapshots below, from top to bottom
  */
 export function describeMounts(layout: Layout, id: number, kind: SnapshotKind, parents: readonly number[]): Mount[] {
   const [nearest] = parents
@@ -22,7 +23,7 @@ export function describeMounts(layout: Layout, id: number, kind: SnapshotKind, p
   return [{ type: 'overlay', source: 'overlay', target: '', options: [...INDEX_OFF, ...upper, lower] }]
 }
 
-/** As overlay reads its options: a comma ends one, a colon a lower directory. */
+/** Escapes a path for overlayfs's options, where a comma ends an option and a colon a lowerdir. */
 function escape(path: string): string {
   return path.replaceAll(/[\\:,]/g, String.raw`\$&`)
 }

@@ -1,4 +1,4 @@
-/** Reads the database and leaves no trace of it: no lock files, no log, nothing that a read-only file system would refuse. */
+/** Reads the database without writing a byte: no lock files, no log, nothing that a read-only file system would refuse. */
 import { accessSync, constants, copyFileSync, lstatSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,37 +11,37 @@ import type { Layout } from './layout.ts'
 import { cannotOpen } from './root-mark.ts'
 import { BUSY_MS, checkWhole } from './schema.ts'
 
-/** Coarser than the clock of any file system: a file that was written longer ago and looks the same is the same. */
+/** Longer than the clock tick of any file system: a change after a longer time shows in the file's times. */
 const TICK_MS = 25
 
-/** The files that SQLite keeps, and how they were at one moment. Two that are equal saw the same content. */
+/** The state of the database's files at one moment. Where two have the same `text`, the files had the same content. */
 interface Seen {
   text: string
-  /** When the last of them was written, in milliseconds. */
+  /** When the last of the files was written, in milliseconds since 1970. */
   written: number
   inode: bigint
-  /** Whether the log holds anything. */
+  /** Whether the log has content. */
   log: boolean
-  /** Whether the log and its shared index are there: a process has the database open for changes, or was killed. */
+  /** Whether the log and its shared index exist: a process has the database open for changes, or was killed. */
   shared: boolean
 }
 
 interface Connection {
   db: DatabaseSync
   seen: Seen
-  /** SQLite's own locks and log tell it of changes. */
+  /** Whether it is an ordinary connection, which sees changes of other processes by SQLite's locks and log. */
   live: boolean
   statements: Map<string, StatementSync>
   close(): void
 }
 
 /**
- * SQLite's own read-only connection makes two files beside a database that has a write-ahead log, and leaves them. So:
+ * SQLite's own read-only connection creates two files beside a database with a write-ahead log, and leaves them there. Instead:
  *
- * - While another process has it open for changes, those files are there: an ordinary connection reads along.
- * - While none has, the file alone is everything. It is read with no lock (`immutable`), and an answer counts only if the
- *   files are the same after it as before.
- * - A log that a killed process left, where its index cannot be used (a read-only file system), is read in a private copy.
+ * - Where another process has the database open for changes, those files exist already: an ordinary connection is used.
+ * - Otherwise the database's file has everything. It is read without a lock (`immutable`), and an answer counts only if the files
+ *   are the same after it as before.
+ * - A log that a killed process left, and whose index cannot be used (a read-only file system), is read in a private copy.
  */
 export class Reader {
   readonly #layout: Layout
@@ -51,7 +51,7 @@ export class Reader {
     this.#layout = layout
   }
 
-  /** What `read` gives, of a database that is whole; undefined where there is none. DATABASE_DAMAGED, SYSTEM_CALL_FAILED. */
+  /** What `read` returns; undefined where there is no database. DATABASE_DAMAGED, SYSTEM_CALL_FAILED. */
   query<T>(read: (prepare: (sql: string) => StatementSync) => T): T | undefined {
     const end = performance.now() + BUSY_MS
     for (;;) {
@@ -75,7 +75,7 @@ export class Reader {
     this.#connection = undefined
   }
 
-  /** Undefined where the database changed meanwhile, so that neither the answer nor a failure means anything. */
+  /** Undefined where the database changed meanwhile, so that neither an answer nor a failure counts. */
   #try<T>(before: Seen, read: (prepare: (sql: string) => StatementSync) => T): { value: T } | undefined {
     const kept = this.#connection
     if (kept !== undefined && !(kept.live ? kept.seen.inode === before.inode : kept.seen.text === before.text))
@@ -132,7 +132,7 @@ function look(layout: Layout): Seen | undefined {
   }
 }
 
-/** Undefined where the files changed so lately that a further change might not show, or while they were copied. */
+/** Undefined where the files changed a moment ago, so that a further change might not show, or changed while they were copied. */
 function open(layout: Layout, seen: Seen): Connection | undefined {
   const statements = new Map<string, StatementSync>()
   if (seen.shared && mayWrite(layout)) {
@@ -185,7 +185,7 @@ function checked(layout: Layout, connection: Connection): Connection {
   }
 }
 
-/** Whether this process may write there; a read-only file system says no to everyone. */
+/** Whether this process may write into the root, which on a read-only file system nobody may. */
 function mayWrite({ root }: Layout): boolean {
   try {
     accessSync(root, constants.W_OK)

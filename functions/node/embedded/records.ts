@@ -1,6 +1,6 @@
 /**
- * What the database says of images, blobs and committed snapshots, once more beside them: from this a lost database is
- * made again. Each is one small file, replaced in one step, under the write lock of the change that it tells of.
+ * Records: a copy of what the database says of an image, blob or committed snapshot, from which a lost database can be made again.
+ * Each is one small file, replaced by a rename, under the write lock of the change that it belongs to.
  */
 import { lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -32,7 +32,7 @@ export function dropBlobRecord(layout: Layout, digest: Digest): void {
   rmSync(blobRecordPath(layout, digest), { force: true })
 }
 
-/** Only of a snapshot whose content is complete: a rebuild believes it. */
+/** Only for a snapshot whose content is complete, because a rebuild relies on it. */
 export function keepSnapshotRecord(layout: Layout, record: SnapshotRecord): void {
   keep(layout, snapshotRecordPath(layout, record.id), { schema: SNAPSHOT, ...record })
 }
@@ -41,20 +41,20 @@ export function dropSnapshotRecord(layout: Layout, id: number): void {
   rmSync(snapshotRecordPath(layout, id), { force: true })
 }
 
-/** Which records there are, by the names of their files. */
+/** The names of the record files. */
 export function recordNames(layout: Layout, of: 'images' | 'blobs'): Set<string> {
   const path = join(layout.records, of)
   return new Set(lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true ? readdirSync(path) : [])
 }
 
-/** Removes records by the names of their files; what has not a record's name is none of layercast's. */
+/** Removes record files by their names. Files with other names than layercast gives are not its own, and stay. */
 export function dropRecords(layout: Layout, of: 'images' | 'blobs', files: Iterable<string>): void {
   for (const file of files) {
     if (/^(?:sha\d+-)?[0-9a-f]{64,128}\.json$/.test(file)) rmSync(join(layout.records, of, file))
   }
 }
 
-/** The images that records name. A file that is no record of one is passed over: `unreadable` is called with its path. */
+/** The images in the records. `unreadable` is called with the path of a file that is no valid record. */
 export function imageRecords(layout: Layout, unreadable: (path: string) => void): ImageRecord[] {
   return [...recordNames(layout, 'images')].flatMap((file) => {
     const path = join(layout.records, 'images', file)
@@ -74,7 +74,7 @@ export function imageRecords(layout: Layout, unreadable: (path: string) => void)
   })
 }
 
-/** The labels and times of a blob; undefined where no record says them. */
+/** The labels and times of a blob; undefined where it has no record. */
 export function blobRecord(
   layout: Layout,
   digest: Digest,
@@ -83,7 +83,7 @@ export function blobRecord(
   return read?.['digest'] === digest ? storedIn(read) : undefined
 }
 
-/** A committed snapshot; undefined where its directory does not say that it is one. */
+/** A committed snapshot; undefined where the directory has no valid record. */
 export function snapshotRecord(layout: Layout, id: number): SnapshotRecord | undefined {
   const read = readRecord(snapshotRecordPath(layout, id), SNAPSHOT)
   const { name, parent } = read ?? {}
@@ -109,7 +109,7 @@ function readRecord(path: string, schema: string): Record<string, unknown> | und
     const read = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown> | null
     return read?.['schema'] === schema ? read : undefined
   } catch (error) {
-    // Half of a file, which a power cut can leave, is none.
+    // After a power cut a file can be incomplete.
     if (error instanceof SyntaxError) return undefined
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined

@@ -1,4 +1,4 @@
-/** Whose a directory is: told before anything is written there, and by nothing that can be there by chance. */
+/** Whether a directory is a root of layercast's. This is known before anything is written there, by a mark that is not there by chance. */
 import {
   closeSync,
   existsSync,
@@ -16,22 +16,24 @@ import { LayercastError } from '../../errors.ts'
 import { makeDirectory } from '../../linux/make-directory.ts'
 import { oldDirectories, type Layout } from './layout.ts'
 
-/** The whole content of the mark. It never varies, so that two processes that write it at once write the same. */
+/** The whole content of the mark. It is constant, so that two processes can write it at once. */
 const MARK = `layercast.root/v1
 This directory belongs to layercast, which removes what it made here and no longer needs.
 Leave this file where it is: without it layercast takes the directory for somebody else's.
 `
 
 /**
- * What a root is. `absent`: not there, or empty, or begun by a process that was killed: nothing is lost by making it.
- * `whole`: marked, with a database file. `unmarked`: a database file and no mark, as layercast wrote until it had marks.
- * `headless`: layercast's, with content and no database file.
+ * What a root is.
+ * - `absent`: missing, or empty, or half made by a process that was killed. It can be made without a loss.
+ * - `whole`: marked, with a database file.
+ * - `unmarked`: with a database file and no mark, as layercast left roots before it had marks.
+ * - `headless`: layercast's, with content and without a database file.
  */
 export type RootState = 'absent' | 'whole' | 'unmarked' | 'headless'
 
 /**
- * Looks at a root and changes nothing. ROOT_FOREIGN for a directory that holds something and is not layercast's;
- * SYSTEM_CALL_FAILED where a file stands in its way.
+ * Looks at a root and changes nothing. ROOT_FOREIGN for a directory that is not empty and not layercast's; SYSTEM_CALL_FAILED where
+ * something else than a directory is at the path.
  */
 export function rootState(layout: Layout): RootState {
   const names = namesIn(layout)
@@ -41,7 +43,7 @@ export function rootState(layout: Layout): RootState {
   const before = there()
   if (before !== undefined) return before
   const begun = names.every((name) => isNothing(layout, name, marked))
-  // Once more: the database of a process that is making the root comes before the content that it names.
+  // Once more: another process may be making the root, and the database comes before the content that it names.
   const after = there()
   if (after !== undefined) return after
   if (begun) return 'absent'
@@ -49,19 +51,21 @@ export function rootState(layout: Layout): RootState {
   throw foreignRoot(layout)
 }
 
-/** Whether the directories are there that every layercast made, whatever has become of the database. */
+/** Whether all directories exist that every version of layercast makes in a root, with or without a database. */
 export function looksLikeRoot(layout: Layout): boolean {
   return oldDirectories(layout).every((path) => lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true)
 }
 
+/** ROOT_FOREIGN. */
 export function foreignRoot({ root }: Layout, cause?: unknown): LayercastError {
   return new LayercastError('ROOT_FOREIGN', `${root} is not empty, and not a root of layercast's`, {
     fix: 'Give an empty or a new directory with --root. Nothing was changed.',
     detail: { root },
-    ...(cause === undefined ? {} : { cause }),
+    cause,
   })
 }
 
+/** SYSTEM_CALL_FAILED. */
 export function cannotOpen({ root }: Layout, cause: unknown): LayercastError {
   const why = cause instanceof Error ? cause.message : String(cause)
   return new LayercastError('SYSTEM_CALL_FAILED', `the embedded root ${root} cannot be opened: ${why}`, {
@@ -71,7 +75,7 @@ export function cannotOpen({ root }: Layout, cause: unknown): LayercastError {
   })
 }
 
-/** Marks the root, which is made where it is not there. Only after `rootState` has said that it is layercast's to mark. */
+/** Writes the mark into the root, which is created where it does not exist. Only after `rootState`, which throws for foreign directories. */
 export function writeMark(layout: Layout): void {
   if (isMarked(layout)) return
   makeDirectory(layout.root, 0o711)
@@ -79,14 +83,14 @@ export function writeMark(layout: Layout): void {
   const file = openSync(layout.mark, O_WRONLY | O_CREAT | O_NOFOLLOW, 0o644)
   try {
     writeSync(file, MARK, 0)
-    // On the disk before anything that it stands for.
+    // The mark must be on the disk before anything else is written.
     fsyncSync(file)
   } finally {
     closeSync(file)
   }
 }
 
-/** Whether the mark is there, whole. */
+/** Whether the complete mark is there. */
 function isMarked({ mark }: Layout): boolean {
   return markText(mark) === MARK
 }
@@ -104,18 +108,18 @@ function namesIn(layout: Layout): string[] | undefined {
   try {
     return readdirSync(layout.root)
   } catch (cause) {
-    // A directory that may be passed and not listed (0711) still shows whether it is ours.
+    // In a directory that this user may search but not list (0711) the mark can still be seen.
     if ((cause as NodeJS.ErrnoException).code === 'EACCES' && existsSync(layout.mark)) return [basename(layout.mark)]
     throw cannotOpen(layout, cause)
   }
 }
 
-/** Whether an entry of the root holds nothing: the beginning of a mark, or one of layercast's directories with no file in it. */
+/** Whether nothing is lost with an entry of the root: it is the beginning of a mark, or a directory of layercast's without files. */
 function isNothing(layout: Layout, name: string, marked: boolean): boolean {
   const path = join(layout.root, name)
   if (path === layout.mark) return MARK.startsWith(markText(path) ?? '-')
   if (![...oldDirectories(layout), layout.records].includes(path) || !lstatSync(path).isDirectory()) return false
-  // A database that is being made lies in `ingest` until it is whole.
+  // A database that is being made is in `ingest` until it is complete.
   if (path === layout.ingest && marked) return true
   return path === layout.snapshots ? readdirSync(path).length === 0 : holdsNoFile(path)
 }

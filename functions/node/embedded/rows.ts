@@ -1,15 +1,17 @@
+/** The columns that several tables have. */
 import { LayercastError } from '../../errors.ts'
 import type { Labels } from '../ports.ts'
 import type { Row } from './database.ts'
 
-/** What every stored thing has; the columns are written by this backend alone. */
-export interface Stored {
+/** What every blob, image and snapshot has. */
+export interface StoredFields {
   labels: Labels
   createdAt: Date
   updatedAt: Date
 }
 
-export function storedOf(row: Row): Stored {
+/** The labels and times of a row. */
+export function storedOf(row: Row): StoredFields {
   return {
     labels: decoded<Labels>(row['labels']),
     createdAt: new Date(Number(row['created'])),
@@ -17,7 +19,7 @@ export function storedOf(row: Row): Stored {
   }
 }
 
-/** What this backend wrote as JSON. DATABASE_DAMAGED where it is none any more: no page has a checksum. */
+/** A column with JSON. DATABASE_DAMAGED where it is not valid: SQLite's pages have no checksums. */
 export function decoded<T>(text: unknown): T {
   try {
     return JSON.parse(String(text)) as T
@@ -29,6 +31,7 @@ export function decoded<T>(text: unknown): T {
   }
 }
 
+/** Labels as the column has them. */
 export function encodeLabels(labels: Labels): string {
   return JSON.stringify(labels)
 }

@@ -1,4 +1,4 @@
-/** The database as a file: what is in it, how it is made, and whether it is whole. */
+/** The database's file: its schema, how it is made, and how it is checked. */
 import { linkSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -9,7 +9,7 @@ import type { Layout } from './layout.ts'
 import { processName } from './process-name.ts'
 
 const SCHEMA_VERSION = 1
-// "lcst", in the header of the file, where file(1) and others look for whose it is. Databases of before have none.
+// "lcst" in the file's header, by which file(1) and others tell its format. Older databases have 0.
 const APPLICATION_ID = 0x6c637374
 
 const SCHEMA = `
@@ -58,13 +58,13 @@ create table lease_resources (
 `
 const TABLES = ['blobs', 'images', 'lease_resources', 'leases', 'snapshots']
 
-// Longer than any transaction of ours takes, so that many processes on one root wait for each other and do not fail.
+// Longer than any transaction takes, so that many processes on one root wait for each other and do not fail.
 export const BUSY_MS = 60_000
 const SQLITE_BUSY = 5
 
 /**
- * Makes the root's database, with what `fill` puts in, unless another process is first. It comes to its place whole: a
- * file of that name that is not whole is never one that is being made.
+ * Makes the root's database, with what `fill` inserts, unless another process is first. It appears under its name only when it is
+ * complete, so that an incomplete file of that name is always a damaged one.
  */
 export function createDatabase(layout: Layout, fill: (db: DatabaseSync) => void = () => undefined): void {
   const path = join(layout.ingest, processName())
@@ -108,8 +108,8 @@ export function connect(path: string): DatabaseSync {
 }
 
 /**
- * DATABASE_DAMAGED where the database is not one of ours, or not whole: every page, every index. FAILED_PRECONDITION where
- * a newer layercast wrote it. Changes nothing.
+ * Checks every page and index. DATABASE_DAMAGED where the database is another program's or damaged; FAILED_PRECONDITION where a newer
+ * layercast wrote it. Changes nothing.
  */
 export function checkWhole(db: DatabaseSync, layout: Layout): void {
   try {
@@ -143,8 +143,8 @@ function applicationOf(db: DatabaseSync): number {
 }
 
 /**
- * SQLite waits for others with everything but this: it goes over to write-ahead logging by way of a read lock, and whoever
- * has one of those never waits for a write lock. Two processes that do so at once would fail.
+ * SQLite's busy timeout does not apply here: the change to write-ahead logging takes a read lock first, and a connection with a read
+ * lock does not wait for a write lock. Two processes that change at once would fail, so this tries again.
  */
 function useWriteAheadLog(db: DatabaseSync): void {
   const end = performance.now() + BUSY_MS
@@ -154,7 +154,7 @@ function useWriteAheadLog(db: DatabaseSync): void {
       return
     } catch (error) {
       if (sqliteCode(error) !== SQLITE_BUSY || performance.now() > end) throw error
-      // Not for equally long: two that try in step would refuse each other again.
+      // A random wait, so that two processes do not try again at the same moment.
       pauseSync(jittered(6, 5 / 6))
     }
   }

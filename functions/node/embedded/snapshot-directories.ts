@@ -1,11 +1,13 @@
+/** Makes the directories of a snapshot. */
 import { chmodSync, existsSync, lchownSync, mkdirSync, statSync } from 'node:fs'
 import { LayercastError } from '../../errors.ts'
 import { contentPath, snapshotPath, workPath, type Layout } from './layout.ts'
-import { discard, isSnapshotDirectory } from './sweep.ts'
+import { isSnapshotDirectory } from './sweep.ts'
+import { moveToTrash } from './trash.ts'
 
 /**
- * Makes the directories of a new snapshot. Called under the write lock, inside the transaction that makes its row. The
- * root directory of the layer looks as that of the layer below does, since an overlay shows the uppermost one's.
+ * Makes the directories of a new snapshot. Called in the transaction that inserts its row. The root directory of the content gets the
+ * mode and owner of the parent's, because an overlay shows those of the uppermost layer.
  */
 export function makeSnapshotDirectories(
   layout: Layout,
@@ -14,20 +16,20 @@ export function makeSnapshotDirectories(
   parent: number | undefined,
 ): void {
   const path = snapshotPath(layout, id)
-  // A number whose transaction was rolled back is given again, and its directory may still be there.
+  // A number is used again after its transaction was rolled back, and its directory may still be there.
   if (existsSync(path) && !isSnapshotDirectory(path)) throw inTheWay(path)
-  discard(layout, path)
+  moveToTrash(layout, path)
   mkdirSync(path, { mode: 0o700 })
   try {
     const content = contentPath(layout, id)
     mkdirSync(content)
     const below = parent === undefined ? { mode: 0o755 } : statSync(contentPath(layout, parent))
-    // After the creation, because the umask takes bits away then.
+    // Not in mkdir, where the umask would clear bits.
     chmodSync(content, below.mode & 0o7777)
     if ('uid' in below) copyOwner(content, below)
     if (kind === 'active') mkdirSync(workPath(layout, id), { mode: 0o711 })
   } catch (error) {
-    discard(layout, path)
+    moveToTrash(layout, path)
     throw error
   }
 }
@@ -41,6 +43,6 @@ function inTheWay(path: string): LayercastError {
 
 function copyOwner(path: string, owner: { uid: number; gid: number }): void {
   const { uid, gid } = statSync(path)
-  // Without privileges this changes nothing and is refused all the same.
+  // An unprivileged process may not call it even where it changes nothing.
   if (uid !== owner.uid || gid !== owner.gid) lchownSync(path, owner.uid, owner.gid)
 }

@@ -1,7 +1,8 @@
+/** Errors about snapshots of a root. */
 import { LayercastError } from '../../errors.ts'
 import { quote } from '../../image/quote.ts'
 
-/** SNAPSHOT_NOT_FOUND for a name that no row has. */
+/** SNAPSHOT_NOT_FOUND for a name without a row. */
 export function notFound(snapshotter: string, key: string, which = ''): LayercastError {
   return new LayercastError('SNAPSHOT_NOT_FOUND', `${which}snapshot ${quote(key)} is not in ${snapshotter}`, {
     fix: 'List the snapshots with `layercast snapshot ls`.',
@@ -9,8 +10,8 @@ export function notFound(snapshotter: string, key: string, which = ''): Layercas
   })
 }
 
-/** It has a row, and what it names is not on the disk: for whoever asks that is as good as not being there. */
-export function lostSnapshot(snapshotter: string, key: string, path: string): LayercastError {
+/** SNAPSHOT_NOT_FOUND for a snapshot with a row whose directory is lost. */
+export function lostSnapshotError(snapshotter: string, key: string, path: string): LayercastError {
   return new LayercastError(
     'SNAPSHOT_NOT_FOUND',
     `snapshot ${quote(key)} of ${snapshotter} has lost its directory ${path}`,

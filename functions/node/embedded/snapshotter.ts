@@ -1,35 +1,34 @@
+/** The snapshotter of a root. */
 import { renameSync } from 'node:fs'
 import { LayercastError } from '../../errors.ts'
 import { LABEL } from '../../image/label-names.ts'
 import { quote } from '../../image/quote.ts'
 import type { Mount } from '../../linux/mount-list.ts'
 import type { Labels, SnapshotInfo, SnapshotKind, Snapshotter, Usage } from '../ports.ts'
-import type { Database, Row } from './database.ts'
+import type { RootDatabase, Row } from './database.ts'
 import { isDiskFull } from './failures.ts'
 import { checkLabels, mergeLabels } from './labels.ts'
 import { contentPath, snapshotPath, type Layout } from './layout.ts'
 import type { Hold } from './lease-holder.ts'
-import { chainOf, hasContent, lostIn } from './lost.ts'
+import { chainNumbers, hasContent, nearestLost } from './lost.ts'
 import { describeMounts } from './mounts.ts'
 import { dropSnapshotRecord, keepSnapshotRecord } from './records.ts'
 import { encodeLabels, storedOf } from './rows.ts'
 import { makeSnapshotDirectories } from './snapshot-directories.ts'
-import { lostSnapshot, notFound, precondition } from './snapshot-errors.ts'
-import { discard, removeTree } from './sweep.ts'
+import { lostSnapshotError, notFound, precondition } from './snapshot-errors.ts'
+import { moveToTrash, removeTrash } from './trash.ts'
 import { diskUsage } from './usage.ts'
-
-// The snapshot that a Prepare is about to make. Where it is there already, the layer is done.
 
 const SELECT = 'select s.*, p.name as parent_name from snapshots s left join snapshots p on p.id = s.parent'
 
-/** Snapshots as directories, with the semantics of containerd's overlayfs snapshotter behind its metadata store. */
+/** Snapshots are directories, with the semantics of containerd's overlayfs snapshotter behind its metadata store. Errors as the port says. */
 export class EmbeddedSnapshotter implements Snapshotter {
   readonly name: string
-  readonly #database: Database
+  readonly #database: RootDatabase
   readonly #layout: Layout
   readonly #hold: Hold
 
-  constructor(name: string, database: Database, layout: Layout, hold: Hold) {
+  constructor(name: string, database: RootDatabase, layout: Layout, hold: Hold) {
     this.name = name
     this.#database = database
     this.#layout = layout
@@ -50,7 +49,7 @@ export class EmbeddedSnapshotter implements Snapshotter {
 
   async commit(name: string, key: string, labels: Labels, options: { parent?: string } = {}): Promise<void> {
     const kept = encodeLabels(checkLabels(labels))
-    // Counted before the lock is taken: it can take long, and an active snapshot has one owner.
+    // Counted before the lock is taken, because it can take long. Only one process works on an active snapshot.
     const found = this.#find(key)
     const usage = found?.['kind'] === 'active' ? await diskUsage(contentPath(this.#layout, idOf(found))) : undefined
     const committing = this.#unlessTaken(
@@ -84,11 +83,11 @@ export class EmbeddedSnapshotter implements Snapshotter {
       },
     )
     const replaced = await committing.catch((error: unknown) => {
-      // What was not committed says so nowhere.
+      // The rollback does not undo the record, which is a file.
       if (this.#find(key)?.['kind'] === 'active') dropSnapshotRecord(this.#layout, idOf(found))
       throw error
     })
-    await removeTree(replaced)
+    await removeTrash(replaced)
   }
 
   async stat(key: string): Promise<SnapshotInfo> {
@@ -109,8 +108,8 @@ export class EmbeddedSnapshotter implements Snapshotter {
   async remove(key: string): Promise<void> {
     try {
       const id = await this.#removeRow(key)
-      // After the row: a directory without a row is cleared away at the next change, a row without one would stay.
-      await removeTree(discard(this.#layout, snapshotPath(this.#layout, id)))
+      // After the row: a directory without a row is cleared away at the next change, a row without a directory is not.
+      await removeTrash(moveToTrash(this.#layout, snapshotPath(this.#layout, id)))
     } catch (error) {
       if (!isDiskFull(error)) throw error
       await this.#removeContent(key)
@@ -128,12 +127,14 @@ export class EmbeddedSnapshotter implements Snapshotter {
   }
 
   /**
-   * On a full disk the row cannot go, and the room is in the directory. A row without one is a lost snapshot's, on which
-   * nothing can be made any more; where that row stays, it goes at the next change.
+   * For a full disk, on which the row cannot be deleted: the directory takes the space, so it goes first. Until the row goes, the
+   * snapshot is a lost one, and nothing can be made on top of it.
    */
   async #removeContent(key: string): Promise<void> {
-    const place = this.#database.locked(() => discard(this.#layout, snapshotPath(this.#layout, this.#removable(key))))
-    await removeTree(place)
+    const place = this.#database.locked(() =>
+      moveToTrash(this.#layout, snapshotPath(this.#layout, this.#removable(key))),
+    )
+    await removeTrash(place)
   }
 
   #removable(key: string): number {
@@ -147,9 +148,9 @@ export class EmbeddedSnapshotter implements Snapshotter {
     const infos = this.#database.all(`${SELECT} order by s.id`).map((row) => ({ id: idOf(row), info: infoOf(row) }))
     const lost = new Set<string>()
     for (const { id, info } of infos) {
-      // A parent is always older than its children, so it came before.
+      // A parent is older than its children, so it came before.
       if (lost.has(info.parent) || !hasContent(this.#layout, id)) {
-        // Or removed just now.
+        // It may have been removed since the rows were read.
         if (this.#find(info.name) === undefined) continue
         lost.add(info.name)
         yield { ...info, lost: true }
@@ -168,7 +169,7 @@ export class EmbeddedSnapshotter implements Snapshotter {
   async peek(name: string): Promise<Mount[]> {
     const row = this.#getWhole(name)
     if (row['kind'] !== 'committed') throw precondition(`snapshot ${quote(name)} is not committed`, name)
-    const chain = chainOf(this.#database, idOf(row))
+    const chain = chainNumbers(this.#database, idOf(row))
     return describeMounts(this.#layout, idOf(row), 'view', chain)
   }
 
@@ -204,15 +205,15 @@ export class EmbeddedSnapshotter implements Snapshotter {
   }
 
   /**
-   * Puts a layer that was made again where the lost one of its name was: what stands on that one stands on it again.
-   * @returns the number that it has now, and what lay there still, for `removeTree`
+   * Gives a layer that was made again the number of the lost one of its name, so that it is the parent of that one's children.
+   * @returns its number now, and the place of what was left of the lost one, for `removeTrash`
    */
   #takePlace(made: Row, lost: Row, name: string): { id: number; replaced: string | undefined } {
     if (lost['kind'] !== 'committed' || lost['parent'] !== made['parent']) {
       throw precondition(`snapshot ${quote(name)} is lost and stood on another one`, name)
     }
     const [from, id] = [idOf(made), idOf(lost)]
-    const replaced = discard(this.#layout, snapshotPath(this.#layout, id))
+    const replaced = moveToTrash(this.#layout, snapshotPath(this.#layout, id))
     renameSync(snapshotPath(this.#layout, from), snapshotPath(this.#layout, id))
     this.#database.run('delete from snapshots where id = ?', from)
     return { id, replaced }
@@ -224,7 +225,7 @@ export class EmbeddedSnapshotter implements Snapshotter {
   }
 
   #mountsOf(row: Row): Mount[] {
-    const [, ...parents] = chainOf(this.#database, idOf(row))
+    const [, ...parents] = chainNumbers(this.#database, idOf(row))
     return describeMounts(this.#layout, idOf(row), row['kind'] as SnapshotKind, parents)
   }
 
@@ -238,21 +239,21 @@ export class EmbeddedSnapshotter implements Snapshotter {
     return row
   }
 
-  /** The snapshot, where it and all below it have their directories. */
+  /** The snapshot; undefined where it, or one below it, is lost. */
   #findWhole(key: string): Row | undefined {
     const row = this.#find(key)
-    return row === undefined || lostIn(this.#database, this.#layout, idOf(row)) !== undefined ? undefined : row
+    return row === undefined || nearestLost(this.#database, this.#layout, idOf(row)) !== undefined ? undefined : row
   }
 
   #getWhole(key: string, which = ''): Row {
     const row = this.#find(key)
     if (row === undefined) throw notFound(this.name, key, which)
-    const lost = lostIn(this.#database, this.#layout, idOf(row))
-    if (lost !== undefined) throw lostSnapshot(this.name, key, snapshotPath(this.#layout, lost))
+    const lost = nearestLost(this.#database, this.#layout, idOf(row))
+    if (lost !== undefined) throw lostSnapshotError(this.name, key, snapshotPath(this.#layout, lost))
     return row
   }
 
-  /** One transaction; ALREADY_EXISTS where a name is taken, and the lease then holds the snapshot that has it. */
+  /** Works in one transaction. ALREADY_EXISTS where a name is taken; the lease then holds the snapshot of that name. */
   async #unlessTaken<T>(taken: () => string | undefined, work: () => T): Promise<T> {
     const outcome = await this.#database.transaction(() => {
       const name = taken()

@@ -1,3 +1,4 @@
+/** What a directory takes on the disk. */
 import { lstatSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
@@ -5,10 +6,10 @@ import type { Usage } from '../ports.ts'
 
 // The unit of st_blocks, whatever the file system's block size is.
 const BLOCK_BYTES = 512
-// How many files are looked at before others get a turn.
+// After how many files other work of this process gets a turn.
 const TURN = 512
 
-/** What a tree takes on disk, itself included. An inode with several names counts once. */
+/** The disk usage of a tree, its root included. An inode with several names counts once. */
 export async function diskUsage(root: string): Promise<Usage> {
   const seen = new Set<string>()
   let size = 0
@@ -18,7 +19,7 @@ export async function diskUsage(root: string): Promise<Usage> {
   for (let path = pending.pop(); path !== undefined; path = pending.pop()) {
     if (++turn % TURN === 0) await setImmediate()
     const stat = lstatSync(path, { throwIfNoEntry: false })
-    // An active snapshot may change while it is counted.
+    // Files may go away while an active snapshot is counted.
     if (stat === undefined) continue
     if (stat.isDirectory()) pending.push(...names(path).map((name) => join(path, name)))
     else if (stat.nlink > 1) {

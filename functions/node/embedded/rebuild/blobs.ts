@@ -1,22 +1,22 @@
-/** The blobs that lie under a root, each read through and held against its name. */
+/** The blobs below a root, each read whole and checked against its name. */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { digestAlgorithm, isDigest, type Digest } from '../../../image/digest.ts'
 import type { ContentInfo } from '../../ports.ts'
+import { entriesOf } from '../entries.ts'
 import type { Layout } from '../layout.ts'
 import { blobRecord } from '../records.ts'
-import { entriesOf } from '../sweep.ts'
 
 export interface FoundBlobs {
   whole: Map<Digest, ContentInfo>
-  /** Files of a blob's name whose content is another. */
+  /** Files with a blob's name and other content. */
   damaged: { digest: Digest; path: string }[]
 }
 
-/** Reads every blob. What has not a blob's name is none of layercast's, and is passed over. */
-export async function findBlobs(layout: Layout, signal: AbortSignal): Promise<FoundBlobs> {
+/** Reads every blob. Files with other names are not layercast's, and are skipped. */
+export async function scanBlobs(layout: Layout, signal: AbortSignal): Promise<FoundBlobs> {
   const found: FoundBlobs = { whole: new Map(), damaged: [] }
   for (const algorithm of entriesOf(layout.blobs)) {
     if (!algorithm.isDirectory()) continue

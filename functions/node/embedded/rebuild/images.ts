@@ -1,4 +1,4 @@
-/** The images that lie under a root: by their records, by what the old database still says, and by their manifests. */
+/** The images below a root: from their records, from what can be read of the old database, and from manifests that neither names. */
 import { readFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
@@ -10,22 +10,22 @@ import { MAX_DOCUMENT_BYTES } from '../../../image/json.ts'
 import { parseManifest } from '../../../image/manifest.ts'
 import { indexGcLabels, manifestGcLabels } from '../../../plan/gc-labels.ts'
 import type { ContentInfo, ImageRecord, Labels } from '../../ports.ts'
-import { recordOf } from '../images.ts'
+import { imageOf } from '../images.ts'
 import { blobPath, type Layout } from '../layout.ts'
 import { imageRecords } from '../records.ts'
 
 export interface FoundImage extends ImageRecord {
-  /** Where its name comes from; `manifest`: nothing says it, and it was given one. */
+  /** Where its name comes from. `manifest`: the name is not known, and it was given one. */
   from: 'record' | 'database' | 'manifest'
 }
 
 export interface FoundImages {
   whole: FoundImage[]
-  /** Names whose manifest is not there any more. */
+  /** Names whose manifest is lost. */
   lost: { name: string; digest: Digest }[]
-  /** Files that should be records and are not. */
+  /** Paths of files among the records that are no valid records. */
   unreadable: string[]
-  /** The labels that manifests and indexes have by what is in them. */
+  /** The gc labels of manifests and indexes, made again from their content. */
   gcLabels: Map<Digest, Labels>
 }
 
@@ -36,11 +36,11 @@ interface Document {
 }
 
 /** Finds the images whose manifests or indexes are among the blobs. */
-export function findImages(layout: Layout, blobs: ReadonlyMap<Digest, ContentInfo>): FoundImages {
+export function scanImages(layout: Layout, blobs: ReadonlyMap<Digest, ContentInfo>): FoundImages {
   const unreadable: string[] = []
   const named = new Map<string, FoundImage>()
   for (const record of salvage(layout)) named.set(record.name, { ...record, from: 'database' })
-  // Each is written with its row: it is never older, and no page of it can be another's.
+  // Later, so that records win: each is written with its row, so it is never older, and it is not damaged by another row's page.
   for (const record of imageRecords(layout, (path) => unreadable.push(path))) {
     named.set(record.name, { ...record, from: 'record' })
   }
@@ -63,11 +63,11 @@ export function findImages(layout: Layout, blobs: ReadonlyMap<Digest, ContentInf
   return { whole, lost, unreadable, gcLabels }
 }
 
-/** A blob as the manifest or index that it is; undefined where it is none. */
+/** The manifest or index in a blob; undefined where it is neither. */
 function documentOf(layout: Layout, { digest, size }: ContentInfo): Document | undefined {
   if (size > MAX_DOCUMENT_BYTES) return undefined
   const bytes = readFileSync(blobPath(layout, digest))
-  // 0x7b is `{`: layers need not be tried.
+  // 0x7b is `{`, with which no layer begins.
   if (bytes[0] !== 0x7b) return undefined
   const descriptorOf = ({ mediaType }: Descriptor): Descriptor => ({ mediaType, digest, size })
   const manifest = orUndefined(() => parseManifest(bytes))
@@ -77,7 +77,7 @@ function documentOf(layout: Layout, { digest, size }: ContentInfo): Document | u
     return { descriptor: descriptorOf(descriptor), labels: manifestGcLabels(manifest), children }
   }
   const index = orUndefined(() => parseIndex(bytes))
-  // Anything without `manifests` reads as an empty index, a config too.
+  // Any JSON object without `manifests`, such as a config, reads as an empty index.
   if (index === undefined || index.manifests.length === 0) return undefined
   const children = index.manifests.map((child) => child.digest)
   return { descriptor: descriptorOf(index.descriptor), labels: indexGcLabels(index.manifests), children }
@@ -93,8 +93,8 @@ function orUndefined<T>(parse: () => T): T | undefined {
 }
 
 /**
- * The images that can still be read off the old database. Of all that it says this alone proves itself: a name stands for
- * a digest, and the blob of that digest is there or is not.
+ * The images that can still be read from the old database. Nothing else of it is used: only for a name and its digest can it be
+ * checked that they are right, because the blob of that digest is there or is not.
  */
 function salvage({ database }: Layout): ImageRecord[] {
   const found: ImageRecord[] = []
@@ -103,13 +103,13 @@ function salvage({ database }: Layout): ImageRecord[] {
     const url = pathToFileURL(database)
     url.searchParams.set('immutable', '1')
     db = new DatabaseSync(url, { readOnly: true })
-    // One after another: what comes before the damage counts.
+    // One after another, so that the rows before the damage are kept.
     for (const row of db.prepare('select * from images').iterate()) {
-      const record = recordOf(row)
+      const record = imageOf(row)
       if (isDigest(record.target.digest) && typeof record.target.mediaType === 'string') found.push(record)
     }
   } catch (error) {
-    // That it cannot be read is why it is rebuilt.
+    // It is rebuilt because it cannot be read.
     const isExpected = error instanceof LayercastError || (error as { code?: unknown }).code === 'ERR_SQLITE_ERROR'
     if (!isExpected) throw error
   } finally {

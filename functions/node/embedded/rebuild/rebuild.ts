@@ -1,4 +1,4 @@
-/** Makes a root's database again out of what lies there. */
+/** Makes the database of a root again from the files below it (`layercast root rebuild`). */
 import { lstatSync, mkdirSync, renameSync } from 'node:fs'
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
@@ -6,25 +6,25 @@ import { hasCode, LayercastError } from '../../../errors.ts'
 import type { Digest } from '../../../image/digest.ts'
 import { GC_REF_SNAPSHOT } from '../../../image/label-names.ts'
 import type { ContentInfo, Labels } from '../../ports.ts'
-import { Database } from '../database.ts'
+import { RootDatabase } from '../database.ts'
 import { blobRecordPath, imageRecordPath, layoutOf, makeTree, type Layout } from '../layout.ts'
 import { rootState, writeMark } from '../root-mark.ts'
 import { encodeLabels } from '../rows.ts'
 import { createDatabase } from '../schema.ts'
-import { findBlobs, type FoundBlobs } from './blobs.ts'
-import { findImages, type FoundImages } from './images.ts'
-import { findSnapshots, type FoundSnapshots, type LostSnapshot } from './snapshots.ts'
+import { scanBlobs, type FoundBlobs } from './blobs.ts'
+import { scanImages, type FoundImages } from './images.ts'
+import { scanSnapshots, type FoundSnapshots, type LostSnapshot } from './snapshots.ts'
 
 export interface RebuildOptions {
   root: string
-  /** Says what would be done, and changes nothing. */
+  /** Tells what would be done, and changes nothing. */
   dryRun?: boolean
   signal?: AbortSignal
 }
 
 export interface Rebuilt {
   root: string
-  /** The database is whole: nothing is looked at, and nothing done. */
+  /** The database is whole, so nothing else was looked at, and nothing was done. */
   whole: boolean
   dryRun: boolean
   /** What was wrong. */
@@ -35,16 +35,18 @@ export interface Rebuilt {
   damagedBlobs: Digest[]
   snapshots: number
   lostSnapshots: LostSnapshot[]
-  /** Where the old database and all that could not be used lies now; nothing is deleted. */
+  /** Where the old database, and all that could not be used, is now; nothing is deleted. */
   setAside?: string
 }
 
 /**
- * Makes the database of a root again where it is damaged or gone. Blobs count whose bytes have the digest of their name;
- * snapshots that were committed, by the record that lies with each, and whose parents are there; images by their records,
- * by the old database as far as it can be read, and by manifests that nothing names. The old database and all that is not
- * taken over is moved to a directory below `set-aside`. Safe to kill and to run again. NOT_FOUND, ROOT_FOREIGN, FAILED_PRECONDITION
- * (a newer layercast's), SYSTEM_CALL_FAILED, ABORTED.
+ * Makes the database of a root again where it is damaged or gone. It takes over
+ * - blobs whose bytes have the digest of their name,
+ * - committed snapshots, by the record beside the content of each, if their parents are taken over too,
+ * - images, by their records, by the old database as far as it can be read, and by manifests that neither names.
+ *
+ * The old database, and all that is not taken over, is moved to a directory below `set-aside`. It can be killed at any time, and run
+ * again. NOT_FOUND, ROOT_FOREIGN, FAILED_PRECONDITION (a newer layercast wrote the root), SYSTEM_CALL_FAILED, ABORTED.
  */
 export async function rebuildRoot(options: RebuildOptions): Promise<Rebuilt> {
   const { dryRun = false, signal = new AbortController().signal } = options
@@ -62,9 +64,9 @@ export async function rebuildRoot(options: RebuildOptions): Promise<Rebuilt> {
   }
   const damage = damageOf(layout)
   if (damage === undefined) return nothing
-  const blobs = await findBlobs(layout, signal)
-  const snapshots = findSnapshots(layout)
-  const images = findImages(layout, blobs.whole)
+  const blobs = await scanBlobs(layout, signal)
+  const snapshots = scanSnapshots(layout)
+  const images = scanImages(layout, blobs.whole)
   signal.throwIfAborted()
   const setAside = dryRun ? undefined : replace(layout, blobs, snapshots, images)
   return {
@@ -84,7 +86,7 @@ export async function rebuildRoot(options: RebuildOptions): Promise<Rebuilt> {
 /** What is wrong with the database; undefined where it is whole. NOT_FOUND where there is no root. */
 function damageOf(layout: Layout): string | undefined {
   try {
-    Database.open(layout).close()
+    RootDatabase.open(layout).close()
   } catch (error) {
     if (hasCode(error, 'DATABASE_DAMAGED')) return String(error.detail['damage'] ?? error.message)
     throw error
@@ -96,13 +98,13 @@ function damageOf(layout: Layout): string | undefined {
   })
 }
 
-/** The step that changes something: what is not taken over goes aside, and the new database comes to its place. */
+/** Moves away what is not taken over, and puts the new database in its place. Nothing before this step changes anything. */
 function replace(layout: Layout, blobs: FoundBlobs, snapshots: FoundSnapshots, images: FoundImages): string {
   writeMark(layout)
   makeTree(layout)
   const place = join(layout.setAside, new Date().toISOString().replaceAll(':', '-'))
   mkdirSync(place, { recursive: true, mode: 0o700 })
-  // The database first: from here on there is none, which a run after a kill finds as it was found now.
+  // The database first: after a kill, the next run finds a root without a database, and rebuilds it.
   for (const suffix of ['', '-wal', '-shm', '-journal']) move(layout, `${layout.database}${suffix}`, place)
   for (const { path, digest } of blobs.damaged) {
     move(layout, path, place)
@@ -115,7 +117,7 @@ function replace(layout: Layout, blobs: FoundBlobs, snapshots: FoundSnapshots, i
   return place
 }
 
-/** Keeps its place below the root, so that a person finds it. */
+/** Moves a path into `place`, under the same path relative to the root, so that a person finds it. */
 function move({ root }: Layout, path: string, place: string): void {
   if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return
   const target = join(place, relative(root, path))
@@ -146,7 +148,10 @@ function fill(db: DatabaseSync, { whole: blobs }: FoundBlobs, snapshots: FoundSn
   }
 }
 
-/** Nothing refers to a chain that is not there whole: what it kept from being made again would be believed. */
+/**
+ * The labels of a blob in the new database: its own, and the gc labels of a manifest or index. A gc label that names a snapshot which
+ * was not taken over is left out, because it says that the chain is ready.
+ */
 function labelsOf({ labels }: ContentInfo, gcLabels: Labels = {}, chainIDs: ReadonlySet<string>): Labels {
   const kept = Object.entries(labels).filter(
     ([key, value]) => !key.startsWith(`${GC_REF_SNAPSHOT}.`) || chainIDs.has(value),

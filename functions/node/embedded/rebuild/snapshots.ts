@@ -1,11 +1,11 @@
-/** The snapshots that lie under a root: those whose records say that they were committed, with all that they stand on. */
+/** The committed snapshots below a root, by their records. */
 import { lstatSync } from 'node:fs'
+import { entriesOf } from '../entries.ts'
 import { contentPath, snapshotPath, type Layout } from '../layout.ts'
 import { snapshotRecord, type SnapshotRecord } from '../records.ts'
-import { entriesOf } from '../sweep.ts'
 
 export interface LostSnapshot {
-  /** Undefined where nothing says it. */
+  /** Absent where it is not known. */
   name?: string
   path: string
   why:
@@ -16,13 +16,13 @@ export interface LostSnapshot {
 }
 
 export interface FoundSnapshots {
-  /** Each after the one that it stands on. */
+  /** Each after its parent. */
   whole: SnapshotRecord[]
   lost: LostSnapshot[]
 }
 
-/** Looks at every snapshot's directory. One that was not committed counts as lost: its content may be half of a layer. */
-export function findSnapshots(layout: Layout): FoundSnapshots {
+/** Looks at every snapshot's directory. A snapshot that was not committed counts as lost, because its content may be incomplete. */
+export function scanSnapshots(layout: Layout): FoundSnapshots {
   const found: FoundSnapshots = { whole: [], lost: [] }
   const byName = new Map<string, SnapshotRecord>()
   const numbers = entriesOf(layout.snapshots)
@@ -39,7 +39,7 @@ export function findSnapshots(layout: Layout): FoundSnapshots {
     } else byName.set(record.name, record)
   }
   const placed = new Set<string>()
-  // A parent is older than its children, so its number came before; a layer that was made again has its old number.
+  // A parent has a lower number than its children, also one that was made again: it takes the number of the lost one.
   for (const record of byName.values()) {
     if (record.parent === '' || placed.has(record.parent)) {
       placed.add(record.name)

@@ -4,7 +4,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { isAbsolute, join, posix } from 'node:path'
 import { createSecureContext, getCACertificates } from 'node:tls'
 import { parse, TomlError } from 'smol-toml'
-import { booleanAt, stringAt, table, type Table } from '../../../node/containerd-config/table.ts'
+import { booleanAt, stringAt, asTable, type Table } from '../../../node/containerd-config/table.ts'
 import { invalid } from '../errors.ts'
 import type { TlsSettings } from './http-client.ts'
 
@@ -42,8 +42,8 @@ export async function readHostDirectory(directory: string): Promise<HostEntry[]>
   if (text === '') return [await certificateEntry(directory)]
   const document = parseToml(path, text)
   const entries: HostEntry[] = []
-  for (const [name, settings] of Object.entries(table(document['host']) ?? {})) {
-    entries.push(await readEntry(path, directory, name, table(settings) ?? {}))
+  for (const [name, settings] of Object.entries(asTable(document['host']) ?? {})) {
+    entries.push(await readEntry(path, directory, name, asTable(settings) ?? {}))
   }
   const server = document['server'] === undefined ? '' : stringOf(path, 'server', document['server'])
   return [...entries, await readEntry(path, directory, server, document)]
@@ -70,7 +70,7 @@ async function readEntry(path: string, directory: string, name: string, settings
     base,
     pull: all || capabilities.includes('pull'),
     resolve: all || capabilities.includes('resolve'),
-    headers: headersOf(path, table(settings['header']) ?? {}),
+    headers: headersOf(path, asTable(settings['header']) ?? {}),
     tls: await readTls(path, directory, settings),
     dialMs: timeout === undefined ? undefined : durationOf(path, timeout),
   }
