@@ -1,4 +1,4 @@
-/** The node agent: enrols the node, then round after round makes it have what it is assigned, and says so. */
+/** The node agent: enrols the node, then carries out its assignment and reports, in rounds. */
 import { baseOf } from '../contract/call.ts'
 import { createClient } from '../contract/client.ts'
 import { KNOWN_HEADER } from '../contract/own-node.ts'
@@ -24,7 +24,7 @@ const INTERVAL_MS = 30_000
 export interface AgentOptions {
   backend: Backend
   server: string
-  /** Holds the node's token (mode 0600), its assignment and its plans. */
+  /** Has the node's token (mode 0600), its assignment and its plans. */
   stateDirectory?: string | undefined
   /** Needed the first time, and again when an operator has removed the node. */
   joinToken?: string | undefined
@@ -41,7 +41,7 @@ export interface AgentOptions {
 }
 
 /**
- * Enrols where needed, does one round and gives what came of it. A plan that fails is a result, not an error.
+ * Enrols where needed, does one round and returns its result. A plan that fails is a result, not an error.
  * TOKEN_*, SERVER_*, CONTAINERD_UNREACHABLE (before any plan), ABORTED; USAGE for a server that is no address.
  */
 export async function runOnce(options: AgentOptions): Promise<RoundResult> {
@@ -54,10 +54,9 @@ export async function runOnce(options: AgentOptions): Promise<RoundResult> {
 }
 
 /**
- * Goes on until the signal fires: a round, a jittered wait, and longer and longer waits while a round fails, whatever it
- * fails of: wrong answers, a full disk, a daemon that is away. Returns after an abort. Throws where there is no token to
- * begin with (TOKEN_MISSING) or the server itself refuses it (TOKEN_INVALID and the like), and USAGE for a server that is
- * no address.
+ * Does rounds until the signal fires, with a jittered wait between two. After a round that failed, for whatever reason (wrong answers,
+ * a full disk, a daemon that is away), the wait is longer each time. Returns after an abort. Throws where there is no token to begin
+ * with (TOKEN_MISSING) or the server itself refuses it (TOKEN_INVALID and the like), and USAGE for a server that is no address.
  */
 export async function runAgent(options: AgentOptions): Promise<void> {
   const { signal = new AbortController().signal, intervalMs = INTERVAL_MS, onEvent } = options
@@ -87,7 +86,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
 
 interface Agent {
   round(): Promise<RoundResult>
-  /** Lets go of the state directory. */
+  /** Unlocks the state directory. */
   close(): void
 }
 
@@ -104,7 +103,7 @@ async function start(options: AgentOptions): Promise<Agent> {
   }
 }
 
-/** Enrols where needed, and gives what does a round. */
+/** Enrols where needed, and returns the function that does a round. */
 async function enter(options: AgentOptions, state: State): Promise<Agent['round']> {
   const { backend, server, joinToken, name, labels, fetch, applier } = options
   const { signal = new AbortController().signal, onEvent = () => undefined } = options

@@ -1,13 +1,14 @@
+/** How long an agent waits after a failure. */
 import { LayercastError } from '../errors.ts'
 import { jittered } from '../kit/pause.ts'
 
 const LENGTHENING = 0.2
 const FIRST_WAIT_MS = 1_000
 const LONGEST_WAIT_MS = 5 * 60_000
-/** A server, or what stands before it, may ask for more than that, but not for ever. */
+/** The limit of what a server, or a proxy before it, may ask for. */
 const LONGEST_ASKED_MS = 15 * 60_000
 
-/** Waits after failures: each longer than the one before, with an end, and never less than the server asks for. */
+/** Waits after failures: each longer than the one before, up to a limit, and never shorter than the server asks for. */
 export class Backoff {
   #failures = 0
 
@@ -19,7 +20,7 @@ export class Backoff {
   failed(error: unknown): number {
     const own = jittered(Math.min(FIRST_WAIT_MS * 2 ** this.#failures++, LONGEST_WAIT_MS))
     const asked = Math.min(askedWait(error) ?? 0, LONGEST_ASKED_MS)
-    // Only longer, since it was asked for; yet not for all agents of a fleet alike.
+    // Jitter makes it only longer than what was asked for, so that not all agents of a fleet come back at once.
     return Math.max(own, Math.round(asked * (1 + LENGTHENING * Math.random())))
   }
 }

@@ -1,3 +1,4 @@
+/** Carries out one plan of an assignment, after checking that the plan follows from the image on this node. */
 import type { Client } from '../contract/client.ts'
 import { hasCode, LayercastError } from '../errors.ts'
 import type { Descriptor } from '../image/descriptor.ts'
@@ -17,7 +18,7 @@ export interface CarryOutOptions {
   onEvent: (event: UnpackEvent) => void
 }
 
-/** The plan of this digest: as kept on disk where that is still it, else from the server. Checked either way. */
+/** The plan of this digest: from the disk where it is kept there whole, else from the server. Checked in both cases. */
 export async function fetchPlan(client: Client, state: State, digest: Digest): Promise<Planned> {
   const kept = await state.plan(digest)
   if (kept !== undefined) {
@@ -29,7 +30,7 @@ export async function fetchPlan(client: Client, state: State, digest: Digest): P
   return planned
 }
 
-/** A kept plan that cannot be read is as good as none: the server has it. */
+/** A kept plan that cannot be read counts as missing, because the server has it. */
 function readKept(bytes: Uint8Array): Planned | undefined {
   try {
     return parsePlan(bytes)
@@ -40,18 +41,18 @@ function readKept(bytes: Uint8Array): Planned | undefined {
 }
 
 /**
- * Makes a plan true on this node. A server's choice is checked, not trusted: the node holds the documents, and what of the plan
- * does not follow from them is refused before anything is touched. IMAGE_NOT_FOUND or BLOB_NOT_FOUND where its image is not
- * here; PLAN_NOT_DERIVED; the rest as `unpack`.
+ * Carries out a plan on this node. The server's plan is not trusted: the node has the documents of the image, and a plan that does not
+ * follow from them is refused before anything is changed. IMAGE_NOT_FOUND or BLOB_NOT_FOUND where the image is not here;
+ * PLAN_NOT_DERIVED; the rest as `unpack`.
  */
 export async function carryOut(planned: Planned, options: CarryOutOptions): Promise<UnpackResult> {
   const { backend, applier, signal, onEvent } = options
   await checkImage(backend, planned)
   if (!(await checkDerived(backend, planned.plan))) throw gone(planned.plan)
-  return await unpack({ backend, planned, signal, onEvent, ...(applier === undefined ? {} : { applier }) })
+  return await unpack({ backend, planned, signal, onEvent, applier })
 }
 
-/** A document went between the two looks at it: the next round finds it missing, or there. */
+/** A document was removed while the plan was checked. The next round checks again. */
 function gone({ reference, manifest, config }: Plan): LayercastError {
   return new LayercastError('BLOB_NOT_FOUND', `the documents of image ${reference} went while the plan was compared`, {
     fix: 'Pull or import the image again; the agent tries again.',

@@ -1,12 +1,13 @@
+/** The errors that end an agent. */
 import { hasCode, LayercastError, type Code } from '../errors.ts'
 
 /**
- * What no waiting helps, and all that ends an agent: it has no token to begin with, it was started wrongly, or the server itself,
- * in a problem document of its own, said that the token is not good any more. Whatever else comes for an answer is waited out.
+ * An error that no waiting helps, so that it ends the agent: there is no token to begin with, the agent was started wrongly, or the
+ * server itself, by a problem document, refuses the token. After any other error the agent waits and tries again.
  */
 export class Dismissal extends LayercastError {}
 
-/** What the server says of a token that it does not take; no status and no proxy's page makes one of these. */
+/** The codes by which a server refuses a token. A status alone, or a proxy's page, gives none of these. */
 const NODE_TOKEN_REFUSED: readonly Code[] = ['TOKEN_INVALID', 'TOKEN_REVOKED', 'TOKEN_EXPIRED']
 const JOIN_TOKEN_REFUSED: readonly Code[] = [...NODE_TOKEN_REFUSED, 'TOKEN_USED_UP', 'TOKEN_SCOPE']
 
@@ -18,5 +19,5 @@ export function refusesNodeToken(error: unknown): boolean {
 export function ofEnrolment(error: unknown): unknown {
   if (!hasCode(error, ...JOIN_TOKEN_REFUSED)) return error
   const { code, message, fix, detail } = error
-  return new Dismissal(code, message, { cause: error, detail, ...(fix === undefined ? {} : { fix }) })
+  return new Dismissal(code, message, { cause: error, detail, fix })
 }

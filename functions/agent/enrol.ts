@@ -1,3 +1,4 @@
+/** Enrols this machine as a node at a server. */
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { baseOf } from '../contract/call.ts'
@@ -16,9 +17,9 @@ export interface Enrolled {
 export interface EnrolOptions {
   state: State
   server: string
-  /** Without one a node that is not enrolled at this server cannot become it. */
+  /** Needed where the node is not enrolled at this server. */
   joinToken?: string | undefined
-  /** The host's name where absent. */
+  /** The host's name by default. */
   name?: string | undefined
   labels?: Record<string, string> | undefined
   facts: () => Promise<Facts>
@@ -38,9 +39,9 @@ export async function enrolment(options: EnrolOptions): Promise<Enrolled> {
 }
 
 /**
- * Becomes a node of the server, or asks again with the same key, which gives the same node a new token. The enrolment that
- * is kept stays so until the new one has taken its place on the disk. A Dismissal where there is no join token or the server
- * refuses it, NODE_EXISTS and whatever else the server says.
+ * Enrols at the server. To ask again with the same key gives the same node a new token. The kept enrolment stays on the disk until
+ * the new one replaces it. A Dismissal where there is no join token or the server refuses it; NODE_EXISTS, and what else the server
+ * answers.
  */
 export async function enrol(options: EnrolOptions): Promise<Enrolled> {
   const { state, server, joinToken, labels = {}, fetch, signal } = options
@@ -64,12 +65,12 @@ export async function enrol(options: EnrolOptions): Promise<Enrolled> {
   }
 }
 
-/** Whether an enrolment is one at this server: a slash at the end makes no other server. */
+/** Whether an enrolment is at this server. A slash at the end of the address makes no difference. */
 function isOf<T extends { server: string }>(kept: T | undefined, server: string): kept is T {
   return kept !== undefined && baseOf(kept.server).href === baseOf(server).href
 }
 
-/** A node's name and labels are those that it joined with: other ones are refused aloud, not passed over. */
+/** A node keeps the name and labels that it joined with: other ones are an error, and not ignored. */
 function checkUnchanged(
   kept: { name: string; labels?: Record<string, string> | undefined },
   options: EnrolOptions,
@@ -82,7 +83,7 @@ function checkUnchanged(
     })
   }
   const before = kept.labels
-  // An agent of before kept no labels: what it joined with is not known.
+  // Older agents kept no labels.
   if (before === undefined || Object.keys(labels).length === 0) return
   const differs = [...new Set([...Object.keys(before), ...Object.keys(labels)])].filter(
     (key) => before[key] !== labels[key],
@@ -95,7 +96,7 @@ function checkUnchanged(
   )
 }
 
-/** What this machine enrols with, on the disk before the server hears of it: the same as the last time it asked. */
+/** Keeps what this machine enrols with on the disk before the server is asked, so that it asks with the same again after a crash. */
 async function keepEntry(state: State, server: string, name: string): Promise<Entry> {
   const kept = await state.identity()
   for (const known of [kept, kept?.next]) {

@@ -1,15 +1,16 @@
+/** What an agent tells while it runs. */
 import type { Digest } from '../image/digest.ts'
 import type { PlanWarning } from '../plan/document.ts'
 import type { Lazy } from '../runner/chain/lazy.ts'
 import type { UnpackEvent } from '../runner/unpack/types.ts'
 
-/** What one plan of the assignment came to. */
+/** The outcome of one plan of the assignment. */
 export interface PlanOutcome {
   digest: Digest
   reference: string
   snapshotter: string
   state: 'applied' | 'failed'
-  /** The chain was there: nothing had to be done. */
+  /** The chain was there, so that nothing had to be done. */
   ready: boolean
   /** Of the top layer; where the plan is applied. */
   chainID?: Digest | ''
@@ -21,13 +22,13 @@ export interface PlanOutcome {
   durationMs: number
 }
 
-/** What one round came to. */
+/** The outcome of one round. */
 export interface RoundResult {
   generation: number
   /** Whether the server had another assignment than the last time. */
   changed: boolean
   plans: PlanOutcome[]
-  /** Whether a report was sent: what the server knows is not said again. */
+  /** Whether a report was sent; what the server knows already is not reported again. */
   reported: boolean
 }
 

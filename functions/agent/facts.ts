@@ -1,3 +1,4 @@
+/** What an agent tells the server of its node. */
 import { release } from 'node:os'
 import type { Facts } from '../contract/nodes.ts'
 import type { Backend } from '../node/ports.ts'
@@ -5,7 +6,7 @@ import { hostPlatform } from '../runner/images/host-platform.ts'
 
 const MOST_SNAPSHOTTERS = 64
 
-/** What this node is: its platform, kernel and backend, and the snapshotters that are ready. */
+/** The node's platform, kernel and backend, and the snapshotters that are ready. */
 export async function gatherNodeFacts(backend: Backend): Promise<Facts> {
   const { os, architecture, variant } = hostPlatform()
   const plugins = await backend.snapshotters()

@@ -1,10 +1,11 @@
+/** One agent at a time for a state directory. */
 import { join } from 'node:path'
 import { lockFile, type FileLock } from '../linux/file-lock.ts'
 import { Dismissal } from './dismissal.ts'
 
 /**
- * Keeps a state directory for one agent: two would take turns with one node's token, and each report over the other.
- * A Dismissal (FAILED_PRECONDITION) if another runs on it. A crash lets go.
+ * Locks a state directory. Two agents with one node's token would overwrite each other's reports. A Dismissal (FAILED_PRECONDITION)
+ * where another agent has the lock. The kernel releases the lock of a process that ends.
  */
 export function lockState(directory: string): FileLock {
   const lock = lockFile(join(directory, 'lock'))

@@ -1,3 +1,4 @@
+/** Opens the backend of an agent, and waits for a containerd that is not up yet. */
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
@@ -9,20 +10,20 @@ import { Backoff } from './backoff.ts'
 import { DEFAULT_STATE_DIRECTORY } from './state.ts'
 
 export interface NodeBackendOptions {
-  /** Opens the backend: this kind, or what the user named and else what there is. */
+  /** Opens the backend: of the given kind, else the one that the user named, else the one that there is. */
   open: (kind: 'containerd' | undefined) => Promise<Backend>
   /** Whether the user named a backend, a root or an address. */
   named: boolean
   stateDirectory?: string | undefined
   signal: AbortSignal
-  /** Told why it waits, and for how long. Without it nothing is waited for. */
+  /** Called before each wait. Without it the first failure is thrown. */
   onWait?: ((error: unknown, waitMs: number) => void) | undefined
 }
 
 /**
- * The backend of an agent, which is started with the machine and may be there before containerd is. Where nothing is named, a
- * node that joined with containerd stays one, and a machine on which containerd is installed is taken to be one: it is waited
- * for. Only a machine without it is a node of the embedded backend. ABORTED, and what `open` throws.
+ * Opens the backend of an agent, which may be started at boot before containerd. Where the user names none, it is containerd for a
+ * node that joined with containerd, and for a machine on which containerd is installed; then it waits until containerd answers. Only
+ * a machine without containerd gets the embedded backend. ABORTED, and what `open` throws.
  */
 export async function openNodeBackend(options: NodeBackendOptions): Promise<Backend> {
   const { open, named, signal, onWait } = options
@@ -46,13 +47,13 @@ async function isContainerdNode(stateDirectory: string = DEFAULT_STATE_DIRECTORY
   return joined === undefined ? isContainerdInstalled() : joined === 'containerd'
 }
 
-/** What the node's backend was when it joined; undefined where it has not, or where that cannot be read from here. */
+/** The kind of backend that the node joined with; undefined where it has not joined, or where that cannot be read. */
 async function joinedWith(path: string): Promise<unknown> {
   try {
     const kept: unknown = JSON.parse(await readFile(path, 'utf8'))
     return typeof kept === 'object' && kept !== null && 'backend' in kept ? kept.backend : undefined
   } catch (error) {
-    // A file that is damaged, or that this user may not read, is told where the state is opened.
+    // A damaged file, or one that this user may not read, is an error when the state is opened.
     if (error instanceof SyntaxError || (error instanceof Error && 'code' in error)) return undefined
     throw error
   }

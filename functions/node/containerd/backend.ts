@@ -7,7 +7,7 @@ import type { Applier } from '../../layer/apply/types.ts'
 import { parseDaemonVersion } from '../daemon-version.ts'
 import type { Backend, ContainerRecord, Daemon, Differ } from '../ports.ts'
 import type { CallOptions } from './calls.ts'
-import { DaemonConnection, DEFAULT_ADDRESS, DEFAULT_NAMESPACE } from './connection.ts'
+import { Connection, DEFAULT_ADDRESS, DEFAULT_NAMESPACE } from './connection.ts'
 import { containers } from './containers.ts'
 import { containerdContent } from './content.ts'
 import { diffService, differ } from './diff.ts'
@@ -47,7 +47,7 @@ const GREETING_MS = 15_000
 export async function connectContainerd(options: ContainerdOptions = {}): Promise<ContainerdBackend> {
   const address = options.address ?? (process.env['CONTAINERD_ADDRESS'] || DEFAULT_ADDRESS)
   const namespace = options.namespace ?? (process.env['CONTAINERD_NAMESPACE'] || DEFAULT_NAMESPACE)
-  const connection = DaemonConnection.to(address, namespace, options)
+  const connection = Connection.to(address, namespace, options)
   try {
     const version = await readVersion(connection)
     return backend(connection, version, () => connection.close())
@@ -57,7 +57,7 @@ export async function connectContainerd(options: ContainerdOptions = {}): Promis
   }
 }
 
-async function readVersion(connection: DaemonConnection): Promise<string> {
+async function readVersion(connection: Connection): Promise<string> {
   const client = connection.client(Version)
   return connection.call('ask containerd for its version', async () => {
     try {
@@ -69,7 +69,7 @@ async function readVersion(connection: DaemonConnection): Promise<string> {
   })
 }
 
-function backend(connection: DaemonConnection, version: string, close: () => void): ContainerdBackend {
+function backend(connection: Connection, version: string, close: () => void): ContainerdBackend {
   return {
     kind: 'containerd',
     namespace: connection.namespace,

@@ -14,7 +14,7 @@ export const DEFAULT_NAMESPACE = 'default'
 const BASE_URL = 'http://containerd.sock'
 
 /** One HTTP/2 session to a containerd daemon, in one namespace and, when asked, under one lease. */
-export class DaemonConnection {
+export class Connection {
   readonly address: string
   readonly namespace: string
   readonly lease: string | undefined
@@ -43,19 +43,19 @@ export class DaemonConnection {
   }
 
   /** Connects at the first call. */
-  static to(address: string, namespace: string, options: CallOptions = {}): DaemonConnection {
+  static to(address: string, namespace: string, options: CallOptions = {}): Connection {
     const session = new Session(BASE_URL, address.replace(/^unix:\/\//, ''))
-    return new DaemonConnection(session, new Calls(options), address, namespace, undefined)
+    return new Connection(session, new Calls(options), address, namespace, undefined)
   }
 
   /** The same session; the lease holds everything that is made through it. */
-  withLease(lease: string): DaemonConnection {
-    return new DaemonConnection(this.#session, this.#calls, this.address, this.namespace, lease)
+  withLease(lease: string): Connection {
+    return new Connection(this.#session, this.#calls, this.address, this.namespace, lease)
   }
 
   /** The same session in another namespace, under no lease. */
-  inNamespace(namespace: string): DaemonConnection {
-    return new DaemonConnection(this.#session, this.#calls, this.address, namespace, undefined)
+  inNamespace(namespace: string): Connection {
+    return new Connection(this.#session, this.#calls, this.address, namespace, undefined)
   }
 
   client<T extends DescService>(service: T): Client<T> {

@@ -4,14 +4,14 @@ import { FieldMaskSchema } from '@bufbuild/protobuf/wkt'
 import { blobFix } from '../../image/blob-fixes.ts'
 import { parseDigest, type Digest } from '../../image/digest.ts'
 import type { ContentInfo, ContentStore, Labels } from '../ports.ts'
-import type { DaemonConnection } from './connection.ts'
+import type { Connection } from './connection.ts'
 import { labelPaths, toDate } from './convert.ts'
 import { Content, InfoSchema, type Info } from './proto/gen/content_pb.js'
 import { replaceBlob } from './replace.ts'
 import { writeBlob } from './write.ts'
 
 /** The daemon's content store, as one namespace sees it. Errors as the port says. */
-export function containerdContent(connection: DaemonConnection): ContentStore {
+export function containerdContent(connection: Connection): ContentStore {
   const client = connection.client(Content)
   const missing = {
     notFound: 'BLOB_NOT_FOUND',

@@ -4,7 +4,7 @@ import type { Descriptor } from '../../image/descriptor.ts'
 import type { Applied, Applier, ApplyOptions } from '../../layer/apply/types.ts'
 import type { Mount } from '../../linux/mount-list.ts'
 import type { Differ } from '../ports.ts'
-import type { DaemonConnection } from './connection.ts'
+import type { Connection } from './connection.ts'
 import { fromDescriptor, fromMounts, toDescriptor } from './convert.ts'
 import type { Meaning } from './errors.ts'
 import { Diff } from './proto/gen/diff_pb.js'
@@ -55,7 +55,7 @@ const ALONE: Meaning = {
 }
 
 /** The daemon's diff service, which reads the blob from its own content store. BLOB_NOT_FOUND, LAYER_CORRUPT, LAYER_UNSUPPORTED. */
-export function diffService(connection: DaemonConnection): Applier {
+export function diffService(connection: Connection): Applier {
   const client = connection.client(Diff)
   return {
     async apply(layer: Descriptor, mounts: readonly Mount[], options: ApplyOptions = {}): Promise<Applied> {
@@ -82,7 +82,7 @@ function isOverlay(mounts: readonly Mount[]): boolean {
 }
 
 /** The other direction of the daemon's diff service: a layer out of two snapshots. */
-export function differ(connection: DaemonConnection): Differ {
+export function differ(connection: Connection): Differ {
   const client = connection.client(Diff)
   return {
     async diff(lower, upper, { mediaType, labels = {}, signal }): Promise<Descriptor> {

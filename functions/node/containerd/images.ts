@@ -4,12 +4,12 @@ import { FieldMaskSchema } from '@bufbuild/protobuf/wkt'
 import { hasCode } from '../../errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { ImageRecord, ImageStore, Labels } from '../ports.ts'
-import type { DaemonConnection } from './connection.ts'
+import type { Connection } from './connection.ts'
 import { fromDescriptor, labelPaths, toDate, toDescriptor } from './convert.ts'
 import { Images, ImageSchema, type Image } from './proto/gen/images_pb.js'
 
 /** The daemon's image records of one namespace. Errors as the port says. */
-export function containerdImages(connection: DaemonConnection): ImageStore {
+export function containerdImages(connection: Connection): ImageStore {
   const client = connection.client(Images)
   const call = <T>(verb: string, name: string, run: () => Promise<T>): Promise<T> =>
     connection.call(`${verb} image ${name}`, run, {

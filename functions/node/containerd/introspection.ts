@@ -1,12 +1,12 @@
 /** The daemon's plugins and process, by its introspection service. */
 import type { DaemonProcess, Plugin, SnapshotterPlugin } from '../ports.ts'
-import type { DaemonConnection } from './connection.ts'
+import type { Connection } from './connection.ts'
 import { Introspection } from './proto/gen/introspection_pb.js'
 
 const SNAPSHOTTER = 'io.containerd.snapshotter.v1'
 
 /** The daemon's plugins, of one type or all. */
-export async function plugins(connection: DaemonConnection, type?: string): Promise<Plugin[]> {
+export async function plugins(connection: Connection, type?: string): Promise<Plugin[]> {
   const client = connection.client(Introspection)
   const answer = await connection.call('list the plugins of containerd', () =>
     client.plugins({ filters: type === undefined ? [] : [`type==${type}`] }),
@@ -21,7 +21,7 @@ export async function plugins(connection: DaemonConnection, type?: string): Prom
 }
 
 /** The snapshotters, proxy plugins included, ready or not. */
-export async function snapshotters(connection: DaemonConnection): Promise<SnapshotterPlugin[]> {
+export async function snapshotters(connection: Connection): Promise<SnapshotterPlugin[]> {
   const found = await plugins(connection, SNAPSHOTTER)
   return found.map(({ id, exports, capabilities, osFeatures, error }) => {
     const snapshotter: SnapshotterPlugin = { name: id, capabilities }
@@ -33,7 +33,7 @@ export async function snapshotters(connection: DaemonConnection): Promise<Snapsh
 }
 
 /** The daemon's process; undefined before containerd 1.7, which does not tell it. */
-export async function daemonProcess(connection: DaemonConnection): Promise<DaemonProcess | undefined> {
+export async function daemonProcess(connection: Connection): Promise<DaemonProcess | undefined> {
   const client = connection.client(Introspection)
   const { pid, pidns } = await connection.call('ask containerd for its process', () => client.server({}))
   return pid === 0n ? undefined : { pid: Number(pid), pidNamespace: Number(pidns) }

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { GC_EXPIRE } from '../../image/label-names.ts'
 import type { HeldSnapshot, Lease, Leases } from '../ports.ts'
-import type { DaemonConnection } from './connection.ts'
+import type { Connection } from './connection.ts'
 import { toDate } from './convert.ts'
 import { Leases as LeasesService } from './proto/gen/leases_pb.js'
 
@@ -10,7 +10,7 @@ const SNAPSHOTS = 'snapshots/'
 const DAY = 24 * 60 * 60
 
 /** The daemon's leases in one namespace. Errors as the port says. */
-export function containerdLeases(connection: DaemonConnection): Leases {
+export function containerdLeases(connection: Connection): Leases {
   const client = connection.client(LeasesService)
   return {
     async create({ id = newID(), expiresInSeconds = DAY, labels = {} } = {}): Promise<Lease> {

@@ -10,7 +10,7 @@ import { processLabels } from '../marked-lease.ts'
 import { deleteLeaseIfThere, infoOrNone, removeBlobIfThere } from '../or-none.ts'
 import type { ContentStore, Labels } from '../ports.ts'
 import { verified } from '../verified.ts'
-import type { DaemonConnection } from './connection.ts'
+import type { Connection } from './connection.ts'
 import { containerdLeases } from './leases.ts'
 import { namespaceNames } from './namespaces.ts'
 import { Leases as LeasesService } from './proto/gen/leases_pb.js'
@@ -28,7 +28,7 @@ interface Replacement {
 
 /** A namespace that lists the blob, and what it says of it. */
 interface Holder {
-  connection: DaemonConnection
+  connection: Connection
   labels: Labels
 }
 
@@ -46,14 +46,14 @@ interface Holder {
  * @param contentOf makes the content store over a connection
  */
 export async function replaceBlob(
-  connection: DaemonConnection,
-  contentOf: (connection: DaemonConnection) => ContentStore,
+  connection: Connection,
+  contentOf: (connection: Connection) => ContentStore,
   { expected, data, labels }: Replacement,
 ): Promise<void> {
   const { digest } = expected
   const content = contentOf(connection)
   const lease = `layercast-replace-${Date.now()}-${randomBytes(6).toString('hex')}`
-  const held: DaemonConnection[] = []
+  const held: Connection[] = []
   const removed: Holder[] = []
   const failures: unknown[] = []
   const makeRoom = async (): Promise<void> => {
@@ -96,8 +96,8 @@ export async function replaceBlob(
 }
 
 async function holdersOf(
-  connection: DaemonConnection,
-  contentOf: (connection: DaemonConnection) => ContentStore,
+  connection: Connection,
+  contentOf: (connection: Connection) => ContentStore,
   digest: Digest,
 ): Promise<Holder[]> {
   const holders: Holder[] = []
@@ -127,7 +127,7 @@ function snapshotsOf(key: string): string | undefined {
 }
 
 /** Returns when a garbage collection has run. */
-async function collect(connection: DaemonConnection, id: string): Promise<void> {
+async function collect(connection: Connection, id: string): Promise<void> {
   const leases = containerdLeases(connection.inNamespace(connection.namespace))
   await leases.create({ id, expiresInSeconds: HOLD_SECONDS, labels: processLabels() })
   await leases.delete(id, { sync: true })

@@ -5,7 +5,7 @@ import { hasCode, LayercastError } from '../../errors.ts'
 import type { Mount } from '../../linux/mount-list.ts'
 import { isAtLeast, type DaemonVersion } from '../daemon-version.ts'
 import type { Labels, SnapshotInfo, SnapshotKind, Snapshotter, Usage } from '../ports.ts'
-import type { DaemonConnection } from './connection.ts'
+import type { Connection } from './connection.ts'
 import { labelPaths, toDate, toMounts } from './convert.ts'
 import { snapshotters } from './introspection.ts'
 import { InfoSchema, Kind, Snapshots, type Info } from './proto/gen/snapshots_pb.js'
@@ -22,7 +22,7 @@ const KINDS: ReadonlyMap<Kind, SnapshotKind> = new Map([
  * One of the daemon's snapshotters, through its snapshots service. Errors as the port says.
  * @param version the daemon's
  */
-export function containerdSnapshotter(connection: DaemonConnection, name: string, version: DaemonVersion): Snapshotter {
+export function containerdSnapshotter(connection: Connection, name: string, version: DaemonVersion): Snapshotter {
   const client = connection.client(Snapshots)
   const snapshotter = name
   const missing = { notFound: 'SNAPSHOT_NOT_FOUND' } as const
@@ -134,7 +134,7 @@ export function containerdSnapshotter(connection: DaemonConnection, name: string
 }
 
 /** The daemon gives one error for a snapshotter that does not exist and for one that is not ready; the list of plugins tells which it is. */
-async function explain(connection: DaemonConnection, name: string, error: unknown): Promise<unknown> {
+async function explain(connection: Connection, name: string, error: unknown): Promise<unknown> {
   if (!hasCode(error, 'SNAPSHOTTER_NOT_FOUND')) return error
   const plugins = await snapshotters(connection).catch(() => undefined)
   return (plugins && snapshotterFault(name, plugins, { cause: error })) ?? error
@@ -142,7 +142,7 @@ async function explain(connection: DaemonConnection, name: string, error: unknow
 
 /** What the plugin advertises and the daemon lets it do. */
 async function readCapabilities(
-  connection: DaemonConnection,
+  connection: Connection,
   name: string,
   version: DaemonVersion,
 ): Promise<ReadonlySet<string>> {

@@ -5,7 +5,7 @@ import type { Descriptor } from '../../image/descriptor.ts'
 import { jittered, pause } from '../../kit/pause.ts'
 import type { Labels } from '../ports.ts'
 import { rechunk } from './chunks.ts'
-import type { DaemonConnection } from './connection.ts'
+import type { Connection } from './connection.ts'
 import { answered } from './errors.ts'
 import { Content, WriteAction } from './proto/gen/content_pb.js'
 import { WriteSession } from './write-session.ts'
@@ -27,7 +27,7 @@ type Expected = Pick<Descriptor, 'digest' | 'size'>
  *   blob is missing for the shortest time; the caller checks the data before that.
  */
 export async function writeBlob(
-  connection: DaemonConnection,
+  connection: Connection,
   expected: Expected,
   data: AsyncIterable<Uint8Array>,
   labels: Labels,
@@ -49,7 +49,7 @@ class BlobWriter {
   readonly #ref: string
   readonly #makeRoom: (() => Promise<void>) | undefined
 
-  constructor(connection: DaemonConnection, expected: Expected, makeRoom: (() => Promise<void>) | undefined) {
+  constructor(connection: Connection, expected: Expected, makeRoom: (() => Promise<void>) | undefined) {
     this.#client = connection.client(Content)
     this.#expected = expected
     this.#ref = makeRoom === undefined ? `layercast-${expected.digest}` : `layercast-replace-${expected.digest}`

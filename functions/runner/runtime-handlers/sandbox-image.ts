@@ -1,7 +1,7 @@
 /** Finds the pause image, which every pod needs under the snapshotter of its runtime handler. */
 import { LayercastError, hasCode } from '../../errors.ts'
 import type { ContainerdConfig } from '../../node/containerd-config/config.ts'
-import { DaemonConnection } from '../../node/containerd/connection.ts'
+import { Connection } from '../../node/containerd/connection.ts'
 import { CRI_NAMESPACE } from '../../node/cri-namespace.ts'
 import { daemonOf } from '../../node/daemon.ts'
 import type { Backend, Daemon, ImageRecord } from '../../node/ports.ts'
@@ -43,7 +43,7 @@ export async function findSandboxImage(
 async function builtInName(daemon: Daemon): Promise<string | undefined> {
   const cri = await daemon.plugins('io.containerd.grpc.v1')
   if (!cri.some(({ id, error }) => id === 'cri' && error === undefined)) return undefined
-  const connection = DaemonConnection.to(daemon.address, CRI_NAMESPACE)
+  const connection = Connection.to(daemon.address, CRI_NAMESPACE)
   try {
     const status = await connection.call('ask CRI for its settings', () =>
       connection.client(RuntimeService).status({ verbose: true }),

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parseDigest, type Digest } from '../../../functions/image/digest.ts'
-import { DaemonConnection } from '../../../functions/node/containerd/connection.ts'
+import { Connection } from '../../../functions/node/containerd/connection.ts'
 import { Content, WriteAction } from '../../../functions/node/containerd/proto/gen/content_pb.js'
 import { WriteSession } from '../../../functions/node/containerd/write-session.ts'
 import type { Backend } from '../../../functions/node/ports.ts'
@@ -43,7 +43,7 @@ await describeContainerd('the containerd content store', (version) => {
 
   /** A half-written blob under the ref that our writer uses, as a killed writer leaves it. */
   const leave = async (expected: { digest: Digest; size: number }, bytes: Uint8Array): Promise<void> => {
-    const connection = DaemonConnection.to(containerd.address, containerd.namespace).withLease(lease)
+    const connection = Connection.to(containerd.address, containerd.namespace).withLease(lease)
     const session = new WriteSession(connection.client(Content))
     const ref = `layercast-${expected.digest}`
     await session.send({ action: WriteAction.STAT, ref, total: BigInt(expected.size), expected: expected.digest })
