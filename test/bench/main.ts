@@ -1,7 +1,8 @@
-// npm run bench [-- [core] [cli] [unpack] [--rounds N] [--json]]
+// npm run bench [-- [core] [cli] [unpack] [cri-proxy] [--rounds N] [--json]]
 import { parseArgs } from 'node:util'
 import { benchCLI } from './cli.ts'
 import { benchCore } from './core/core.ts'
+import { benchCriProxy } from './cri-proxy/cri-proxy.ts'
 import { machine, reportText, type Row } from './report.ts'
 import { benchUnpack } from './unpack/unpack.ts'
 
@@ -9,6 +10,7 @@ const SUITES: Record<string, (rounds: number) => Promise<Row[]>> = {
   core: benchCore,
   cli: benchCLI,
   unpack: benchUnpack,
+  'cri-proxy': benchCriProxy,
 }
 
 const { values, positionals } = parseArgs({

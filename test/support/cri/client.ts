@@ -5,6 +5,8 @@ import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-no
 import { ContainerState, ImageService, NamespaceMode, RuntimeService } from './proto/gen/runtime_pb.js'
 
 const BASE_URL = 'http://cri.sock'
+/** Of pods and containers, so that those of several clients have names of their own. */
+let count = 0
 
 interface PodConfig {
   metadata: { name: string; uid: string; namespace: string; attempt: number }
@@ -25,7 +27,6 @@ export class Cri {
   readonly #images: Client<typeof ImageService>
   readonly #logs: string
   readonly #pods = new Set<string>()
-  #count = 0
 
   /** @param logs a directory of the caller's for the containers' logs */
   constructor(address: string, logs: string) {
@@ -38,7 +39,7 @@ export class Cri {
 
   /** Runs a sandbox on the host's network, so that no CNI is needed. */
   async runPod(runtimeHandler: string): Promise<Pod> {
-    const name = `pod-${process.pid}-${++this.#count}`
+    const name = `pod-${process.pid}-${++count}`
     const config: PodConfig = {
       metadata: { name, uid: name, namespace: 'default', attempt: 0 },
       logDirectory: this.#logs,
@@ -51,7 +52,14 @@ export class Cri {
 
   /** Creates and starts a container of an image that is on the node; its ID. */
   async startContainer(pod: Pod, image: string, command: string[], runtimeHandler = ''): Promise<string> {
-    const name = `container-${++this.#count}`
+    const containerId = await this.createContainer(pod, image, command, runtimeHandler)
+    await this.#runtime.startContainer({ containerId })
+    return containerId
+  }
+
+  /** Creates a container of an image that is on the node; its ID. */
+  async createContainer(pod: Pod, image: string, command: string[], runtimeHandler = ''): Promise<string> {
+    const name = `container-${process.pid}-${++count}`
     const { containerId } = await this.#runtime.createContainer({
       podSandboxId: pod.id,
       sandboxConfig: pod.config,
@@ -63,8 +71,22 @@ export class Cri {
         linux: { securityContext: { namespaceOptions: { network: NamespaceMode.NODE } } },
       },
     })
-    await this.#runtime.startContainer({ containerId })
     return containerId
+  }
+
+  async removeContainer(containerId: string): Promise<void> {
+    await this.#runtime.removeContainer({ containerId })
+  }
+
+  /** The IDs of all containers. */
+  async listContainers(): Promise<string[]> {
+    const { containers } = await this.#runtime.listContainers({})
+    return containers.map(({ id }) => id)
+  }
+
+  /** The runtime's version, as it says it. */
+  async version(): Promise<string> {
+    return (await this.#runtime.version({})).runtimeVersion
   }
 
   /** Runs a command in a running container. */

@@ -13,6 +13,92 @@ import type { Message } from "@bufbuild/protobuf";
 export declare const file_runtime: GenFile;
 
 /**
+ * @generated from message runtime.v1.VersionRequest
+ */
+export declare type VersionRequest = Message<"runtime.v1.VersionRequest"> & {
+  /**
+   * @generated from field: string version = 1;
+   */
+  version: string;
+};
+
+/**
+ * Describes the message runtime.v1.VersionRequest.
+ * Use `create(VersionRequestSchema)` to create a new message.
+ */
+export declare const VersionRequestSchema: GenMessage<VersionRequest>;
+
+/**
+ * @generated from message runtime.v1.VersionResponse
+ */
+export declare type VersionResponse = Message<"runtime.v1.VersionResponse"> & {
+  /**
+   * @generated from field: string version = 1;
+   */
+  version: string;
+
+  /**
+   * @generated from field: string runtime_name = 2;
+   */
+  runtimeName: string;
+
+  /**
+   * @generated from field: string runtime_version = 3;
+   */
+  runtimeVersion: string;
+};
+
+/**
+ * Describes the message runtime.v1.VersionResponse.
+ * Use `create(VersionResponseSchema)` to create a new message.
+ */
+export declare const VersionResponseSchema: GenMessage<VersionResponse>;
+
+/**
+ * @generated from message runtime.v1.ListContainersRequest
+ */
+export declare type ListContainersRequest = Message<"runtime.v1.ListContainersRequest"> & {
+};
+
+/**
+ * Describes the message runtime.v1.ListContainersRequest.
+ * Use `create(ListContainersRequestSchema)` to create a new message.
+ */
+export declare const ListContainersRequestSchema: GenMessage<ListContainersRequest>;
+
+/**
+ * @generated from message runtime.v1.ListContainersResponse
+ */
+export declare type ListContainersResponse = Message<"runtime.v1.ListContainersResponse"> & {
+  /**
+   * @generated from field: repeated runtime.v1.ListedContainer containers = 1;
+   */
+  containers: ListedContainer[];
+};
+
+/**
+ * Describes the message runtime.v1.ListContainersResponse.
+ * Use `create(ListContainersResponseSchema)` to create a new message.
+ */
+export declare const ListContainersResponseSchema: GenMessage<ListContainersResponse>;
+
+/**
+ * @generated from message runtime.v1.ListedContainer
+ */
+export declare type ListedContainer = Message<"runtime.v1.ListedContainer"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message runtime.v1.ListedContainer.
+ * Use `create(ListedContainerSchema)` to create a new message.
+ */
+export declare const ListedContainerSchema: GenMessage<ListedContainer>;
+
+/**
  * @generated from message runtime.v1.NamespaceOption
  */
 export declare type NamespaceOption = Message<"runtime.v1.NamespaceOption"> & {
@@ -796,6 +882,22 @@ export declare const ContainerStateSchema: GenEnum<ContainerState>;
  * @generated from service runtime.v1.RuntimeService
  */
 export declare const RuntimeService: GenService<{
+  /**
+   * @generated from rpc runtime.v1.RuntimeService.Version
+   */
+  version: {
+    methodKind: "unary";
+    input: typeof VersionRequestSchema;
+    output: typeof VersionResponseSchema;
+  },
+  /**
+   * @generated from rpc runtime.v1.RuntimeService.ListContainers
+   */
+  listContainers: {
+    methodKind: "unary";
+    input: typeof ListContainersRequestSchema;
+    output: typeof ListContainersResponseSchema;
+  },
   /**
    * @generated from rpc runtime.v1.RuntimeService.RunPodSandbox
    */
