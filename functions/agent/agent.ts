@@ -16,9 +16,6 @@ import { Patience } from './patience.ts'
 import { runRound } from './round.ts'
 import { DEFAULT_STATE_DIRECTORY, State } from './state.ts'
 
-export { openNodeBackend } from './node-backend.ts'
-export type { AgentEvent, PlanOutcome, RoundResult } from './events.ts'
-
 const INTERVAL_MS = 30_000
 
 export interface AgentOptions {

@@ -1,6 +1,7 @@
 /** `layercast agent` */
 
-import type { AgentEvent, AgentOptions, PlanOutcome, RoundResult } from '../../agent/agent.ts'
+import type { AgentOptions } from '../../agent/agent.ts'
+import type { AgentEvent, PlanOutcome, RoundResult } from '../../agent/events.ts'
 import { CODES, LayercastError, type Code } from '../../errors.ts'
 import type { Context } from '../program/context.ts'
 import { table } from '../program/table.ts'
@@ -44,7 +45,8 @@ export const agentVerb = verb({
     { command: 'agent --once', summary: 'one round of a node that has joined, from cron say' },
   ],
   async run(context, { options }) {
-    const { openNodeBackend, runAgent, runOnce } = await import('../../agent/agent.ts')
+    const { runAgent, runOnce } = await import('../../agent/agent.ts')
+    const { openNodeBackend } = await import('../../agent/node-backend.ts')
     const agent: AgentOptions = {
       server: options.server,
       labels: keyValues('--label', options.label),
