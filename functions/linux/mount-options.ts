@@ -91,7 +91,17 @@ export function lowerDirectories(data: readonly string[]): string[] {
   return option
     .slice('lowerdir='.length)
     .split(/(?<!\\):/)
-    .map((path) => path.replace(/\\([:,\\])/g, '$1'))
+    .map(unescape)
+}
+
+/** The path in an overlay's `upperdir` or `workdir` option, unescaped as the kernel does it; undefined where there is none. */
+export function overlayDirectory(data: readonly string[], name: 'upperdir' | 'workdir'): string | undefined {
+  const value = optionValue(data, name)
+  return value === undefined ? undefined : unescape(value)
+}
+
+function unescape(path: string): string {
+  return path.replace(/\\([:,\\])/g, '$1')
 }
 
 /** The value of an option `name=value`, the last one counting. */

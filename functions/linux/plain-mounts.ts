@@ -3,7 +3,14 @@
  * Whoever needs to know asks here, so that the applier, the unpacker and the verifier read a snapshotter's answer alike.
  */
 import type { Mount } from './mount-list.ts'
-import { lowerDirectories, MS_BIND, MS_RDONLY, optionValue, parseMountOptions } from './mount-options.ts'
+import {
+  lowerDirectories,
+  MS_BIND,
+  MS_RDONLY,
+  optionValue,
+  overlayDirectory,
+  parseMountOptions,
+} from './mount-options.ts'
 
 /** A type by itself, or behind the prefixes that mount-manager.ts resolves. */
 const KNOWN_TYPE = /^(?:(?:format|mkdir)\/)*[a-z0-9]+$/u
@@ -31,6 +38,7 @@ export function soleBind(mounts: readonly Mount[]): SoleBind | undefined {
 /**
  * The upperdir of an overlay without lower directories, where the list is that alone. It cannot be mounted: appliers take it to
  * mean that the layer goes into this directory by itself, with whiteouts as overlayfs keeps them (containerd's `rebase`).
+ * The path is not escaped: the kernel never reads this option, and containerd takes it as it stands.
  */
 export function bareUpperdir(mounts: readonly Mount[]): string | undefined {
   const [mount, ...more] = mounts
@@ -52,13 +60,13 @@ export function isMadeHere({ type, options }: Mount): boolean {
 
 /** Where in the file systems of this machine the content of one mount lies; templates of managed lists are left out. */
 export function placesOf({ source, options }: Mount): string[] {
-  const directories = ['upperdir', 'workdir'].map((name) => optionValue(options, name) ?? '')
+  const directories = (['upperdir', 'workdir'] as const).map((name) => overlayDirectory(options, name) ?? '')
   return [source, ...directories, ...lowerDirectories(options)].filter(isPath)
 }
 
 /** The directory that what is written to one mount goes to; undefined where it is written to no directory of this machine's. */
 export function writtenDirectory({ type, source, options }: Mount): string | undefined {
-  const written = type === 'bind' && !options.includes('ro') ? source : optionValue(options, 'upperdir')
+  const written = type === 'bind' && !options.includes('ro') ? source : overlayDirectory(options, 'upperdir')
   return written !== undefined && isPath(written) ? written : undefined
 }
 

@@ -36,6 +36,7 @@ describe('what mounts mean without being mounted', () => {
     const mounts = asBareUpperdir('/fs', [bind('rw', 'uidmap=0:1:2')])
     expect(mounts).toEqual([overlay('rw', 'uidmap=0:1:2', 'upperdir=/fs')])
     expect(bareUpperdir(mounts)).toBe('/fs')
+    expect(bareUpperdir(asBareUpperdir('/a,b:c\\:d', []))).toBe('/a,b:c\\:d')
     expect(bareUpperdir([overlay('upperdir=/u', 'lowerdir=/l')])).toBeUndefined()
     expect(bareUpperdir([bind('rw')])).toBeUndefined()
   })
@@ -54,12 +55,19 @@ describe('what mounts mean without being mounted', () => {
       '/c',
     ])
     expect(placesOf(bind('rw'))).toEqual(['/fs'])
+    const odd = overlay(
+      String.raw`workdir=/a\,b\:c/w`,
+      String.raw`upperdir=/a\,b\:c/u`,
+      String.raw`lowerdir=/a\,b\:c/l`,
+    )
+    expect(placesOf(odd)).toEqual(['/a,b:c/u', '/a,b:c/w', '/a,b:c/l'])
   })
 
   test('writes go to a bind mount’s source, or to the upperdir', () => {
     expect(writtenDirectory(bind('rw'))).toBe('/fs')
     expect(writtenDirectory(bind('ro'))).toBeUndefined()
     expect(writtenDirectory(overlay('upperdir=/u', 'lowerdir=/l'))).toBe('/u')
+    expect(writtenDirectory(overlay(String.raw`upperdir=/a\,b\:c\\d`, 'lowerdir=/l'))).toBe('/a,b:c\\d')
     expect(writtenDirectory(overlay('upperdir={{ mount 0 }}/u'))).toBeUndefined()
   })
 

@@ -1,8 +1,9 @@
 /** Makes a chain as its plan says, in whatever state it is. */
-import { hasCode, LayercastError } from '../../errors.ts'
+import { hasCode } from '../../errors.ts'
 import { checkAborted } from '../../kit/abort.ts'
 import { retry } from '../../kit/retry.ts'
 import type { Backend } from '../../node/ports.ts'
+import { checkRequiredLabels } from '../chain/required-labels.ts'
 import { underLease } from '../operation/lease.ts'
 import { dropLeftBehind, removeUnfinished } from '../operation/left-behind.ts'
 import type { UnpackResult } from '../unpack/types.ts'
@@ -43,7 +44,7 @@ export async function repairChain(options: RepairOptions): Promise<RepairResult>
   const started = performance.now()
   const emit = (event: RepairEvent): void => options.onEvent?.(event)
   checkAborted(signal)
-  checkRequiredLabels(options)
+  checkRequiredLabels(plan)
   return await withRepairLock(backend, plan, emit, async () => {
     const healed = await healBlobs(options)
     let first = await findings(options)
@@ -105,17 +106,5 @@ async function updateLabels(
   } catch (error) {
     if (hasCode(error, 'SNAPSHOT_NOT_FOUND')) return false
     throw error
-  }
-}
-
-function checkRequiredLabels({ planned: { plan } }: RepairOptions): void {
-  for (const { descriptor, labels } of plan.layers) {
-    const lacking = plan.requires.filter((key) => !labels[key])
-    if (lacking.length === 0) continue
-    throw new LayercastError(
-      'PLAN_LABEL_REQUIRED',
-      `snapshotter ${plan.snapshotter} needs labels that the plan does not carry: ${lacking.join(', ')} of layer ${descriptor.digest}`,
-      { fix: 'Make the plan again with its labels on (no --labels off).', detail: { lacking } },
-    )
   }
 }

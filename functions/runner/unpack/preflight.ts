@@ -1,5 +1,4 @@
 /** The look at the node before an unpack touches anything. */
-import { LayercastError } from '../../errors.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import type { Digest } from '../../image/digest.ts'
 import { infoOrNone, statOrNone } from '../../node/or-none.ts'
@@ -10,6 +9,7 @@ import type { Placed } from '../blobs/placed.ts'
 import { createBlobProviders, type BlobProviders, type BlobProvidersOptions } from '../blobs/providers.ts'
 import type { BlobOffer } from '../blobs/types.ts'
 import { hasGcLabel } from '../chain/gc-label.ts'
+import { checkRequiredLabels } from '../chain/required-labels.ts'
 import { chainIDsOf, countPresent } from '../chain/snapshots.ts'
 
 export interface Preflight {
@@ -61,19 +61,6 @@ export function isReady({ present, top, config }: Preflight, plan: Plan): boolea
   // containerd before 2.2 ignores the parent of a Commit: the check at the end has to see a top on another parent.
   const isWhole = present === plan.layers.length && top?.parent === plan.layers.at(-1)?.parent
   return isWhole && hasGcLabel(config, plan)
-}
-
-function checkRequiredLabels(plan: Plan): void {
-  const lacking = plan.layers
-    .map((layer) => ({ layer: layer.descriptor.digest, labels: plan.requires.filter((key) => !layer.labels[key]) }))
-    .filter(({ labels }) => labels.length > 0)
-  const [first] = lacking
-  if (first === undefined) return
-  throw new LayercastError(
-    'PLAN_LABEL_REQUIRED',
-    `snapshotter ${plan.snapshotter} needs labels that the plan does not carry: ${first.labels.join(', ')} of layer ${first.layer}`,
-    { fix: 'Make the plan again with its labels on (no --labels off).', detail: { lacking } },
-  )
 }
 
 /** The layers from index `present` up that cannot be made without their blob, and whose blob is not there. */

@@ -111,6 +111,15 @@ describe.skipIf(!isRoot)('layercast with no containerd (as root)', () => {
     expect((await run(['verify', NAME, '-s', 'overlayfs'])).status).toBe(0)
   })
 
+  test('works under a root whose path overlayfs must have escaped', async () => {
+    root = join(directory, String.raw`a,b:c\d`)
+    await unpacked()
+    const deep = await run(['verify', NAME, '-s', 'overlayfs', '--deep', '--contents'])
+    expect([deep.status, deep.stderr]).toEqual([0, ''])
+    const tree = (await run(['snapshot', 'tree', '--usage'])).stdout.toString().split('\n')
+    expect(tree.slice(1, 4).map((line) => /sha256:\w+/u.exec(line)?.[0])).toEqual(image.chainIDs)
+  })
+
   test('a layer that is not what the config says leaves nothing that is half done', async () => {
     const wrong = withWrongDiffID(image, 1)
     await writeOciLayout(wrong, join(directory, 'wrong'))

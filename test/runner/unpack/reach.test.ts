@@ -26,6 +26,9 @@ describe.skipIf(process.getuid?.() !== 0)(
     test('bind mounts and overlays of which all is there, and lists that layercast resolves', async () => {
       expect(await canWriteTo([mount('bind', at('fs'), 'rw', 'rbind')])).toBe(true)
       expect(await canWriteTo([overlay(`${at('lower')}:${at('other:name').replace(':', '\\:')}`)])).toBe(true)
+      const escaped = overlay(at('lower')).options.map((option) => option.replace(at('fs'), `${at('up')}\\,per\\:dir`))
+      mkdirSync(at('up,per:dir'))
+      expect(await canWriteTo([mount('overlay', 'overlay', ...escaped)])).toBe(true)
       const managed = { ...overlay('{{ mount 0 }}'), type: 'format/mkdir/overlay' }
       expect(await canWriteTo([mount('erofs', at('lower'), 'ro', 'loop'), managed])).toBe(true)
     })

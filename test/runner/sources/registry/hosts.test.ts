@@ -335,3 +335,16 @@ test.each([
   expect(hostRoots(path)).toEqual(due)
   expect(hostRoots(join(root, 'absent.toml'))).toEqual(['/etc/containerd/certs.d', '/etc/docker/certs.d'])
 })
+
+test('files are merged as the daemon of this version merges them', () => {
+  const path = join(root, 'config.toml')
+  const more = join(root, 'more.toml')
+  writeFileSync(
+    path,
+    `version = 2\nimports = ["${more}"]\n[plugins."io.containerd.grpc.v1.cri".registry]\nconfig_path = "/a"\n`,
+  )
+  writeFileSync(more, 'version = 2\n[plugins."io.containerd.grpc.v1.cri"]\nsandbox_image = "pause"\n')
+  expect(hostRoots(path, { major: 2, minor: 3, patch: 0 })).toEqual(['/a'])
+  // containerd 1 replaces a plugin's section whole.
+  expect(hostRoots(path, { major: 1, minor: 7, patch: 0 })).toEqual(['/etc/containerd/certs.d', '/etc/docker/certs.d'])
+})
