@@ -65,8 +65,28 @@ export class FramePipe {
       }
       if (this.#wanted === undefined && this.#pendingBytes === 0 && chunk.length - at >= HEADER_BYTES) {
         const header = readHeader(chunk, at)
+        const length = HEADER_BYTES + header.length
         if (!this.#watcher.wants(header)) {
-          this.#passing = header.length + HEADER_BYTES
+          this.#passing = length
+          continue
+        }
+        if (chunk.length - at >= length && header.length <= MOST_PAYLOAD) {
+          // Frames that go on unchanged stay in one piece with their neighbours: a write is what a call costs most.
+          const bytes = chunk.subarray(at, at + length)
+          const out = this.#watcher.seen(header, bytes.subarray(HEADER_BYTES), bytes)
+          const end = at + length
+          if (out.length !== 1 || out[0] !== bytes) {
+            this.#forward(chunk.subarray(from, at))
+            for (const piece of out) this.#write(piece)
+            from = end
+          }
+          at = end
+          this.#begun = true
+          if (this.#injected.length > 0) {
+            this.#forward(chunk.subarray(from, at))
+            from = at
+            this.#flushInjected()
+          }
           continue
         }
       }

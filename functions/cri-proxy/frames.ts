@@ -34,11 +34,13 @@ export interface FrameHeader {
 
 /** Reads the header that begins at this place. */
 export function readHeader(bytes: Uint8Array, at: number): FrameHeader {
-  const [a = 0, b = 0, c = 0, type = 0, flags = 0, s0 = 0, s1 = 0, s2 = 0, s3 = 0] = bytes.subarray(
-    at,
-    at + HEADER_BYTES,
-  )
-  return { length: (a << 16) | (b << 8) | c, type, flags, stream: ((s0 & 0x7f) << 24) | (s1 << 16) | (s2 << 8) | s3 }
+  const byte = (offset: number): number => bytes[at + offset] ?? 0
+  return {
+    length: (byte(0) << 16) | (byte(1) << 8) | byte(2),
+    type: byte(3),
+    flags: byte(4),
+    stream: ((byte(5) & 0x7f) << 24) | (byte(6) << 16) | (byte(7) << 8) | byte(8),
+  }
 }
 
 /** Writes a whole frame. */

@@ -66,13 +66,17 @@ const LINGER_MS = 2000
 
 interface Stream {
   call: Call
-  gated: boolean
-  /** The gRPC frame of the request or the answer, as far as it has come: a flag, four bytes of length, the message. */
-  request: Message
-  answer: Message
   clientEnded: boolean
   upstreamEnded: boolean
   status: number | undefined
+  /** Of a gated call. */
+  gated: Gated | undefined
+}
+
+interface Gated {
+  /** The gRPC frame of the request and the answer, as far as they have come: a flag, four bytes of length, the message. */
+  request: Message
+  answer: Message
   /** While the request waits: its frames from the last byte on. */
   held: Uint8Array[] | undefined
   abort: AbortController
@@ -194,11 +198,13 @@ export class Link {
   #requests(): FrameWatcher {
     const headers = new HeaderBlocks()
     return {
-      wants: ({ type, stream }) => {
+      wants: ({ type, flags, stream }) => {
         if (type === HEADERS || type === CONTINUATION) return true
         if (stream === 0) return false
         if (this.#refused.has(stream) || (this.#draining && stream > this.#lastStream)) return true
-        return type === RST_STREAM || (type === DATA && this.#streams.has(stream))
+        if (type === RST_STREAM) return true
+        // Of calls that nobody waits for, only the end is of interest.
+        return type === DATA && ((flags & END_STREAM) !== 0 || this.#streams.get(stream)?.gated !== undefined)
       },
       seen: (header, payload, bytes) => {
         const { type, flags, stream: id } = header
@@ -234,14 +240,12 @@ export class Link {
     const method = fields.get(':path') ?? ''
     this.#streams.set(id, {
       call: { method, timeoutMs: timeoutOf(fields.get('grpc-timeout')) },
-      gated: this.#options.isGated(method),
-      request: new Message(),
-      answer: new Message(),
       clientEnded: false,
       upstreamEnded: false,
       status: undefined,
-      held: undefined,
-      abort: new AbortController(),
+      gated: this.#options.isGated(method)
+        ? { request: new Message(), answer: new Message(), held: undefined, abort: new AbortController() }
+        : undefined,
     })
   }
 
@@ -254,22 +258,24 @@ export class Link {
     ends: boolean,
   ): readonly Uint8Array[] {
     if (ends) this.#clientEnded(id)
-    if (stream.held !== undefined) {
-      stream.held.push(bytes)
+    const { gated } = stream
+    if (gated === undefined) return [bytes]
+    if (gated.held !== undefined) {
+      gated.held.push(bytes)
       return []
     }
-    if (!stream.gated || (header.flags & PADDED) !== 0 || !stream.request.add(payload)) return [bytes]
-    const [first, last] = stream.request.surplus ? [undefined, bytes] : split(header, payload)
-    stream.held = [last]
-    void this.#wait(id, stream)
+    if ((header.flags & PADDED) !== 0 || !gated.request.add(payload)) return [bytes]
+    const [first, last] = gated.request.surplus ? [undefined, bytes] : split(header, payload)
+    gated.held = [last]
+    void this.#wait(id, stream, gated)
     return first === undefined ? [] : [first]
   }
 
-  async #wait(id: number, stream: Stream): Promise<void> {
-    const message = stream.request.whole ?? new Uint8Array()
-    const verdict = await this.#options.gate(stream.call, message, stream.abort.signal)
-    const held = stream.held ?? []
-    stream.held = undefined
+  async #wait(id: number, stream: Stream, gated: Gated): Promise<void> {
+    const message = gated.request.whole ?? new Uint8Array()
+    const verdict = await this.#options.gate(stream.call, message, gated.abort.signal)
+    const held = gated.held ?? []
+    gated.held = undefined
     if (this.#closed || this.#streams.get(id) !== stream || stream.upstreamEnded) return
     if (verdict.pass) this.#fromClient.inject(...held)
     else this.#refuse(id, stream, verdict)
@@ -299,7 +305,7 @@ export class Link {
         if (type !== DATA) return false
         if (this.#refused.has(id)) return true
         const stream = this.#streams.get(id)
-        return stream !== undefined && (stream.gated || (flags & END_STREAM) !== 0)
+        return stream !== undefined && (stream.gated !== undefined || (flags & END_STREAM) !== 0)
       },
       seen: (header, payload, bytes) => {
         const { type, flags, stream: id } = header
@@ -326,8 +332,9 @@ export class Link {
         }
         if (type === DATA && this.#refused.has(id)) return []
         if (stream !== undefined && type === DATA) {
-          if (stream.gated && (flags & PADDED) === 0 && stream.answer.add(payload)) {
-            const { request, answer } = stream
+          const { gated } = stream
+          if (gated !== undefined && (flags & PADDED) === 0 && gated.answer.add(payload)) {
+            const { request, answer } = gated
             this.#options.answered(stream.call, request.whole ?? new Uint8Array(), answer.whole ?? new Uint8Array())
           }
           if ((flags & END_STREAM) !== 0) this.#upstreamEnded(id, stream)
@@ -347,7 +354,7 @@ export class Link {
   #upstreamEnded(id: number, stream: Stream): void {
     stream.upstreamEnded = true
     // Who is answered waits for nothing more, also where the request was still held.
-    stream.abort.abort()
+    stream.gated?.abort.abort()
     this.#endIfDone(id, stream)
   }
 
@@ -358,7 +365,7 @@ export class Link {
   }
 
   #finish(stream: Stream): void {
-    stream.abort.abort()
+    stream.gated?.abort.abort()
     this.#options.ended(stream.call, stream.status)
   }
 }

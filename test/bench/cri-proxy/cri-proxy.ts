@@ -10,6 +10,7 @@ import { busybox, layeredImage, pauseImage } from '../../support/images/running.
 import { LAUNCHER } from '../../support/layercast.ts'
 import { row, type Row } from '../report.ts'
 import { interleaved } from '../rounds.ts'
+import { callVersion } from './load.ts'
 
 const VERSION = BEFORE_LABELS
 const PAUSE = 'example.com/pause:1'
@@ -54,7 +55,7 @@ export async function benchCriProxy(rounds: number): Promise<Row[]> {
       await containerd.importImage(image, base, { snapshotter: 'overlayfs' })
       while (!(await straight.hasImage(`${base}:1`))) await sleep(50)
     }
-    const rows = await benchCalls(straight, through, rounds)
+    const rows = await benchCalls(straight, through, { straight: containerd.address, through: listen }, rounds)
     const pod = await straight.runPod('')
     for (let index = 0; index < CONTAINERS; index++) await straight.createContainer(pod, IMAGE, ['/bin/sleep', '1000'])
     rows.push(
@@ -72,7 +73,7 @@ export async function benchCriProxy(rounds: number): Promise<Row[]> {
       await cri.removeContainer(container)
     }
     rows.push(...(await benchOne('create, start and remove a container', cycle, straight, through, rounds, 3)))
-    rows.push(await benchMemory(proxy, through))
+    rows.push(await benchMemory(proxy, listen))
     return rows
   } finally {
     for (const cri of clients) await cri.close()
@@ -92,23 +93,22 @@ async function listening(proxy: ChildProcess): Promise<void> {
   })
 }
 
-async function benchCalls(straight: Cri, through: Cri, rounds: number): Promise<Row[]> {
+async function benchCalls(
+  straight: Cri,
+  through: Cri,
+  addresses: { straight: string; through: string },
+  rounds: number,
+): Promise<Row[]> {
   const rows = await benchOne('Version, one at a time', (cri) => cri.version(), straight, through, rounds, CALLS)
-  const many = async (cri: Cri): Promise<void> => {
-    let left = CALLS * 10
-    const worker = async (): Promise<void> => {
-      while (left-- > 0) await cri.version()
-    }
-    await Promise.all(Array.from({ length: IN_FLIGHT }, worker))
-  }
+  const many = (address: string) => () => callVersion(address, CALLS * 20, IN_FLIGHT)
   const medians = await interleaved(
     [
-      { name: 'through', run: () => many(through) },
-      { name: 'straight', run: () => many(straight) },
+      { name: 'through', run: many(addresses.through) },
+      { name: 'straight', run: many(addresses.straight) },
     ],
     rounds,
   )
-  const perSecond = (name: string): number => ((CALLS * 10) / (medians.get(name) ?? Number.NaN)) * 1000
+  const perSecond = (name: string): number => ((CALLS * 20) / (medians.get(name) ?? Number.NaN)) * 1000
   const figures = `${Math.round(perSecond('through'))} calls/s, ${Math.round(perSecond('straight'))} calls/s`
   return [
     ...rows,
@@ -152,14 +152,8 @@ async function benchOne(
 }
 
 /** The proxy's resident memory after some calls, and after many more. */
-async function benchMemory(proxy: ChildProcess, cri: Cri): Promise<Row> {
-  const calls = async (count: number): Promise<void> => {
-    let left = count
-    const worker = async (): Promise<void> => {
-      while (left-- > 0) await cri.version()
-    }
-    await Promise.all(Array.from({ length: IN_FLIGHT }, worker))
-  }
+async function benchMemory(proxy: ChildProcess, address: string): Promise<Row> {
+  const calls = (count: number): Promise<void> => callVersion(address, count, IN_FLIGHT)
   await calls(GROWTH_CALLS / 10)
   const before = await residentMegabytes(proxy)
   await calls(GROWTH_CALLS)
