@@ -39,7 +39,8 @@ export const criProxyVerb = verb({
     { command: 'cri-proxy --metrics 127.0.0.1:9095 --log-format json', summary: 'with figures, and logs for programs' },
   ],
   async run(context, { options }) {
-    const listen = options.listen ?? '/run/layercast/cri.sock'
+    const { CRI_PROXY_SOCKET } = await import('../../runner/doctor/names.ts')
+    const listen = options.listen ?? CRI_PROXY_SOCKET
     const upstream = options.upstream ?? context.globals.address ?? DEFAULT_ADDRESS
     const onFailure = oneOf('--on-failure', options.onFailure ?? 'pass', ['pass', 'refuse'] as const)
     const format = oneOf('--log-format', options.logFormat ?? 'text', ['text', 'json'] as const)

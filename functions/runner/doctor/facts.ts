@@ -5,6 +5,7 @@ import { configRefusal } from '../../node/containerd-config/config-refusal.ts'
 import type { ProxyPlugin } from '../../node/containerd-config/config.ts'
 import { readRunningConfig, type RunningConfig } from '../../node/containerd-config/running-config.ts'
 import type { Daemon, Plugin } from '../../node/ports.ts'
+import { CRI_PROXY_SOCKET } from './names.ts'
 
 /** A proxy plugin of the configuration. */
 export interface ProxyState extends ProxyPlugin {
@@ -20,6 +21,8 @@ export interface DaemonFacts extends RunningConfig {
   proxies: readonly ProxyState[]
   /** Why the daemon's program refuses the files, in its own words; undefined where it accepts them, or cannot be asked. */
   refusal: string | undefined
+  /** The socket of a CRI proxy that serves this machine; undefined where none does at the usual place. */
+  criProxy: string | undefined
 }
 
 const DIAL_MS = 2_000
@@ -63,5 +66,6 @@ export async function gatherDaemonFacts(daemon: Daemon, configPath: string | und
     }),
   )
   const [plugins, refusal] = [await daemon.plugins(), await configRefusal(running)]
-  return { ...running, changedFiles: changedFiles(running), plugins, proxies, refusal }
+  const criProxy = (await dial(CRI_PROXY_SOCKET)) === undefined ? CRI_PROXY_SOCKET : undefined
+  return { ...running, changedFiles: changedFiles(running), plugins, proxies, refusal, criProxy }
 }

@@ -54,6 +54,26 @@ export function labelledUnpack(facts: Pick<DaemonFacts, 'daemon' | 'version' | '
   return { byContainerd: true, why: 'CreateContainer makes one inside its time limit, and fetches nothing' }
 }
 
+export interface CriProxyAdvice {
+  /** Whether pods here need `layercast cri-proxy` for images that were not made ready ahead of them. */
+  needed: boolean
+  /** For a person. */
+  why: string
+  /** The socket at which one serves; absent where none does at the usual place. */
+  socket?: string
+}
+
+/** Whether a CRI proxy is needed on this node, and whether one is in the way. */
+export function criProxyAdvice(facts: DaemonFacts): CriProxyAdvice {
+  const { byContainerd, why } = labelledUnpack(facts)
+  const others = snapshottersInUse(facts).filter((name) => name !== facts.config.snapshotter)
+  const socket = facts.criProxy === undefined ? {} : { socket: facts.criProxy }
+  if (others.length === 0)
+    return { needed: false, why: "every runtime handler uses CRI's default snapshotter", ...socket }
+  if (byContainerd) return { needed: false, why: 'containerd itself unpacks with labels in CreateContainer', ...socket }
+  return { needed: true, why: `handlers use ${others.join(', ')}, and ${why}`, ...socket }
+}
+
 const SNAPSHOTTER = 'io.containerd.snapshotter.v1'
 
 /** The snapshotters that CRI uses here: the default one and those of the runtime handlers. */

@@ -9,3 +9,6 @@ export const IMAGES = `plugins."io.containerd.cri.v1.images"`
 export function imageSection(major: number): string {
   return major < 2 ? `plugins."io.containerd.grpc.v1.cri".containerd` : IMAGES
 }
+
+/** Where `layercast cri-proxy` listens unless told otherwise. */
+export const CRI_PROXY_SOCKET = '/run/layercast/cri.sock'

@@ -3,7 +3,7 @@ import type { ContainerdConfig, RuntimeHandler } from '../../../functions/node/c
 import type { Plugin } from '../../../functions/node/ports.ts'
 import { diagnose } from '../../../functions/runner/doctor/diagnose.ts'
 import type { DaemonFacts } from '../../../functions/runner/doctor/facts.ts'
-import { labelledUnpack } from '../../../functions/runner/doctor/finding.ts'
+import { criProxyAdvice, labelledUnpack } from '../../../functions/runner/doctor/finding.ts'
 
 const SNAPSHOTTER = 'io.containerd.snapshotter.v1'
 const plugin = (id: string, error?: string, type = SNAPSHOTTER): Plugin => ({
@@ -53,6 +53,7 @@ const HEALTHY: DaemonFacts = {
   plugins: [plugin('overlayfs'), plugin('nydus')],
   proxies: [],
   refusal: undefined,
+  criProxy: undefined,
 }
 
 function codes(change: Partial<DaemonFacts>, config: Partial<ContainerdConfig> = {}): string[] {
@@ -268,4 +269,17 @@ describe('what the versions do', () => {
     const config = { ...CONFIG, disableSnapshotAnnotations: off }
     expect(labelledUnpack({ ...daemon(major, minor, patch), config }).byContainerd).toBe(itself)
   })
+})
+
+test('a CRI proxy is needed where handlers have snapshotters of their own and containerd sends no labels for them', () => {
+  const advice = (change: Partial<DaemonFacts>, config: Partial<ContainerdConfig> = {}) =>
+    criProxyAdvice({ ...HEALTHY, ...change, config: { ...CONFIG, ...config } })
+  expect(advice(daemon(2, 4, 0)).needed).toBe(false)
+  expect(advice(daemon(2, 2, 2)).needed).toBe(false)
+  for (const old of [daemon(1, 6, 20), daemon(1, 7, 35), daemon(2, 2, 1)]) {
+    expect(advice(old)).toEqual({ needed: true, why: expect.stringContaining('nydus') })
+  }
+  expect(advice(daemon(2, 4, 0), { disableSnapshotAnnotations: true }).needed).toBe(true)
+  expect(advice(daemon(1, 7, 35), { handlers: [handler('runc', 'overlayfs')] }).needed).toBe(false)
+  expect(advice({ criProxy: '/run/layercast/cri.sock' }).socket).toBe('/run/layercast/cri.sock')
 })

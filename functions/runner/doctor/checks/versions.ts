@@ -69,7 +69,7 @@ export const noSecondUnpack: Check = (facts) => {
     code: 'VERSION_NO_LABELS_AFTER_PULL',
     severity: 'warning',
     what: `containerd ${facts.version} unpacks an image that is already there for ${name} (${handlersOf(facts, name)}) without labels, so pods of it fail or time out`,
-    fix: `Run layercast unpack IMAGE --snapshotter ${name} ahead of such pods, or upgrade to 2.2.2 or later.`,
+    fix: `Run layercast cri-proxy before the kubelet, or layercast unpack IMAGE --snapshotter ${name} ahead of such pods, or upgrade to 2.2.2 or later.`,
   }))
 }
 
