@@ -3,6 +3,8 @@
  * forgotten when containerd is not there any more: what comes back may be another version, with other files.
  */
 import { hasCode } from '../errors.ts'
+import type { Digest } from '../image/digest.ts'
+import { recordOrNone } from '../node/or-none.ts'
 import type { Backend, SnapshotterPlugin } from '../node/ports.ts'
 import type { Planned } from '../plan/document.ts'
 import { plan } from '../plan/plan.ts'
@@ -29,6 +31,12 @@ export interface HandlerSnapshotter {
   isDefault: boolean
 }
 
+/** A plan, and what its name led to when it was made. */
+interface Known {
+  planned: Planned
+  target: Digest
+}
+
 interface Fresh<T> {
   value: Promise<T>
   until: number
@@ -38,8 +46,8 @@ export class NodeState {
   readonly #options: NodeStateOptions
   #backend: Promise<Backend> | undefined
   readonly #handlers = new Map<string, Fresh<HandlerSnapshotter>>()
-  readonly #plans = new Map<string, Fresh<Planned>>()
-  #plugins: Fresh<SnapshotterPlugin[]> | undefined
+  readonly #plans = new Map<string, Fresh<Known>>()
+  readonly #plugins = new Map<string, Fresh<SnapshotterPlugin[]>>()
 
   constructor(options: NodeStateOptions) {
     this.#options = options
@@ -86,28 +94,28 @@ export class NodeState {
    */
   async planOf(image: string, snapshotter: string, said = ''): Promise<Planned> {
     if (this.#plans.size > MOST_PLANS) this.#plans.clear()
-    return await kept(this.#plans, `${snapshotter} ${image} ${said}`, async () => {
+    const look = async (): Promise<Known> => {
       const backend = await this.backend()
-      const features = (await this.#snapshotters(backend)).find(({ name }) => name === snapshotter)?.osFeatures
+      const plugins = await kept(this.#plugins, '', () => backend.snapshotters())
+      const features = plugins.find(({ name }) => name === snapshotter)?.osFeatures
       const found = await findImage(backend, image, { features })
       const named = said === '' || said === image ? undefined : await imageOrNone(backend, said, features)
       const chosen = named?.descriptor.digest === found.descriptor.digest ? named : found
-      return plan({ ...imageInput(chosen), snapshotter })
-    })
-  }
-
-  async #snapshotters(backend: Backend): Promise<SnapshotterPlugin[]> {
-    if (this.#plugins === undefined || this.#plugins.until < performance.now()) {
-      this.#plugins = { value: backend.snapshotters(), until: performance.now() + FRESH_MS }
+      return { planned: plan({ ...imageInput(chosen), snapshotter }), target: chosen.target.digest }
     }
-    return await this.#plugins.value
+    // An ID is looked for in the documents of every image: while its name leads to the same image, once is enough.
+    const isStill = async ({ planned, target }: Known): Promise<boolean> => {
+      const { images } = await this.backend()
+      return (await recordOrNone(images, planned.plan.reference))?.target.digest === target
+    }
+    return (await kept(this.#plans, `${snapshotter} ${image} ${said}`, look, isStill)).planned
   }
 
   /** Ends the connection, and forgets what was seen through it. */
   async forget(): Promise<void> {
     const old = this.#backend
     this.#backend = undefined
-    this.#plugins = undefined
+    this.#plugins.clear()
     this.#handlers.clear()
     this.#plans.clear()
     const backend = await old?.catch(() => undefined)
@@ -128,17 +136,28 @@ async function imageOrNone(
   }
 }
 
-/** What is known under a key, while it is fresh; a failure is not kept. */
-async function kept<T>(values: Map<string, Fresh<T>>, key: string, look: () => Promise<T>): Promise<T> {
-  const now = performance.now()
+/**
+ * What is known under a key, while it is fresh. A failure is not kept.
+ * @param isStill whether what is not fresh any more is true still, where that costs less than a new look
+ */
+async function kept<T>(
+  values: Map<string, Fresh<T>>,
+  key: string,
+  look: () => Promise<T>,
+  isStill?: (known: T) => Promise<boolean>,
+): Promise<T> {
   const known = values.get(key)
-  if (known !== undefined && known.until > now) return await known.value
-  const value = look()
-  values.set(key, { value, until: now + FRESH_MS })
+  if (known !== undefined && known.until > performance.now()) return await known.value
+  const again = async (): Promise<T> => {
+    const old = known === undefined || isStill === undefined ? undefined : await known.value.catch(() => undefined)
+    return old !== undefined && (await isStill?.(old)) === true ? old : await look()
+  }
+  const value = again()
+  values.set(key, { value, until: performance.now() + FRESH_MS })
   try {
     return await value
   } catch (error) {
-    values.delete(key)
+    if (values.get(key)?.value === value) values.delete(key)
     throw error
   }
 }

@@ -2,7 +2,7 @@
 import { hasCode, type Code } from '../errors.ts'
 import type { Digest } from '../image/digest.ts'
 import { retry } from '../kit/retry.ts'
-import type { ContentInfo, ContentStore, Leases, SnapshotInfo, Snapshotter } from './ports.ts'
+import type { ContentInfo, ContentStore, ImageRecord, ImageStore, Leases, SnapshotInfo, Snapshotter } from './ports.ts'
 
 /** The snapshot, or undefined where there is none of this name. */
 export async function statOrNone(snapshotter: Snapshotter, key: string): Promise<SnapshotInfo | undefined> {
@@ -37,6 +37,16 @@ async function orNone<T>(code: Code, work: () => Promise<T>): Promise<T | undefi
     return await work()
   } catch (error) {
     if (hasCode(error, code)) return undefined
+    throw error
+  }
+}
+
+/** The record of this name, or undefined where there is none. */
+export async function recordOrNone(images: Pick<ImageStore, 'get'>, name: string): Promise<ImageRecord | undefined> {
+  try {
+    return await images.get(name)
+  } catch (error) {
+    if (hasCode(error, 'IMAGE_NOT_FOUND')) return undefined
     throw error
   }
 }

@@ -6,6 +6,7 @@ import type { Platform } from '../../image/platform.ts'
 import { quote } from '../../image/quote.ts'
 import { normalizeReference, parseReference } from '../../image/reference.ts'
 import { CRI_NAMESPACE } from '../../node/cri-namespace.ts'
+import { recordOrNone } from '../../node/or-none.ts'
 import type { Backend, ImageRecord } from '../../node/ports.ts'
 import { heldDocuments } from '../content/documents.ts'
 
@@ -22,14 +23,15 @@ const SHOWN = 5
  */
 export async function findRecord(backend: Backend, text: string, platform: Platform): Promise<ImageRecord> {
   // CRI also keeps a record whose name is the image's ID. Who gives an ID means the image, under its best name.
-  const exact = WHOLE.test(text) ? undefined : await recordOrNone(backend, text)
+  const exact = WHOLE.test(text) ? undefined : await recordOrNone(backend.images, text)
   if (exact) return exact
   const normalized = ID.test(text) ? normalOrNone(text) : normalizeReference(text)
-  const named = normalized === undefined || normalized === text ? undefined : await recordOrNone(backend, normalized)
+  const named =
+    normalized === undefined || normalized === text ? undefined : await recordOrNone(backend.images, normalized)
   if (named) return named
   const found = ID.test(text) ? await findByDigest(backend, text, platform) : undefined
   // An image that cannot be read for this platform can still have a record whose name is this ID.
-  const record = found ?? (WHOLE.test(text) ? await recordOrNone(backend, text) : undefined)
+  const record = found ?? (WHOLE.test(text) ? await recordOrNone(backend.images, text) : undefined)
   if (record) return record
   const { namespace } = backend
   const where = namespace === undefined ? `the ${backend.kind} store` : `containerd's namespace ${namespace}`
@@ -104,15 +106,6 @@ function normalOrNone(text: string): string | undefined {
     return normalizeReference(text)
   } catch (error) {
     if (hasCode(error, 'REFERENCE_INVALID', 'DIGEST_INVALID')) return undefined
-    throw error
-  }
-}
-
-async function recordOrNone(backend: Backend, name: string): Promise<ImageRecord | undefined> {
-  try {
-    return await backend.images.get(name)
-  } catch (error) {
-    if (hasCode(error, 'IMAGE_NOT_FOUND')) return undefined
     throw error
   }
 }
