@@ -32,21 +32,16 @@ export async function deleteLeaseIfThere(leases: Pick<Leases, 'delete'>, id: str
   await orNone('NOT_FOUND', () => leases.delete(id))
 }
 
+/** The record of this name, or undefined where there is none. */
+export async function recordOrNone(images: Pick<ImageStore, 'get'>, name: string): Promise<ImageRecord | undefined> {
+  return await orNone('IMAGE_NOT_FOUND', () => images.get(name))
+}
+
 async function orNone<T>(code: Code, work: () => Promise<T>): Promise<T | undefined> {
   try {
     return await work()
   } catch (error) {
     if (hasCode(error, code)) return undefined
-    throw error
-  }
-}
-
-/** The record of this name, or undefined where there is none. */
-export async function recordOrNone(images: Pick<ImageStore, 'get'>, name: string): Promise<ImageRecord | undefined> {
-  try {
-    return await images.get(name)
-  } catch (error) {
-    if (hasCode(error, 'IMAGE_NOT_FOUND')) return undefined
     throw error
   }
 }
