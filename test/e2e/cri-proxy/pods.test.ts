@@ -1,4 +1,3 @@
-import type { ChildProcess } from 'node:child_process'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
@@ -9,9 +8,9 @@ import { all } from '../../support/all.ts'
 import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
 import { BEFORE_LABELS, nydusProgram, programs } from '../../support/containerd/versions.ts'
 import { Cri } from '../../support/cri/client.ts'
+import { startCriProxy, type CriProxy } from '../../support/cri/proxy.ts'
 import type { BuiltImage } from '../../support/images/image.ts'
 import { busybox, LAYERED_DIRECTORIES, LAYERED_FILES, layeredImage, pauseImage } from '../../support/images/running.ts'
-import { start as startProgram } from '../../support/layercast.ts'
 import { hasMkfsErofs } from '../../support/mkfs-erofs.ts'
 
 const PAUSE = 'example.com/pause:1'
@@ -32,8 +31,7 @@ for (const version of ['1.7', BEFORE_LABELS] as const) {
     let backend: ContainerdBackend
     let straight: Cri
     let through: Cri
-    let proxy: ChildProcess
-    let log = ''
+    let proxy: CriProxy
 
     beforeAll(async () => {
       containerd = await startContainerd({
@@ -45,28 +43,15 @@ for (const version of ['1.7', BEFORE_LABELS] as const) {
       backend = await containerd.connect()
       const logs = join(containerd.directory, 'logs')
       await mkdir(logs)
-      const listen = join(containerd.files, 'cri.sock')
-      proxy = startProgram([
-        '--verbose',
-        'cri-proxy',
-        '--listen',
-        listen,
-        '--upstream',
-        containerd.address,
-        '--log-format',
-        'json',
-      ])
-      proxy.stderr?.on('data', (chunk: Buffer) => (log += chunk.toString()))
-      await vi.waitUntil(() => log.includes('"listening"') || proxy.exitCode !== null, { timeout: 20_000 })
-      if (proxy.exitCode !== null) throw new Error(log)
+      proxy = await startCriProxy(join(containerd.files, 'cri.sock'), containerd.address)
       straight = new Cri(containerd.address, logs)
-      through = new Cri(listen, logs)
+      through = new Cri(proxy.address, logs)
       await bring(pauseImage(), 'example.com/pause')
     })
     afterAll(async () => {
       await through?.close()
       await straight?.close()
-      proxy?.kill('SIGTERM')
+      await proxy?.stop()
       await containerd?.stop()
     })
 
@@ -111,7 +96,7 @@ for (const version of ['1.7', BEFORE_LABELS] as const) {
       // The runtime that would start the guest is not here: what fails is containerd's own.
       await expect(through.runPod('kata')).rejects.toThrow(/kata/)
       expect(await unlabelled(pauseImage(), PAUSE, 'nydus')).toEqual([])
-      expect(log).toContain('"unpacked"')
+      expect(proxy.log()).toContain('"unpacked"')
       expect(name).toBe('example.com/guest:1')
     })
   })

@@ -4,7 +4,16 @@ import type { ContainerdVersion } from './versions.ts'
 
 export interface ConfigOptions {
   /** Run the CRI plugin, with these runtime handlers and their snapshotters besides `runc`'s overlayfs. */
-  cri?: { handlers?: Record<string, string>; sandboxImage?: string; annotations?: boolean; discardLayers?: boolean }
+  cri?: {
+    handlers?: Record<string, string>
+    sandboxImage?: string
+    annotations?: boolean
+    discardLayers?: boolean
+    /** Give pods a network of their own, with nothing but a loopback device in it. */
+    network?: boolean
+    /** Pull every image from this registry (`127.0.0.1:PORT`), by its path there. */
+    mirror?: string
+  }
   /** Proxy plugins: remote snapshotters by name, with their socket. */
   proxies?: Record<string, string>
   /** More of config.toml, as its last lines. */
@@ -49,13 +58,21 @@ export function containerdConfig(version: ContainerdVersion, directory: string, 
   return `${lines.join('\n')}\n`
 }
 
+/** Where a daemon below `directory` looks for its network plugins and for the hosts of registries. */
+export const placesOf = (directory: string): Record<'plugins' | 'networks' | 'hosts', string> => ({
+  plugins: join(directory, 'cni', 'bin'),
+  networks: join(directory, 'cni', 'conf'),
+  hosts: join(directory, 'hosts'),
+})
+
 type Cri = NonNullable<ConfigOptions['cri']>
 
 function criVersion2(
   directory: string,
-  { handlers = {}, sandboxImage, annotations = true, discardLayers = false }: Cri,
+  { handlers = {}, sandboxImage, annotations = true, discardLayers = false, network = false, mirror }: Cri,
 ): string[] {
   const plugin = 'plugins."io.containerd.grpc.v1.cri"'
+  const places = placesOf(directory)
   return [
     `[${plugin}]`,
     '  restrict_oom_score_adj = true',
@@ -65,15 +82,20 @@ function criVersion2(
     `  disable_snapshot_annotations = ${!annotations}`,
     `  discard_unpacked_layers = ${discardLayers}`,
     ...runtimes(directory, `${plugin}.containerd`, handlers),
+    ...(network
+      ? [`[${plugin}.cni]`, `  bin_dir = ${quote(places.plugins)}`, `  conf_dir = ${quote(places.networks)}`]
+      : []),
+    ...(mirror === undefined ? [] : [`[${plugin}.registry]`, `  config_path = ${quote(places.hosts)}`]),
   ]
 }
 
 function criVersion3(
   directory: string,
-  { handlers = {}, sandboxImage, annotations = true, discardLayers = false }: Cri,
+  { handlers = {}, sandboxImage, annotations = true, discardLayers = false, network = false, mirror }: Cri,
 ): string[] {
   const images = 'plugins."io.containerd.cri.v1.images"'
   const runtime = 'plugins."io.containerd.cri.v1.runtime"'
+  const places = placesOf(directory)
   return [
     `[${images}]`,
     '  snapshotter = "overlayfs"',
@@ -86,6 +108,10 @@ function criVersion3(
     `[${runtime}.containerd]`,
     '  default_runtime_name = "runc"',
     ...runtimes(directory, `${runtime}.containerd`, handlers),
+    ...(network
+      ? [`[${runtime}.cni]`, `  bin_dirs = [${quote(places.plugins)}]`, `  conf_dir = ${quote(places.networks)}`]
+      : []),
+    ...(mirror === undefined ? [] : [`[${images}.registry]`, `  config_path = ${quote(places.hosts)}`]),
   ]
 }
 

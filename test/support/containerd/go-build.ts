@@ -1,4 +1,4 @@
-/** Builds programs in Go that tests drive: containerd, ctr, remote snapshotters. */
+/** Builds programs in Go that tests drive: containerd, ctr, remote snapshotters, the tools of CRI. */
 import { execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
@@ -16,6 +16,8 @@ export type Built = { directory: string } | { missing: string }
 const GO_PLACES = ['go', '/usr/local/go/bin/go']
 // What go says when it cannot reach where modules come from, or is told not to.
 const OFFLINE = /dial tcp|no such host|connection refused|i\/o timeout|network is unreachable|module lookup disabled/
+// What go says to a module that wants a newer one.
+const NEWER_GO = /requires go >= ([\d.]+)/
 const LEAST_GO = [1, 26] as const
 
 /** A program of our own in a module beside this file: its `main.go`, and `serve.go`, which all of them link to. */
@@ -26,12 +28,23 @@ interface OwnProgram {
   archives?: Readonly<Record<string, string>>
 }
 
+interface ModuleOptions {
+  stamps?: Record<string, string>
+  suites?: Readonly<Record<string, string>>
+  own?: OwnProgram
+}
+
 /**
  * Builds the `tool` lines of a module beside this file.
  * @param stamps variables that the linker sets
+ * @param suites programs that are test binaries (`go test -c`), by name: their packages
  */
-export async function buildTools(module: string, stamps: Record<string, string>): Promise<Built> {
-  return await buildModule(module, stamps)
+export async function buildTools(
+  module: string,
+  stamps: Record<string, string>,
+  suites: Readonly<Record<string, string>> = {},
+): Promise<Built> {
+  return await buildModule(module, { stamps, suites })
 }
 
 /** Builds the `main.go` of a module beside this file, for libraries whose own programs the Go proxy cannot build. */
@@ -39,7 +52,7 @@ export async function buildProgram(
   module: string,
   own: OwnProgram,
 ): Promise<{ program: string } | { missing: string }> {
-  const built = await buildModule(module, {}, own)
+  const built = await buildModule(module, { own })
   return 'missing' in built ? built : { program: join(built.directory, own.program) }
 }
 
@@ -47,15 +60,16 @@ export async function buildProgram(
  * Builds a module's programs into a cache outside the checkout, unless they are there. The cache's key is a hash of all that the
  * build depends on. One process builds at a time; others that need the same module wait for it.
  */
-async function buildModule(module: string, stamps: Record<string, string>, own?: OwnProgram): Promise<Built> {
+async function buildModule(module: string, { stamps = {}, suites = {}, own }: ModuleOptions): Promise<Built> {
   const source = join(import.meta.dirname, module)
   const variables = Object.entries(stamps).map(([name, value]) => `-X ${name}=${value}`)
   const flags = ['-trimpath', '-buildvcs=false', '-mod=readonly', '-tags=no_btrfs']
-  const args = ['build', ...flags, `-ldflags=-s -w ${variables.join(' ')}`]
+  const args = [...flags, `-ldflags=-s -w ${variables.join(' ')}`]
   const hash = createHash('sha256')
   for (const file of ['go.mod', 'go.sum', ...(own === undefined ? [] : ['main.go', 'serve.go'])])
     hash.update(await readFile(join(source, file)))
-  const key = `${module}-${hash.update(args.join('\0')).digest('hex').slice(0, 16)}`
+  hash.update(['build', ...args, ...Object.entries(suites).flat()].join('\0'))
+  const key = `${module}-${hash.digest('hex').slice(0, 16)}`
   const cache = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'layercast-test')
   const directory = join(cache, key)
   if (await exists(directory)) return { directory }
@@ -73,9 +87,19 @@ async function buildModule(module: string, stamps: Record<string, string>, own?:
     await rm(partial, { recursive: true, force: true })
     console.error(`building ${module} once, which takes a minute or two...`)
     const target = own === undefined ? [`-o=${partial}/`, 'tool'] : [`-o=${join(partial, own.program)}`, '.']
-    const failure = await build(go, [...args, ...target], source, own?.archives === undefined ? '0' : '1')
-    if (failure !== undefined && OFFLINE.test(failure)) return { missing: `the modules of ${module} cannot be fetched` }
-    if (failure !== undefined) throw new Error(`go build of ${module} failed:\n${failure}`)
+    const cgo = own?.archives === undefined ? '0' : '1'
+    const commands = [['build', ...args, ...target]]
+    for (const [name, path] of Object.entries(suites)) {
+      commands.push(['test', '-c', ...args, '-o', join(partial, name), path])
+    }
+    for (const command of commands) {
+      const failure = await runGo(go, command, source, cgo)
+      if (failure === undefined) continue
+      if (OFFLINE.test(failure)) return { missing: `the modules of ${module} cannot be fetched` }
+      const newer = NEWER_GO.exec(failure)
+      if (newer !== null) return { missing: `${module} is built with Go ${newer[1]}, which is not there` }
+      throw new Error(`go ${command[0]} of ${module} failed:\n${failure}`)
+    }
     await rename(partial, directory)
     return { directory }
   } finally {
@@ -84,7 +108,7 @@ async function buildModule(module: string, stamps: Record<string, string>, own?:
 }
 
 /** Runs go; what it had to say when it failed. */
-function build(go: string, args: string[], cwd: string, cgo: '0' | '1'): Promise<string | undefined> {
+function runGo(go: string, args: string[], cwd: string, cgo: '0' | '1'): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
     const child = spawn('nice', ['-n', '15', go, ...args], {
       cwd,

@@ -7,9 +7,10 @@ import { connectContainerd, type ContainerdBackend } from '../../../functions/no
 import type { BuiltImage } from '../images/image.ts'
 import { writeOciArchive } from '../images/write.ts'
 import { layercast, type Ran } from '../layercast.ts'
-import { containerdConfig, type ConfigOptions } from './config.ts'
+import { containerdConfig, placesOf, type ConfigOptions } from './config.ts'
 import { Daemon } from './daemon.ts'
 import { clear, makeDirectory } from './directory.ts'
+import { writeLoneNetwork, writeMirror } from './network.ts'
 import { nydusSocket, startNydus } from './nydus.ts'
 import { remoteSocket, startRemote, type RemoteSnapshotter } from './remote.ts'
 import { programs, type ContainerdVersion } from './versions.ts'
@@ -100,6 +101,8 @@ export async function startContainerd(options: StartOptions = {}): Promise<TestC
     await mkdir(join(directory, 'tmp'))
     await mkdir(files)
     await writeFile(config, containerdConfig(version, directory, { ...options, proxies }))
+    if (options.cri?.network === true) await writeLoneNetwork(placesOf(directory))
+    if (options.cri?.mirror !== undefined) await writeMirror(placesOf(directory), options.cri.mirror)
     if (nydus) await startNydus(directory)
     if (remote !== undefined) remoteDaemon = await startRemote(directory, remote)
     await daemon.start()
