@@ -1,5 +1,6 @@
 /** The proxy as a whole: the socket, the two calls that wait, what is counted and what is told. */
 import { connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { LayercastError } from '../errors.ts'
 import { readRunningConfig } from '../node/containerd-config/running-config.ts'
 import { Connection } from '../node/containerd/connection.ts'
@@ -12,6 +13,9 @@ import { Metrics, serveMetrics } from './metrics.ts'
 import { NodeState } from './node-state.ts'
 import { startProxy } from './proxy.ts'
 import { Readiness } from './readiness.ts'
+
+/** For how long unpacks under way may clean up at the end. */
+const CLEANUP_MS = 8000
 
 export interface CriProxyOptions {
   /** The socket that the kubelet is pointed to. */
@@ -69,6 +73,7 @@ export async function runCriProxy(options: CriProxyOptions): Promise<void> {
     gate: (call, message, stop) => gate.wait(call, message, stop),
     answered: (call, request, answer) => gate.answered(call, request, answer),
     ended: (call, status) => metrics.call(call.method, status),
+    upstreamGone: () => node.forget(),
   })
   try {
     const server = options.metrics && (await serveMetrics(metrics, options.metrics, () => isServed(upstream)))
@@ -87,8 +92,10 @@ export async function runCriProxy(options: CriProxyOptions): Promise<void> {
   } finally {
     await proxy.close(options.graceMs)
     work.abort(new LayercastError('ABORTED', 'the proxy has ended'))
+    // What is half made is removed over the connection.
+    await Promise.race([readiness.idle(), sleep(CLEANUP_MS, undefined, { ref: false })])
     cri.close()
-    await node.forget()
+    node.forget()
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * What the node is known to be, kept between calls: the backend, its configuration, the plans of its images. All of it is
- * forgotten when containerd is not there any more: what comes back may be another version, with other files.
+ * forgotten when containerd goes: what comes back may be another version, with another configuration.
  */
 import { hasCode } from '../errors.ts'
 import type { Digest } from '../image/digest.ts'
@@ -42,44 +42,45 @@ interface Fresh<T> {
   until: number
 }
 
+/** A connection to containerd. */
+interface Connected {
+  backend: Promise<Backend>
+  /** Pieces of work that use it. */
+  users: number
+}
+
 export class NodeState {
   readonly #options: NodeStateOptions
-  #backend: Promise<Backend> | undefined
+  #connected: Connected | undefined
   readonly #handlers = new Map<string, Fresh<HandlerSnapshotter>>()
   readonly #plans = new Map<string, Fresh<Known>>()
-  readonly #plugins = new Map<string, Fresh<SnapshotterPlugin[]>>()
+  readonly #plugins = new Map<'all', Fresh<SnapshotterPlugin[]>>()
 
   constructor(options: NodeStateOptions) {
     this.#options = options
   }
 
-  /** CONTAINERD_UNREACHABLE. */
-  async backend(): Promise<Backend> {
-    this.#backend ??= this.#options.connect()
-    try {
-      return await this.#backend
-    } catch (error) {
-      this.#backend = undefined
-      throw error
-    }
-  }
-
-  /** Runs `work`, once more with a new connection where the kept one turns out to be dead. */
+  /**
+   * Runs `work`, once more with a new connection where the kept one turns out to be dead. CONTAINERD_UNREACHABLE, and the errors
+   * of `work`.
+   */
   async run<T>(work: (backend: Backend) => Promise<T>): Promise<T> {
+    const connected = this.#connection()
     try {
-      return await work(await this.backend())
+      return await this.#use(connected, work)
     } catch (error) {
       if (!hasCode(error, 'CONTAINERD_UNREACHABLE')) throw error
-      await this.forget()
-      return await work(await this.backend())
+      // Others may have found out before, and work with a new one already.
+      if (this.#connected === connected) this.forget()
+      return await this.#use(this.#connection(), work)
     }
   }
 
   /** HANDLER_NOT_FOUND, NODE_CONFIG_INVALID, FILE_NOT_FOUND, SNAPSHOTTER_NOT_FOUND, SNAPSHOTTER_NOT_READY, CONTAINERD_*. */
-  async snapshotterOf(handler: string): Promise<HandlerSnapshotter> {
+  async snapshotterOf(backend: Backend, handler: string): Promise<HandlerSnapshotter> {
     return await kept(this.#handlers, handler, async () => {
-      const options = { handlers: [handler], ...(this.#options.configPath && { configPath: this.#options.configPath }) }
-      const { targets, running } = await resolveRuntimeHandlers(await this.backend(), options)
+      const { configPath } = this.#options
+      const { targets, running } = await resolveRuntimeHandlers(backend, { handlers: [handler], configPath })
       const [target] = targets
       if (target?.error !== undefined) throw target.error
       const snapshotter = target?.snapshotter ?? running.config.snapshotter
@@ -92,11 +93,10 @@ export class NodeState {
    * @param said the image as the pod's author wrote it, which names the plan where it leads to the same image; empty where the
    *   call does not say
    */
-  async planOf(image: string, snapshotter: string, said = ''): Promise<Planned> {
+  async planOf(backend: Backend, image: string, snapshotter: string, said = ''): Promise<Planned> {
     if (this.#plans.size > MOST_PLANS) this.#plans.clear()
     const look = async (): Promise<Known> => {
-      const backend = await this.backend()
-      const plugins = await kept(this.#plugins, '', () => backend.snapshotters())
+      const plugins = await kept(this.#plugins, 'all', () => backend.snapshotters())
       const features = plugins.find(({ name }) => name === snapshotter)?.osFeatures
       const found = await findImage(backend, image, { features })
       const named = said === '' || said === image ? undefined : await imageOrNone(backend, said, features)
@@ -105,22 +105,49 @@ export class NodeState {
     }
     // An ID is looked for in the documents of every image: while its name leads to the same image, once is enough.
     const isStill = async ({ planned, target }: Known): Promise<boolean> => {
-      const { images } = await this.backend()
-      return (await recordOrNone(images, planned.plan.reference))?.target.digest === target
+      return (await recordOrNone(backend.images, planned.plan.reference))?.target.digest === target
     }
     return (await kept(this.#plans, `${snapshotter} ${image} ${said}`, look, isStill)).planned
   }
 
-  /** Ends the connection, and forgets what was seen through it. */
-  async forget(): Promise<void> {
-    const old = this.#backend
-    this.#backend = undefined
+  /**
+   * Forgets all that was seen, and ends the connection once nothing uses it any more: an unpack under way waits out a restart of
+   * containerd on the connection that it has.
+   */
+  forget(): void {
+    const old = this.#connected
+    this.#connected = undefined
     this.#plugins.clear()
     this.#handlers.clear()
     this.#plans.clear()
-    const backend = await old?.catch(() => undefined)
-    await backend?.close()
+    if (old?.users === 0) void end(old)
   }
+
+  #connection(): Connected {
+    if (this.#connected !== undefined) return this.#connected
+    const connected: Connected = { backend: this.#options.connect(), users: 0 }
+    this.#connected = connected
+    // Whoever waits for it is told; the next one tries again.
+    connected.backend.catch(() => {
+      if (this.#connected === connected) this.#connected = undefined
+    })
+    return connected
+  }
+
+  async #use<T>(connected: Connected, work: (backend: Backend) => Promise<T>): Promise<T> {
+    connected.users++
+    try {
+      return await work(await connected.backend)
+    } finally {
+      connected.users--
+      if (connected.users === 0 && this.#connected !== connected) await end(connected)
+    }
+  }
+}
+
+async function end({ backend }: Connected): Promise<void> {
+  const connected = await backend.catch(() => undefined)
+  await connected?.close()
 }
 
 async function imageOrNone(

@@ -9,6 +9,8 @@ export interface ProxyOptions extends Omit<LinkOptions, 'client' | 'upstream'> {
   listen: string
   /** The path of containerd's. */
   upstream: string
+  /** Told when containerd has ended a connection, or is not there. */
+  upstreamGone?(): void
 }
 
 export interface Proxy {
@@ -24,11 +26,16 @@ const POLL_MS = 20
 
 /** Starts the proxy. Errors as `listenAt`; whatever goes wrong with one connection later ends that one only. */
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
-  const { listen, upstream, ...shared } = options
+  const { listen, upstream, upstreamGone, ...shared } = options
   const links = new Set<Link>()
   const server = createServer((client) => {
     // Where containerd is not there, the client's connection ends, as at containerd's own socket: gRPC says UNAVAILABLE.
-    const link = new Link({ client, upstream: connect(upstream), ...shared })
+    const daemon = connect(upstream)
+    for (const sign of ['end', 'error'] as const) {
+      // A client that goes ends its connection to containerd too; that says nothing of containerd.
+      daemon.once(sign, () => !client.readableEnded && !client.destroyed && upstreamGone?.())
+    }
+    const link = new Link({ client, upstream: daemon, ...shared })
     links.add(link)
     client.once('close', () => links.delete(link))
   })

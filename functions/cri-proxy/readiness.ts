@@ -1,6 +1,7 @@
 /** Sees to it that the chain of an image is there under a snapshotter, with its labels, before a container is created on it. */
 import { hasCode } from '../errors.ts'
 import { statOrNone } from '../node/or-none.ts'
+import type { Backend } from '../node/ports.ts'
 import type { Planned } from '../plan/document.ts'
 import { profileOf } from '../plan/profiles.ts'
 import { repairChain } from '../runner/repair/repair.ts'
@@ -30,8 +31,11 @@ export class Readiness {
   readonly #signal: AbortSignal
   /** What is under way, by snapshotter and chain: several containers of one image wait for one unpack. */
   readonly #making = new Map<string, Promise<Made>>()
-  /** Chains whose labels were found right, by snapshotter and chain ID. Labels of a committed snapshot are changed by nobody in passing. */
-  readonly #labelled = new Set<string>()
+  /**
+   * Chains that were found right, by snapshotter and chain: when their top snapshot was made. One that was made later is another
+   * unpacker's; to make any layer again, all that stands on it has to go.
+   */
+  readonly #right = new Map<string, number>()
 
   /** @param signal ends what is under way, with everything half made removed */
   constructor(node: NodeState, signal: AbortSignal) {
@@ -53,64 +57,80 @@ export class Readiness {
    */
   async ensure(handler: string, image: string, said?: string): Promise<Made> {
     return await this.#node.run(async (backend) => {
-      const { snapshotter, isDefault } = await this.#node.snapshotterOf(handler)
+      const { snapshotter, isDefault } = await this.#node.snapshotterOf(backend, handler)
       if (isDefault && profileOf({ profile: snapshotter }).content === 'local') {
         return { outcome: 'skipped', snapshotter, reference: image, layers: 0, warnings: [] }
       }
-      const planned = await this.#node.planOf(image, snapshotter, said)
+      const planned = await this.#node.planOf(backend, image, snapshotter, said)
       const { chainID } = planned.plan
       const key = `${snapshotter} ${chainID}`
       const under = this.#making.get(key)
       if (under !== undefined) return await under
       if (chainID === '') return madeOf(planned, 'ready')
       const top = await statOrNone(backend.snapshotter(snapshotter), chainID)
-      const readsLabels = profileOf(planned.plan).requires.length > 0
-      if (top?.kind === 'committed' && (!readsLabels || this.#labelled.has(key))) return madeOf(planned, 'ready')
-      this.#labelled.delete(key)
+      if (top?.kind === 'committed' && this.#right.get(key) === top.createdAt.getTime()) return madeOf(planned, 'ready')
       // Asked again: others may have begun while this one looked.
       const now = this.#making.get(key)
       if (now !== undefined) return await now
-      const making = top?.kind === 'committed' ? this.#relabel(planned, key) : this.#make(planned, key)
+      const making = this.#make(backend, planned, top?.kind === 'committed')
       this.#making.set(key, making)
       try {
-        return await making
+        const made = await making
+        if (made.outcome !== 'left') await this.#remember(backend, planned, key)
+        return made
       } finally {
         this.#making.delete(key)
       }
     })
   }
 
-  async #make(planned: Planned, key: string): Promise<Made> {
-    const backend = await this.#node.backend()
-    const { warnings } = await unpack({ backend, planned, signal: this.#signal })
-    if (profileOf(planned.plan).requires.length > 0) return await this.#relabel(planned, key, 'unpacked', warnings)
-    return madeOf(planned, 'unpacked', { why: 'the chain was not there', warnings: warnings.map(textOf) })
+  /** Waits until nothing is being made any more. */
+  async idle(): Promise<void> {
+    await Promise.allSettled(this.#making.values())
+  }
+
+  /**
+   * Also where the chain is there it is looked at as a whole: a killed process may have left it without the gc label that keeps it,
+   * another unpacker without the labels that the snapshotter reads.
+   */
+  async #make(backend: Backend, planned: Planned, isThere: boolean): Promise<Made> {
+    const readsLabels = profileOf(planned.plan).requires.length > 0
+    if (isThere && readsLabels) return await this.#relabel(backend, planned, 'ready', [])
+    const { ready, warnings } = await unpack({ backend, planned, signal: this.#signal })
+    const outcome: Outcome = ready ? 'ready' : 'unpacked'
+    if (readsLabels) return await this.#relabel(backend, planned, outcome, warnings)
+    return madeOf(planned, outcome, { ...whyMade(outcome, isThere), warnings: warnings.map(textOf) })
   }
 
   /** A chain that is there may have been made by an unpacker that sends no labels. */
   async #relabel(
+    backend: Backend,
     planned: Planned,
-    key: string,
-    outcome: Outcome = 'ready',
-    warnings: readonly { code: string; detail: string }[] = [],
+    outcome: Outcome,
+    warnings: readonly { code: string; detail: string }[],
   ): Promise<Made> {
-    const backend = await this.#node.backend()
     const report = await verifyChain({ backend, plan: planned.plan })
     const said = warnings.map(textOf)
-    if (report.ok) {
-      this.#labelled.add(key)
-      const why = outcome === 'unpacked' ? { why: 'the chain was not there' } : {}
-      return madeOf(planned, outcome, { ...why, warnings: said })
-    }
+    if (report.ok) return madeOf(planned, outcome, { ...whyMade(outcome, false), warnings: said })
     try {
       await repairChain({ backend, planned, signal: this.#signal })
     } catch (error) {
       if (!hasCode(error, 'SNAPSHOT_IN_USE')) throw error
       return madeOf(planned, 'left', { why: `${report.state}: ${error.message}`, warnings: said })
     }
-    this.#labelled.add(key)
     return madeOf(planned, 'repaired', { why: `the chain was ${report.state}`, warnings: said })
   }
+
+  async #remember(backend: Backend, { plan }: Planned, key: string): Promise<void> {
+    const top = await statOrNone(backend.snapshotter(plan.snapshotter), plan.chainID)
+    if (top === undefined) this.#right.delete(key)
+    else this.#right.set(key, top.createdAt.getTime())
+  }
+}
+
+function whyMade(outcome: Outcome, isThere: boolean): { why?: string } {
+  if (outcome !== 'unpacked') return {}
+  return { why: isThere ? 'nothing kept the chain' : 'the chain was not there' }
 }
 
 function madeOf(
