@@ -6,7 +6,7 @@ import type { SnapshotInfo } from '../../../functions/node/ports.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { all } from '../../support/all.ts'
 import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
-import { BEFORE_LABELS, nydusProgram, programs } from '../../support/containerd/versions.ts'
+import { nydusProgram, programs, versionsBehindProxy } from '../../support/containerd/versions.ts'
 import { Cri } from '../../support/cri/client.ts'
 import { startCriProxy, type CriProxy } from '../../support/cri/proxy.ts'
 import type { BuiltImage } from '../../support/images/image.ts'
@@ -16,14 +16,14 @@ import { hasMkfsErofs } from '../../support/mkfs-erofs.ts'
 const PAUSE = 'example.com/pause:1'
 const SLEEP = ['/bin/sleep', '100000']
 
-for (const version of ['1.7', BEFORE_LABELS] as const) {
+for (const version of versionsBehindProxy()) {
   const [found, nydus] = [await programs(version), await nydusProgram()]
   const missing = [
     ...('missing' in found ? [found.missing] : []),
     ...('missing' in nydus ? [nydus.missing] : []),
     ...(busybox === undefined ? ['busybox is not installed'] : []),
   ]
-  const hasErofs = hasMkfsErofs && version === BEFORE_LABELS
+  const hasErofs = hasMkfsErofs && version !== '1.7'
   const reason = missing.length === 0 ? '' : ` (skipped: ${missing.join('; ')})`
 
   describe.skipIf(missing.length > 0)(`the CRI proxy before containerd ${version}${reason}`, () => {

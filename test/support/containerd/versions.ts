@@ -50,6 +50,14 @@ export function matrix(): readonly ContainerdVersion[] {
   })
 }
 
+/**
+ * The versions before which the CRI proxy is tested: the newest, which is built for other tests too; where versions are named (as
+ * `npm run test:matrix` does), those that need the proxy.
+ */
+export function versionsBehindProxy(): readonly ContainerdVersion[] {
+  return process.env['LAYERCAST_TEST_CONTAINERD'] === undefined ? [NEWEST] : ['1.7', BEFORE_LABELS]
+}
+
 /** Finds a version's programs; builds them when that takes nothing but Go. */
 export async function programs(version: ContainerdVersion): Promise<Programs> {
   if (process.getuid?.() !== 0) return { missing: 'containerd needs root' }
