@@ -47,7 +47,7 @@ export interface Job {
 }
 
 /** How a stream ended, as the thread answers. */
-export type Outcome =
+export type DecodeOutcome =
   | { ok: true }
   | { ok: false; code: CoreCode; detail?: string | undefined }
   | { ok: false; message: string }

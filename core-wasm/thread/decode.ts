@@ -3,13 +3,13 @@ import { createRequire } from 'node:module'
 import { Worker } from 'node:worker_threads'
 import { CoreError } from '../errors.ts'
 import type { Bytes, DecompressOptions } from '../options.ts'
-import { OwnerSide, share, type Job, type Outcome } from './channel.ts'
+import { OwnerSide, share, type Job, type DecodeOutcome } from './channel.ts'
 
 /** A thread that decodes one stream at a time. While idle it keeps no process alive. */
 class DecodingThread {
   readonly side: OwnerSide
   readonly #worker: Worker
-  #outcome: PromiseWithResolvers<Outcome> | undefined
+  #outcome: PromiseWithResolvers<DecodeOutcome> | undefined
 
   constructor(module: WebAssembly.Module) {
     const shared = share(module)
@@ -21,16 +21,16 @@ class DecodingThread {
       name: 'layercast-decode',
     })
     this.#worker.unref()
-    this.#worker.on('message', (outcome: Outcome) => this.#outcome?.resolve(outcome))
+    this.#worker.on('message', (outcome: DecodeOutcome) => this.#outcome?.resolve(outcome))
     this.#worker.on('error', (cause) => this.#fail(cause))
     this.#worker.on('exit', () => this.#fail(undefined))
   }
 
   /** Begins a stream. The promise resolves at its end, or rejects where the thread itself has ended. */
-  start(job: Job): Promise<Outcome> {
+  start(job: Job): Promise<DecodeOutcome> {
     this.side.reset()
     this.#worker.ref()
-    this.#outcome = Promise.withResolvers<Outcome>()
+    this.#outcome = Promise.withResolvers<DecodeOutcome>()
     this.#worker.postMessage(job)
     return this.#outcome.promise
   }
@@ -156,7 +156,7 @@ export async function* decodeInThread(
 }
 
 /** Waits for the end of the stream, and keeps the thread for another one, unless the thread itself has died. */
-async function settled(outcome: Promise<Outcome>, thread: DecodingThread): Promise<void> {
+async function settled(outcome: Promise<DecodeOutcome>, thread: DecodingThread): Promise<void> {
   try {
     await outcome
   } catch {

@@ -3,14 +3,14 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { decoderOn } from '../decoder.ts'
 import { CoreError } from '../errors.ts'
 import { Instance } from '../instance.ts'
-import { Cancelled, DecoderSide, KEPT_VIEWS, type Job, type Outcome, type Shared } from './channel.ts'
+import { Cancelled, DecoderSide, KEPT_VIEWS, type Job, type DecodeOutcome, type Shared } from './channel.ts'
 
 const shared = workerData as Shared
 const side = new DecoderSide(shared)
 const instance = new Instance(shared.module, shared.memory)
 instance.core.keepViews(KEPT_VIEWS)
 
-function decode({ format, limit }: Job): Outcome {
+function decode({ format, limit }: Job): DecodeOutcome {
   const decoder = decoderOn(instance, format, { limit })
   try {
     for (const chunk of side.input()) for (const view of decoder.write(chunk)) side.give(view)

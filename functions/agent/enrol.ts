@@ -5,7 +5,7 @@ import { baseOf } from '../contract/call.ts'
 import { createClient } from '../contract/client.ts'
 import type { Facts } from '../contract/nodes.ts'
 import { Dismissal, ofEnrolment } from './dismissal.ts'
-import type { Entry, State } from './state.ts'
+import type { NodeEntry, State } from './state.ts'
 
 /** A node as the server knows it, with the token that it calls with. */
 export interface Enrolled {
@@ -97,7 +97,7 @@ function checkUnchanged(
 }
 
 /** Keeps what this machine enrols with on the disk before the server is asked, so that it asks with the same again after a crash. */
-async function keepEntry(state: State, server: string, name: string): Promise<Entry> {
+async function keepEntry(state: State, server: string, name: string): Promise<NodeEntry> {
   const kept = await state.identity()
   for (const known of [kept, kept?.next]) {
     if (isOf(known, server) && known.name === name) return { server, name, enrolmentKey: known.enrolmentKey }

@@ -51,7 +51,7 @@ const said = z.object({
   facts: z.string().optional(),
 })
 
-export type Entry = z.infer<typeof entry>
+export type NodeEntry = z.infer<typeof entry>
 type Identity = z.infer<typeof identity>
 export type KeptAssignment = z.infer<typeof assignment>
 export type Said = z.infer<typeof said>

@@ -1,6 +1,6 @@
 /**
  * Holds a source tree against its table of rooms: what each module imports, types included; circles among files and among
- * folders; a README in every room; citations of what is not there; walks that climb back up. oxlint's own rule compares the text
+ * folders; a name that two modules export; a README in every room; citations of what is not there; walks that climb back up. oxlint's own rule compares the text
  * of an import, not the file that it leads to.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
@@ -42,6 +42,7 @@ export function inspectHouse(options: HouseOptions): string[] {
       .map(({ path }) => `${path} holds no module: take its row out of ${TABLE}`),
     ...[...graph].flatMap(([file, imports]) => forbidden(file, imports, rooms)),
     ...circles(graph),
+    ...doubled(graph),
     ...files
       .map(dirname)
       .filter(isFirst)
@@ -65,13 +66,15 @@ function modulesBelow(root: string, folder: string): string[] {
     })
 }
 
-/** What a module imports, values and types alike: files of the tree by their path, packages and host APIs by their names. */
-interface Imports {
+/** What a module imports, values and types alike, and what it exports: files of the tree by their path, packages and host APIs by their names. */
+interface ModuleNames {
   files: string[]
   packages: string[]
+  /** The names that the module itself declares and exports. */
+  exported: string[]
 }
 
-function importsOf(root: string, file: string): Imports {
+function importsOf(root: string, file: string): ModuleNames {
   const text = readFileSync(join(root, file), 'utf8')
   const { module, errors } = parseSync(file, text)
   if (errors.length > 0) throw new Error(`${file} cannot be parsed: ${errors[0]?.message}`)
@@ -90,6 +93,10 @@ function importsOf(root: string, file: string): Imports {
         .join('/'),
     ),
     packages: specifiers.filter((specifier) => !specifier.startsWith('.')),
+    exported: module.staticExports
+      .flatMap(({ entries }) => entries)
+      .filter(({ moduleRequest, exportName }) => moduleRequest === null && exportName.kind === 'Name')
+      .flatMap(({ exportName }) => exportName.name ?? []),
   }
 }
 
@@ -104,7 +111,7 @@ function isWithin(file: string, path: string): boolean {
   return file === path || file.startsWith(`${path}/`)
 }
 
-function forbidden(file: string, { files, packages }: Imports, rooms: readonly Room[]): string[] {
+function forbidden(file: string, { files, packages }: ModuleNames, rooms: readonly Room[]): string[] {
   const room = roomOf(file, rooms)
   if (room === undefined) return [`${file} is in no room: add its folder to ${TABLE}`]
   const { path, imports, host, packages: known = [] } = room
@@ -124,11 +131,27 @@ function isHost(name: string, host: Room['host']): boolean {
   return host === 'workers' && (name.startsWith('cloudflare:') || name === '@cloudflare/workers-types')
 }
 
+/** A module for one host, beside one for another with the same exports. */
+const HOST_SUFFIX = /\.(?:node|workerd)\.ts$/u
+
+/** Names that two modules export: a reader who knows the one is misled by the other. */
+function doubled(graph: ReadonlyMap<string, ModuleNames>): string[] {
+  const owners = new Map<string, string>()
+  return [...graph].flatMap(([file, { exported }]) =>
+    exported.filter(isFirst).flatMap((name) => {
+      const owner = insert(owners, name, file)
+      return owner.replace(HOST_SUFFIX, '') === file.replace(HOST_SUFFIX, '')
+        ? []
+        : [`${owner} and ${file} both export ${name}: give one of them another name`]
+    }),
+  )
+}
+
 /**
  * Circles, folder by folder: the files and folders in each are compared as wholes, so that a folder may use what lies beside
  * it, and be used by it, but not both.
  */
-function circles(graph: ReadonlyMap<string, Imports>): string[] {
+function circles(graph: ReadonlyMap<string, ModuleNames>): string[] {
   const levels = new Map<string, Map<string, Map<string, string>>>()
   for (const [file, { files }] of graph) {
     for (const target of files) {

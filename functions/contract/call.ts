@@ -9,7 +9,7 @@ import type { Route } from './route.ts'
 /** How many bytes of an answer are read at most: several of the largest plans. */
 const ANSWER_LIMIT = 64 * 1024 * 1024
 
-export interface Connection {
+export interface ServerAccess {
   /** The API's address, such as `http://127.0.0.1:8787`; a path before `/v1` may be part of it. */
   server: string
   /** An operator, join or node token. */
@@ -64,7 +64,7 @@ export interface Answer {
  * document states; SERVER_FAILED for any other answer, with `retryAfterMs` among the details where the answer has Retry-After;
  * SERVER_UNREACHABLE without a connection, for one that breaks, and past the time limit; ABORTED by the signal.
  */
-export async function call<R extends Route>(to: Connection, route: R, args: Arguments<R> = {}): Promise<Answer> {
+export async function call<R extends Route>(to: ServerAccess, route: R, args: Arguments<R> = {}): Promise<Answer> {
   const url = address(to.server, route.path, args.params, args.query)
   const headers = new Headers({ accept: 'application/json', ...args.headers })
   if (to.token !== undefined) headers.set('authorization', `Bearer ${to.token}`)
@@ -125,12 +125,12 @@ function isProblem(headers: Headers): boolean {
 }
 
 /** Calls a route and gives the JSON of its answer. Errors: those of `call` and `readAnswer`. */
-export async function ask<R extends Route>(to: Connection, route: R, args: Arguments<R> = {}): Promise<AnswerOf<R>> {
+export async function ask<R extends Route>(to: ServerAccess, route: R, args: Arguments<R> = {}): Promise<AnswerOf<R>> {
   return readAnswer(to, route, await call(to, route, args))
 }
 
 /** The JSON of an answer, checked by the route's schema. SERVER_FAILED if it does not fit. */
-export function readAnswer<R extends Route>(to: Connection, route: R, answer: Answer): AnswerOf<R> {
+export function readAnswer<R extends Route>(to: ServerAccess, route: R, answer: Answer): AnswerOf<R> {
   const content = route.responses[answer.status] as { content?: Record<string, { schema: z.ZodType }> } | undefined
   const read = content?.content?.['application/json']?.schema.safeParse(tryJson(answer.bytes))
   if (read?.success !== true) {

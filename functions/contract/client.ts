@@ -4,7 +4,7 @@ import type { Digest } from '../image/digest.ts'
 import type { Planned } from '../plan/document.ts'
 import { parsePlan } from '../plan/parse.ts'
 import { ask, call, readAnswer } from './call.ts'
-import type { AnswerOf, Connection, JsonOf } from './call.ts'
+import type { AnswerOf, ServerAccess, JsonOf } from './call.ts'
 import { PLAN_TYPE } from './plans.ts'
 import { ROUTES } from './routes.ts'
 
@@ -27,7 +27,12 @@ export type Client = ReturnType<typeof createClient>
  * A client of the API at `to.server`. Every method throws the error that the server answered, with its code and fix, or
  * SERVER_UNREACHABLE where there was no answer.
  */
-export function createClient(to: Connection) {
+export function createClient(to: ServerAccess) {
+  return { ...planCalls(to), ...operatorCalls(to), ...nodeCalls(to) }
+}
+
+/** Plans, the documents that they are made of, and what the server says of itself. */
+function planCalls(to: ServerAccess) {
   return {
     health: () => ask(to, ROUTES.healthz),
     openapi: () => ask(to, ROUTES.openapi),
@@ -60,21 +65,32 @@ export function createClient(to: Connection) {
       const { headers, bytes } = await call(to, ROUTES.getImage, { params: { digest }, headers: { accept: '*/*' } })
       return { mediaType: headers.get('content-type') ?? '', bytes }
     },
+  }
+}
 
+/** What an operator works with: join tokens, nodes and assignments. */
+function operatorCalls(to: ServerAccess) {
+  return {
     createJoinToken: (json: JsonOf<typeof ROUTES.createJoinToken> = {}) => ask(to, ROUTES.createJoinToken, { json }),
     joinTokens: (query: Page = {}) => ask(to, ROUTES.listJoinTokens, { query }),
     revokeJoinToken: async (id: string) => void (await call(to, ROUTES.revokeJoinToken, { params: { id } })),
 
-    enrol: (json: JsonOf<typeof ROUTES.enrolNode>) => ask(to, ROUTES.enrolNode, { json }),
     nodes: (query: Page = {}) => ask(to, ROUTES.listNodes, { query }),
     node: (id: string) => ask(to, ROUTES.getNode, { params: { id } }),
     removeNode: async (id: string) => void (await call(to, ROUTES.removeNode, { params: { id } })),
-    putFacts: async (id: string, json: JsonOf<typeof ROUTES.putFacts>) =>
-      void (await call(to, ROUTES.putFacts, { params: { id }, json })),
 
     assign: (json: JsonOf<typeof ROUTES.createAssignment>) => ask(to, ROUTES.createAssignment, { json }),
     assignments: (query: Page = {}) => ask(to, ROUTES.listAssignments, { query }),
     unassign: async (id: string) => void (await call(to, ROUTES.removeAssignment, { params: { id } })),
+  }
+}
+
+/** What an agent calls for its node. */
+function nodeCalls(to: ServerAccess) {
+  return {
+    enrol: (json: JsonOf<typeof ROUTES.enrolNode>) => ask(to, ROUTES.enrolNode, { json }),
+    putFacts: async (id: string, json: JsonOf<typeof ROUTES.putFacts>) =>
+      void (await call(to, ROUTES.putFacts, { params: { id }, json })),
 
     /**
      * The calling node's assignment with its ETag, or undefined where `etag` still names it. '' is no ETag: it asks for the

@@ -7,7 +7,7 @@ export interface Migration {
 }
 
 /** The part of a D1 database that migrations need. */
-export interface Database {
+export interface MigratedDatabase {
   prepare(sql: string): Statement
   batch(statements: Statement[]): Promise<unknown>
 }
@@ -29,7 +29,7 @@ const TABLE = `CREATE TABLE IF NOT EXISTS d1_migrations (
  * Applies those migrations that are not recorded yet, in the given order, each of them whole or not at all. Gives their
  * names. Throws the database's error of the first that fails.
  */
-export async function applyMigrations(db: Database, migrations: readonly Migration[]): Promise<string[]> {
+export async function applyMigrations(db: MigratedDatabase, migrations: readonly Migration[]): Promise<string[]> {
   await db.prepare(TABLE).run()
   const { results } = await db.prepare('SELECT name FROM d1_migrations').all<{ name: string }>()
   const applied = new Set(results.map((row) => row.name))

@@ -156,6 +156,27 @@ test('names a circle of a folder and a file beside it', async () => {
   )
 })
 
+test.each([
+  ['a function', 'export function name() {}'],
+  ['a type', 'export interface Name { last: string }'],
+  ['a name given at the export', 'const it = 1\nexport { it as name }'],
+])('names two modules that export %s of one name', async (_, text) => {
+  const [name = ''] = /name/iu.exec(text) ?? []
+  expect(await inspect({ 'src/top/twice.ts': text })).toEqual([
+    `src/base/name.ts and src/top/twice.ts both export ${name}: give one of them another name`,
+  ])
+})
+
+test('lets two modules export one name where one passes on the other’s, or each is for a host of its own', async () => {
+  expect(
+    await inspect({
+      'src/top/pass.ts': `export { name } from '../base/name.ts'\nexport default 1`,
+      'src/base/host.node.ts': 'export const host = 1\nexport default 1',
+      'src/base/host.workerd.ts': 'export const host = 2',
+    }),
+  ).toEqual([])
+})
+
 test('names a folder of modules with no README, and a README longer than a screen', async () => {
   expect(
     await inspect({ 'src/top/low/README.md': undefined, 'src/top/README.md': `# Top\n${'more\n'.repeat(49)}` }),

@@ -25,7 +25,7 @@ export type EnrolOutcome =
  * same one. Without that proof the name stays taken: whoever holds a join token could otherwise shut a node out, or become
  * it. Enrolling again costs no use of the join token, so that a machine whose answer was lost can ask once more.
  */
-export async function enrol(store: Store, input: EnrolInput, generation: number): Promise<EnrolOutcome> {
+export async function admitNode(store: Store, input: EnrolInput, generation: number): Promise<EnrolOutcome> {
   const known = await store.enrolment.findByName(input.name)
   if (known !== undefined && !isSameMachine(known.enrolmentSha256, input.enrolmentSha256)) {
     return { outcome: 'name-taken' }

@@ -9,7 +9,7 @@ import { createStore } from '../store/store.ts'
 import type { Store } from '../store/store.ts'
 import { assign } from './assign.ts'
 import type { AssignInput } from './assign.ts'
-import { enrol } from './enrol.ts'
+import { admitNode } from './enrol.ts'
 import type { EnrolInput, EnrolOutcome } from './enrol.ts'
 
 /** A deployed name: Cloudflare and workerd find the object's data by its class (wrangler.toml, serve.capnp). */
@@ -18,7 +18,7 @@ export class Fleet extends DurableObject<{ DB: Database }> {
 
   /** Enrols a node, and gives it the assignments whose selectors match its labels. */
   enrol(input: EnrolInput & { fleet: string }): Promise<EnrolOutcome> {
-    return this.#inTurn(input.fleet, (store, generation) => enrol(store, input, generation))
+    return this.#inTurn(input.fleet, (store, generation) => admitNode(store, input, generation))
   }
 
   /** Removes a node with its token, its assignments and its reports. False if there is none. */

@@ -1,7 +1,7 @@
 /** Assignments, and which nodes they reach. */
 import type { Assignment } from '../../contract/assignments.ts'
 import { formatSelector } from '../../contract/selector.ts'
-import type { FleetDatabase } from './fleet-database.ts'
+import type { FleetDatabase, Statement } from './fleet-database.ts'
 
 export interface NewAssignment {
   id: string
@@ -37,15 +37,8 @@ const MATCHING = `
       SELECT 1 FROM node_labels AS have
       WHERE have.node_id = nodes.id AND have.key = want.key AND have.value = want.value))`
 
-export function assignmentStore({ db, fleet }: FleetDatabase) {
-  const moveNodes = (assignmentId: string, generation: number) =>
-    db
-      .prepare(
-        `UPDATE nodes SET generation = ?
-         WHERE +fleet = ? AND id IN (SELECT node_id FROM assigned WHERE assignment_id = ?)`,
-      )
-      .bind(generation, fleet, assignmentId)
-
+export function assignmentStore(bound: FleetDatabase) {
+  const { db, fleet } = bound
   return {
     /** At most `limit` assignments, oldest first, from the one after an id on. */
     async list(after: string, limit: number): Promise<Assignment[]> {
@@ -60,23 +53,8 @@ export function assignmentStore({ db, fleet }: FleetDatabase) {
     },
 
     /** Writes an assignment, gives it to every node that its selector matches, and moves these to its generation: all or nothing. */
-    async add({ id, selector, plans, generation }: NewAssignment): Promise<void> {
-      const labels = JSON.stringify(selector)
-      await db.batch([
-        db
-          .prepare('INSERT INTO assignments (id, fleet, selector, generation, created_at) VALUES (?, ?, ?, ?, ?)')
-          .bind(id, fleet, labels, generation, Date.now()),
-        db
-          .prepare(
-            `INSERT INTO assignment_plans (assignment_id, position, plan_digest)
-             SELECT ?, plan.key, plan.value FROM json_each(?) AS plan`,
-          )
-          .bind(id, JSON.stringify(plans)),
-        db
-          .prepare(`INSERT INTO assigned (node_id, assignment_id) SELECT id, ?3 FROM (${MATCHING})`)
-          .bind(fleet, labels, id),
-        moveNodes(id, generation),
-      ])
+    async add(assignment: NewAssignment): Promise<void> {
+      await db.batch([...insertions(bound, assignment), moveNodes(bound, assignment.id, assignment.generation)])
     },
 
     /** Removes an assignment and moves the nodes that it reached to a generation: all or nothing. False if there is none. */
@@ -84,7 +62,7 @@ export function assignmentStore({ db, fleet }: FleetDatabase) {
       const select = db.prepare('SELECT 1 AS found FROM assignments WHERE fleet = ? AND id = ?')
       if ((await select.bind(fleet, id).first()) === null) return false
       await db.batch([
-        moveNodes(id, generation),
+        moveNodes(bound, id, generation),
         db.prepare('DELETE FROM assigned WHERE assignment_id = ?').bind(id),
         db.prepare('DELETE FROM assignment_plans WHERE assignment_id = ?').bind(id),
         db.prepare('DELETE FROM assignments WHERE id = ?').bind(id),
@@ -101,6 +79,35 @@ export function assignmentStore({ db, fleet }: FleetDatabase) {
       return (await select.bind(fleet).first<number>('latest')) ?? 0
     },
   }
+}
+
+/** Writes the rows of an assignment: its own, its plans', and one for each node that its selector matches. */
+function insertions({ db, fleet }: FleetDatabase, { id, selector, plans, generation }: NewAssignment): Statement[] {
+  const labels = JSON.stringify(selector)
+  return [
+    db
+      .prepare('INSERT INTO assignments (id, fleet, selector, generation, created_at) VALUES (?, ?, ?, ?, ?)')
+      .bind(id, fleet, labels, generation, Date.now()),
+    db
+      .prepare(
+        `INSERT INTO assignment_plans (assignment_id, position, plan_digest)
+         SELECT ?, plan.key, plan.value FROM json_each(?) AS plan`,
+      )
+      .bind(id, JSON.stringify(plans)),
+    db
+      .prepare(`INSERT INTO assigned (node_id, assignment_id) SELECT id, ?3 FROM (${MATCHING})`)
+      .bind(fleet, labels, id),
+  ]
+}
+
+/** Moves the nodes that an assignment reaches to a generation. */
+function moveNodes({ db, fleet }: FleetDatabase, assignmentId: string, generation: number): Statement {
+  return db
+    .prepare(
+      `UPDATE nodes SET generation = ?
+       WHERE +fleet = ? AND id IN (SELECT node_id FROM assigned WHERE assignment_id = ?)`,
+    )
+    .bind(generation, fleet, assignmentId)
 }
 
 function assignmentOf(row: Row): Assignment {

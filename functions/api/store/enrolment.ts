@@ -15,9 +15,59 @@ export interface EnrolledNode {
   generation: number
 }
 
-export function enrolmentStore({ db, fleet }: FleetDatabase) {
-  /** The token, labels and assignments of a node whose row is written before them, in place of those that it had. */
-  const ownRows = ({ id, labels, token }: EnrolledNode): Statement[] => [
+export function enrolmentStore(bound: FleetDatabase) {
+  const { db, fleet } = bound
+  return {
+    /** The node that has a name, with the hash of its enrolment key. */
+    async findByName(name: string): Promise<{ id: string; enrolmentSha256: string | null } | undefined> {
+      const select = db.prepare(
+        'SELECT id, enrolment_sha256 AS enrolmentSha256 FROM nodes WHERE fleet = ? AND name = ?',
+      )
+      return (await select.bind(fleet, name).first<{ id: string; enrolmentSha256: string | null }>()) ?? undefined
+    },
+
+    /** Writes a new node with its token, its labels and the assignments that match them, and counts a use of the join token. */
+    async add(node: EnrolledNode): Promise<void> {
+      const insert = db.prepare(
+        `INSERT INTO nodes (id, fleet, name, labels, facts, enrolment_sha256, created_at, seen_at, generation)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8)`,
+      )
+      const { id, name, facts, enrolmentSha256, generation } = node
+      await db.batch([
+        insert.bind(id, fleet, name, JSON.stringify(node.labels), facts, enrolmentSha256, Date.now(), generation),
+        db.prepare('UPDATE tokens SET uses = uses + 1 WHERE fleet = ? AND id = ?').bind(fleet, node.joinTokenId),
+        ...ownRows(bound, node),
+      ])
+    },
+
+    /** Writes a known node again: its labels, facts, generation, token and assignments. Its name and enrolment key stay. */
+    async replace(node: EnrolledNode): Promise<void> {
+      const update = db.prepare(
+        'UPDATE nodes SET labels = ?, facts = ?, seen_at = ?, generation = ? WHERE fleet = ? AND id = ?',
+      )
+      const { id, facts, generation } = node
+      await db.batch([
+        update.bind(JSON.stringify(node.labels), facts, Date.now(), generation, fleet, id),
+        ...ownRows(bound, node),
+      ])
+    },
+
+    /** Removes a node with its token, labels, assignments and reports. False if there is none. */
+    async remove(id: string): Promise<boolean> {
+      const select = db.prepare('SELECT 1 AS known FROM nodes WHERE fleet = ? AND id = ?')
+      if ((await select.bind(fleet, id).first()) === null) return false
+      const tables = ['tokens', 'node_labels', 'assigned', 'reports'].map((table) =>
+        db.prepare(`DELETE FROM ${table} WHERE node_id = ?`).bind(id),
+      )
+      await db.batch([...tables, db.prepare('DELETE FROM nodes WHERE id = ?').bind(id)])
+      return true
+    },
+  }
+}
+
+/** The token, labels and assignments of a node whose row is written before them, in place of those that it had. */
+function ownRows({ db, fleet }: FleetDatabase, { id, labels, token }: EnrolledNode): Statement[] {
+  return [
     db.prepare('DELETE FROM tokens WHERE node_id = ?1 AND fleet = ?2').bind(id, fleet),
     db
       .prepare(
@@ -42,51 +92,4 @@ export function enrolmentStore({ db, fleet }: FleetDatabase) {
       )
       .bind(id, fleet),
   ]
-
-  return {
-    /** The node that has a name, with the hash of its enrolment key. */
-    async findByName(name: string): Promise<{ id: string; enrolmentSha256: string | null } | undefined> {
-      const select = db.prepare(
-        'SELECT id, enrolment_sha256 AS enrolmentSha256 FROM nodes WHERE fleet = ? AND name = ?',
-      )
-      return (await select.bind(fleet, name).first<{ id: string; enrolmentSha256: string | null }>()) ?? undefined
-    },
-
-    /** Writes a new node with its token, its labels and the assignments that match them, and counts a use of the join token. */
-    async add(node: EnrolledNode): Promise<void> {
-      const insert = db.prepare(
-        `INSERT INTO nodes (id, fleet, name, labels, facts, enrolment_sha256, created_at, seen_at, generation)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8)`,
-      )
-      const { id, name, facts, enrolmentSha256, generation } = node
-      await db.batch([
-        insert.bind(id, fleet, name, JSON.stringify(node.labels), facts, enrolmentSha256, Date.now(), generation),
-        db.prepare('UPDATE tokens SET uses = uses + 1 WHERE fleet = ? AND id = ?').bind(fleet, node.joinTokenId),
-        ...ownRows(node),
-      ])
-    },
-
-    /** Writes a known node again: its labels, facts, generation, token and assignments. Its name and enrolment key stay. */
-    async replace(node: EnrolledNode): Promise<void> {
-      const update = db.prepare(
-        'UPDATE nodes SET labels = ?, facts = ?, seen_at = ?, generation = ? WHERE fleet = ? AND id = ?',
-      )
-      const { id, facts, generation } = node
-      await db.batch([
-        update.bind(JSON.stringify(node.labels), facts, Date.now(), generation, fleet, id),
-        ...ownRows(node),
-      ])
-    },
-
-    /** Removes a node with its token, labels, assignments and reports. False if there is none. */
-    async remove(id: string): Promise<boolean> {
-      const select = db.prepare('SELECT 1 AS known FROM nodes WHERE fleet = ? AND id = ?')
-      if ((await select.bind(fleet, id).first()) === null) return false
-      const tables = ['tokens', 'node_labels', 'assigned', 'reports'].map((table) =>
-        db.prepare(`DELETE FROM ${table} WHERE node_id = ?`).bind(id),
-      )
-      await db.batch([...tables, db.prepare('DELETE FROM nodes WHERE id = ?').bind(id)])
-      return true
-    },
-  }
 }

@@ -115,7 +115,7 @@ function formatOf(block: Buffer): RawHeader['format'] {
 }
 
 /** Reads a header block. LAYER_CORRUPT when its checksum is wrong or a number is none. */
-export function readHeader(block: Buffer): RawHeader {
+export function readTarHeader(block: Buffer): RawHeader {
   if (!checksumMatches(block)) throw corrupt('a header has a wrong checksum')
   const header: RawHeader = {
     format: formatOf(block),

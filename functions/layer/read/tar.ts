@@ -7,7 +7,7 @@ import { paxNumber } from './pax.ts'
 import type { PaxRecords } from './pax.ts'
 import { checkMap, mapFromBlock, mapFromRecords, SparseMapReader, sparseVersion } from './sparse.ts'
 import type { Fragment } from './sparse.ts'
-import { BLOCK, corrupt, isZero, readHeader, readNumber } from './tar-header.ts'
+import { BLOCK, corrupt, isZero, readTarHeader, readNumber } from './tar-header.ts'
 import type { RawHeader } from './tar-header.ts'
 import { Extensions, hasData, isExtension, MAX_SPECIAL, paddingOf } from './tar-member.ts'
 import type { TarHeader } from './tar-member.ts'
@@ -120,7 +120,7 @@ export class TarReader {
       return
     }
     if (this.#sawZero) throw corrupt('a header follows a block of zeros', { offset: this.#position })
-    const raw = readHeader(block)
+    const raw = readTarHeader(block)
     this.#raw = raw
     if (raw.size < 0) throw corrupt('an entry has a negative size')
     if (isExtension(raw.type)) {

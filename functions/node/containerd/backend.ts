@@ -17,7 +17,7 @@ import { daemonProcess, plugins, snapshotters } from './introspection.ts'
 import { containerdLeases } from './leases.ts'
 import { namespaceNames } from './namespaces.ts'
 import { Version } from './proto/gen/version_pb.js'
-import { containerdSnapshotter } from './snapshotter.ts'
+import { ContainerdSnapshotter } from './snapshotter.ts'
 
 export interface ContainerdOptions extends CallOptions {
   /** The daemon's socket. By default CONTAINERD_ADDRESS, else containerd's default. */
@@ -79,7 +79,7 @@ function backend(connection: Connection, version: string, close: () => void): Co
     content: containerdContent(connection),
     leases: containerdLeases(connection),
     snapshotters: () => snapshotters(connection),
-    snapshotter: (name) => containerdSnapshotter(connection, name, parseDaemonVersion(version)),
+    snapshotter: (name) => new ContainerdSnapshotter(connection, name, parseDaemonVersion(version)),
     daemon: {
       address: connection.address,
       version,

@@ -1,6 +1,7 @@
 /** The snapshots of one snapshotter, by the daemon's snapshots service. */
 import { create } from '@bufbuild/protobuf'
 import { FieldMaskSchema } from '@bufbuild/protobuf/wkt'
+import type { Client } from '@connectrpc/connect'
 import { hasCode, LayercastError } from '../../errors.ts'
 import type { Mount } from '../../linux/mount-list.ts'
 import { isAtLeast, type DaemonVersion } from '../daemon-version.ts'
@@ -18,118 +19,126 @@ const KINDS: ReadonlyMap<Kind, SnapshotKind> = new Map([
   [Kind.COMMITTED, 'committed'],
 ])
 
-/**
- * One of the daemon's snapshotters, through its snapshots service. Errors as the port says.
- * @param version the daemon's
- */
-export function containerdSnapshotter(connection: Connection, name: string, version: DaemonVersion): Snapshotter {
-  const client = connection.client(Snapshots)
-  const snapshotter = name
-  const missing = { notFound: 'SNAPSHOT_NOT_FOUND' } as const
-  const call = async <T>(verb: string, key: string, run: () => Promise<T>): Promise<T> => {
+/** One of the daemon's snapshotters, through its snapshots service. Errors as the port says. */
+export class ContainerdSnapshotter implements Snapshotter {
+  readonly name: string
+  readonly #connection: Connection
+  readonly #client: Client<typeof Snapshots>
+  readonly #version: DaemonVersion
+  #advertised: Promise<ReadonlySet<string>> | undefined
+
+  /** @param version the daemon's */
+  constructor(connection: Connection, name: string, version: DaemonVersion) {
+    this.name = name
+    this.#connection = connection
+    this.#client = connection.client(Snapshots)
+    this.#version = version
+  }
+
+  capabilities(): Promise<ReadonlySet<string>> {
+    this.#advertised ??= readCapabilities(this.#connection, this.name, this.#version).catch((error: unknown) => {
+      this.#advertised = undefined
+      throw error
+    })
+    return this.#advertised
+  }
+
+  async prepare(key: string, parent: string, labels: Labels): Promise<Mount[]> {
+    const request = { ...this.#at(key), parent, labels }
+    const { mounts } = await this.#call('prepare', key, () => this.#client.prepare(request))
+    return toMounts(mounts)
+  }
+
+  async view(key: string, parent: string, labels: Labels): Promise<Mount[]> {
+    const { mounts } = await this.#call('view', key, () => this.#client.view({ ...this.#at(key), parent, labels }))
+    return toMounts(mounts)
+  }
+
+  async commit(name: string, key: string, labels: Labels, options: { parent?: string } = {}): Promise<void> {
+    const { parent } = options
+    if (parent !== undefined) await this.#checkRebase(key, parent)
+    const request = { ...this.#at(key), name, labels, ...(parent === undefined ? {} : { parent }) }
     try {
-      return await connection.call(`${verb} snapshot ${key} of ${name}`, run, missing)
+      await this.#call('commit', key, () => this.#client.commit(request))
     } catch (error) {
-      throw await explain(connection, name, error)
+      // For a view native answers that a directory is missing, and not that the snapshot is no active one.
+      if (!hasCode(error, 'CONTAINERD_FAILED')) throw error
+      const { kind } = await this.stat(key)
+      if (kind === 'active') throw error
+      throw new LayercastError('FAILED_PRECONDITION', `snapshot ${key} of ${this.name} is not active: ${kind}`, {
+        cause: error,
+      })
     }
   }
 
-  let advertised: Promise<ReadonlySet<string>> | undefined
-  const capabilities = (): Promise<ReadonlySet<string>> => {
-    advertised ??= readCapabilities(connection, name, version).catch((error: unknown) => {
-      advertised = undefined
-      throw error
-    })
-    return advertised
-  }
-
-  const stat = async (key: string): Promise<SnapshotInfo> => {
-    const { info } = await call('stat', key, () => client.stat({ snapshotter, key }))
+  async stat(key: string): Promise<SnapshotInfo> {
+    const { info } = await this.#call('stat', key, () => this.#client.stat(this.#at(key)))
     return toInfo(info)
   }
 
-  const list = async function* (): AsyncGenerator<SnapshotInfo> {
-    const answers = connection.stream(`list the snapshots of ${name}`, (signal) =>
-      client.list({ snapshotter }, { signal }),
+  async update(key: string, labels: Labels): Promise<SnapshotInfo> {
+    // An Update without field paths replaces every label.
+    if (Object.keys(labels).length === 0) return this.stat(key)
+    const { info } = await this.#call('update', key, () =>
+      this.#client.update({
+        snapshotter: this.name,
+        info: create(InfoSchema, { name: key, labels }),
+        updateMask: create(FieldMaskSchema, { paths: labelPaths(labels) }),
+      }),
+    )
+    return toInfo(info)
+  }
+
+  async remove(key: string): Promise<void> {
+    try {
+      await this.#call('remove', key, () => this.#client.remove(this.#at(key)))
+    } catch (error) {
+      throw await refusedRemoval(error, this.name, key, () => this.list())
+    }
+  }
+
+  async *list(): AsyncGenerator<SnapshotInfo> {
+    const answers = this.#connection.stream(`list the snapshots of ${this.name}`, (signal) =>
+      this.#client.list({ snapshotter: this.name }, { signal }),
     )
     try {
       for await (const { info } of answers) yield* info.map(toInfo)
     } catch (error) {
-      throw await explain(connection, name, error)
+      throw await explain(this.#connection, this.name, error)
     }
   }
 
-  return {
-    name,
-    capabilities,
+  async mounts(key: string): Promise<Mount[]> {
+    const { mounts } = await this.#call('get the mounts of', key, () => this.#client.mounts(this.#at(key)))
+    return toMounts(mounts)
+  }
 
-    async prepare(key, parent, labels): Promise<Mount[]> {
-      const { mounts } = await call('prepare', key, () => client.prepare({ snapshotter, key, parent, labels }))
-      return toMounts(mounts)
-    },
+  async usage(key: string): Promise<Usage> {
+    const { size, inodes } = await this.#call('get the usage of', key, () => this.#client.usage(this.#at(key)))
+    return { size: Number(size), inodes: Number(inodes) }
+  }
 
-    async view(key, parent, labels): Promise<Mount[]> {
-      const { mounts } = await call('view', key, () => client.view({ snapshotter, key, parent, labels }))
-      return toMounts(mounts)
-    },
+  #at(key: string): { snapshotter: string; key: string } {
+    return { snapshotter: this.name, key }
+  }
 
-    async commit(committed, key, labels, options = {}): Promise<void> {
-      const { parent } = options
-      if (parent !== undefined && !(await capabilities()).has('rebase')) {
-        // containerd before 2.2 passes over the parent in silence and leaves a snapshot without one.
-        throw new LayercastError('FAILED_PRECONDITION', `snapshotter ${name} cannot set a parent at commit`, {
-          fix: 'Prepare the snapshot on top of its parent instead.',
-          detail: { snapshotter: name, key, parent },
-        })
-      }
-      const request = { snapshotter, name: committed, key, labels, ...(parent === undefined ? {} : { parent }) }
-      try {
-        await call('commit', key, () => client.commit(request))
-      } catch (error) {
-        // For a view native answers that a directory is missing, and not that the snapshot is no active one.
-        if (!hasCode(error, 'CONTAINERD_FAILED')) throw error
-        const { kind } = await stat(key)
-        if (kind === 'active') throw error
-        throw new LayercastError('FAILED_PRECONDITION', `snapshot ${key} of ${name} is not active: ${kind}`, {
-          cause: error,
-        })
-      }
-    },
+  async #call<T>(verb: string, key: string, run: () => Promise<T>): Promise<T> {
+    try {
+      return await this.#connection.call(`${verb} snapshot ${key} of ${this.name}`, run, {
+        notFound: 'SNAPSHOT_NOT_FOUND',
+      })
+    } catch (error) {
+      throw await explain(this.#connection, this.name, error)
+    }
+  }
 
-    stat,
-
-    async update(key, labels: Labels): Promise<SnapshotInfo> {
-      // An Update without field paths replaces every label.
-      if (Object.keys(labels).length === 0) return stat(key)
-      const { info } = await call('update', key, () =>
-        client.update({
-          snapshotter,
-          info: create(InfoSchema, { name: key, labels }),
-          updateMask: create(FieldMaskSchema, { paths: labelPaths(labels) }),
-        }),
-      )
-      return toInfo(info)
-    },
-
-    async remove(key): Promise<void> {
-      try {
-        await call('remove', key, () => client.remove({ snapshotter, key }))
-      } catch (error) {
-        throw await refusedRemoval(error, name, key, list)
-      }
-    },
-
-    list,
-
-    async mounts(key): Promise<Mount[]> {
-      const { mounts } = await call('get the mounts of', key, () => client.mounts({ snapshotter, key }))
-      return toMounts(mounts)
-    },
-
-    async usage(key): Promise<Usage> {
-      const { size, inodes } = await call('get the usage of', key, () => client.usage({ snapshotter, key }))
-      return { size: Number(size), inodes: Number(inodes) }
-    },
+  /** containerd before 2.2 passes over the parent in silence and leaves a snapshot without one. */
+  async #checkRebase(key: string, parent: string): Promise<void> {
+    if ((await this.capabilities()).has('rebase')) return
+    throw new LayercastError('FAILED_PRECONDITION', `snapshotter ${this.name} cannot set a parent at commit`, {
+      fix: 'Prepare the snapshot on top of its parent instead.',
+      detail: { snapshotter: this.name, key, parent },
+    })
   }
 }
 

@@ -4,13 +4,13 @@ import packageJSON from '../../../package.json' with { type: 'json' }
 import type { Backend } from '../ports.ts'
 import { absentSnapshotter } from './absent.ts'
 import { completeRecords } from './complete-records.ts'
-import { embeddedContent } from './content.ts'
+import { EmbeddedContent } from './content.ts'
 import { RootDatabase } from './database.ts'
 import { writeFailure } from './failures.ts'
 import { embeddedImages } from './images.ts'
 import { layoutOf, type Layout } from './layout.ts'
 import { leaseHolder, noHolder, type Hold } from './lease-holder.ts'
-import { collectEnded, embeddedLeases } from './leases.ts'
+import { collectEnded, EmbeddedLeases } from './leases.ts'
 import { EmbeddedSnapshotter } from './snapshotter.ts'
 import { removeHalfWritten, sweep } from './sweep.ts'
 
@@ -42,8 +42,8 @@ function backend(database: RootDatabase, layout: Layout, hold: Hold): Backend {
     kind: 'embedded',
     version: async () => packageJSON.version,
     images: embeddedImages(database, layout),
-    content: embeddedContent(database, layout, hold),
-    leases: embeddedLeases(database, layout, SNAPSHOTTER),
+    content: new EmbeddedContent(database, layout, hold),
+    leases: new EmbeddedLeases(database, layout, SNAPSHOTTER),
     snapshotters: async () => [{ name: SNAPSHOTTER, capabilities: [] }],
     snapshotter: (name) =>
       name === SNAPSHOTTER

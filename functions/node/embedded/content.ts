@@ -6,7 +6,7 @@ import { LayercastError } from '../../errors.ts'
 import { blobFix } from '../../image/blob-fixes.ts'
 import type { Descriptor } from '../../image/descriptor.ts'
 import { parseDigest, type Digest } from '../../image/digest.ts'
-import type { ContentInfo, ContentStore, Labels } from '../ports.ts'
+import type { ContentInfo, ContentStore, Labels, Range } from '../ports.ts'
 import { verified } from '../verified.ts'
 import { discardBlob } from './collect.ts'
 import type { RootDatabase, Row } from './database.ts'
@@ -24,78 +24,101 @@ type Expected = Pick<Descriptor, 'digest' | 'size'>
 const READ_BYTES = 1 << 20
 
 /** Blobs are files named by their digest; the database has their labels and times. Errors as the port says. */
-export function embeddedContent(database: RootDatabase, layout: Layout, hold: Hold): ContentStore {
-  const find = (digest: Digest): Row | undefined => database.get('select * from blobs where digest = ?', digest)
-  const get = (digest: Digest): Row => {
-    const row = find(digest)
+export class EmbeddedContent implements ContentStore {
+  readonly #database: RootDatabase
+  readonly #layout: Layout
+  readonly #hold: Hold
+
+  constructor(database: RootDatabase, layout: Layout, hold: Hold) {
+    this.#database = database
+    this.#layout = layout
+    this.#hold = hold
+  }
+
+  async info(digest: Digest): Promise<ContentInfo> {
+    const row = this.#get(digest)
+    if (sizeOf(blobPath(this.#layout, digest)) === undefined) throw notFound(digest, { why: ': its file is gone' })
+    return blobOf(row)
+  }
+
+  async *read(digest: Digest, options: Range = {}): AsyncGenerator<Uint8Array> {
+    const { offset = 0, length } = options
+    this.#get(digest)
+    // The size of the file, not of the row: a reader of the whole blob can then see that it was altered.
+    const size = sizeOf(blobPath(this.#layout, digest))
+    if (size === undefined) throw notFound(digest, { why: ': its file is gone' })
+    const end = length === undefined ? size : Math.min(size, offset + length)
+    if (offset >= end) return
+    yield* this.#readFile(digest, offset, end)
+  }
+
+  async write(expected: Expected, data: AsyncIterable<Uint8Array>, labels: Labels = {}): Promise<void> {
+    const kept = checkLabels(labels)
+    if (await this.#database.transaction(() => this.#takeExisting(expected, kept))) return
+    await this.#take(expected, data, kept, false)
+  }
+
+  async replace(expected: Expected, data: AsyncIterable<Uint8Array>, labels: Labels = {}): Promise<void> {
+    const kept = checkLabels(labels)
+    // An empty transaction makes the root, if this is the first change.
+    await this.#database.transaction(() => undefined)
+    await this.#take(expected, data, kept, true)
+  }
+
+  async label(digest: Digest, labels: Labels): Promise<ContentInfo> {
+    return await this.#database.transaction(() => this.#relabel(this.#get(digest), labels))
+  }
+
+  async *list(): AsyncGenerator<ContentInfo> {
+    for (const row of this.#database.all('select * from blobs order by digest')) yield blobOf(row)
+  }
+
+  async remove(digest: Digest): Promise<void> {
+    // The row first: a file without a row is cleared away at the next change. A process that reads the file can go on reading.
+    await this.#database.transaction(() => {
+      this.#get(digest)
+      dropBlobRecord(this.#layout, digest)
+      this.#database.run('delete from blobs where digest = ?', digest)
+      this.#database.run("delete from lease_resources where type = 'blob' and name = ?", digest)
+    })
+    await removeTrash(discardBlob(this.#database, this.#layout, digest))
+  }
+
+  #find(digest: Digest): Row | undefined {
+    return this.#database.get('select * from blobs where digest = ?', digest)
+  }
+
+  #get(digest: Digest): Row {
+    const row = this.#find(digest)
     if (row === undefined) throw notFound(digest)
     return row
   }
 
-  const relabel = (row: Row, labels: Labels): ContentInfo => {
+  #relabel(row: Row, labels: Labels): ContentInfo {
     const digest = String(row['digest'])
     const merged = encodeLabels(mergeLabels(storedOf(row).labels, labels))
-    database.run('update blobs set labels = ?, updated = ? where digest = ?', merged, Date.now(), digest)
-    const info = blobOf(get(digest as Digest))
-    keepBlobRecord(layout, info)
+    this.#database.run('update blobs set labels = ?, updated = ? where digest = ?', merged, Date.now(), digest)
+    const info = blobOf(this.#get(digest as Digest))
+    keepBlobRecord(this.#layout, info)
     return info
   }
 
   /** Whether the blob is there already; then the lease holds it, and it gets the labels, as if it had been written now. */
-  const takeExisting = ({ digest, size }: Expected, labels: Labels): boolean => {
-    const row = find(digest)
+  #takeExisting({ digest, size }: Expected, labels: Labels): boolean {
+    const row = this.#find(digest)
     // A file that is lost, or has another size, is not the blob: what is written takes its place.
-    if (row === undefined || sizeOf(blobPath(layout, digest)) !== size) return false
-    hold('blob', digest)
-    if (Object.keys(labels).length > 0) relabel(row, labels)
+    if (row === undefined || sizeOf(blobPath(this.#layout, digest)) !== size) return false
+    this.#hold('blob', digest)
+    if (Object.keys(labels).length > 0) this.#relabel(row, labels)
     return true
   }
 
   /**
-   * Makes the written file a blob, with its row and record.
+   * Writes the data into the ingest directory, and makes it a blob once its digest has been checked.
    * @param anew whether it replaces one that is there
    */
-  const register = async (expected: Expected, ingest: string, labels: Labels, anew: boolean): Promise<void> => {
-    const { digest, size } = expected
-    try {
-      await database.transaction(() => {
-        if (!anew && takeExisting(expected, labels)) return
-        hold('blob', digest)
-        mkdirSync(blobDirectory(layout, digest), { recursive: true, mode: 0o711 })
-        // The file comes before the row, so that a row without a file means that the file was taken away later.
-        renameSync(ingest, blobPath(layout, digest))
-        const now = Date.now()
-        const row = find(digest)
-        if (row !== undefined) {
-          database.run('update blobs set size = ? where digest = ?', size, digest)
-          relabel(row, labels)
-          return
-        }
-        database.run(
-          'insert into blobs (digest, size, labels, created, updated) values (?, ?, ?, ?, ?)',
-          digest,
-          size,
-          encodeLabels(labels),
-          now,
-          now,
-        )
-        keepBlobRecord(layout, blobOf(get(digest)))
-      })
-    } catch (error) {
-      // On a full disk, free the space of the file at once.
-      await removeTrash(discardBlob(database, layout, digest))
-      throw error
-    }
-  }
-
-  /** Writes the data into the ingest directory, and makes it a blob once its digest has been checked. */
-  const take = async (
-    expected: Expected,
-    data: AsyncIterable<Uint8Array>,
-    labels: Labels,
-    anew: boolean,
-  ): Promise<void> => {
-    const ingest = join(layout.ingest, processName())
+  async #take(expected: Expected, data: AsyncIterable<Uint8Array>, labels: Labels, anew: boolean): Promise<void> {
+    const ingest = join(this.#layout.ingest, processName())
     try {
       const file = await open(ingest, 'wx', 0o644)
       try {
@@ -104,16 +127,53 @@ export function embeddedContent(database: RootDatabase, layout: Layout, hold: Ho
       } finally {
         await file.close()
       }
-      await register(expected, ingest, labels, anew)
+      await this.#register(expected, ingest, labels, anew)
     } catch (error) {
-      throw writeFailure(layout, error)
+      throw writeFailure(this.#layout, error)
     } finally {
       await rm(ingest, { force: true })
     }
   }
 
-  async function* readFile(digest: Digest, start: number, end: number): AsyncGenerator<Uint8Array> {
-    const path = blobPath(layout, digest)
+  /** Makes the written file a blob, with its row and record. */
+  async #register(expected: Expected, ingest: string, labels: Labels, anew: boolean): Promise<void> {
+    try {
+      await this.#database.transaction(() => {
+        if (anew || !this.#takeExisting(expected, labels)) this.#place(expected, ingest, labels)
+      })
+    } catch (error) {
+      // On a full disk, free the space of the file at once.
+      await removeTrash(discardBlob(this.#database, this.#layout, expected.digest))
+      throw error
+    }
+  }
+
+  /** Moves the written file to its place, and writes its row and record. */
+  #place({ digest, size }: Expected, ingest: string, labels: Labels): void {
+    this.#hold('blob', digest)
+    mkdirSync(blobDirectory(this.#layout, digest), { recursive: true, mode: 0o711 })
+    // The file comes before the row, so that a row without a file means that the file was taken away later.
+    renameSync(ingest, blobPath(this.#layout, digest))
+    const now = Date.now()
+    const row = this.#find(digest)
+    if (row !== undefined) {
+      this.#database.run('update blobs set size = ? where digest = ?', size, digest)
+      this.#relabel(row, labels)
+      return
+    }
+    this.#database.run(
+      'insert into blobs (digest, size, labels, created, updated) values (?, ?, ?, ?, ?)',
+      digest,
+      size,
+      encodeLabels(labels),
+      now,
+      now,
+    )
+    keepBlobRecord(this.#layout, blobOf(this.#get(digest)))
+  }
+
+  async *#readFile(digest: Digest, start: number, end: number): AsyncGenerator<Uint8Array> {
+    const path = blobPath(this.#layout, digest)
     try {
       yield* createReadStream(path, { start, end: end - 1, highWaterMark: READ_BYTES }) as AsyncIterable<Buffer>
     } catch (cause) {
@@ -121,57 +181,6 @@ export function embeddedContent(database: RootDatabase, layout: Layout, hold: Ho
       if ((cause as NodeJS.ErrnoException).code === 'ENOENT') throw notFound(digest, { cause })
       throw cause
     }
-  }
-
-  return {
-    async info(digest): Promise<ContentInfo> {
-      const row = get(digest)
-      if (sizeOf(blobPath(layout, digest)) === undefined) throw notFound(digest, { why: ': its file is gone' })
-      return blobOf(row)
-    },
-
-    async *read(digest, options = {}): AsyncGenerator<Uint8Array> {
-      const { offset = 0, length } = options
-      get(digest)
-      // The size of the file, not of the row: a reader of the whole blob can then see that it was altered.
-      const size = sizeOf(blobPath(layout, digest))
-      if (size === undefined) throw notFound(digest, { why: ': its file is gone' })
-      const end = length === undefined ? size : Math.min(size, offset + length)
-      if (offset >= end) return
-      yield* readFile(digest, offset, end)
-    },
-
-    async write(expected, data, labels = {}): Promise<void> {
-      const kept = checkLabels(labels)
-      if (await database.transaction(() => takeExisting(expected, kept))) return
-      await take(expected, data, kept, false)
-    },
-
-    async replace(expected, data, labels = {}): Promise<void> {
-      const kept = checkLabels(labels)
-      // An empty transaction makes the root, if this is the first change.
-      await database.transaction(() => undefined)
-      await take(expected, data, kept, true)
-    },
-
-    async label(digest, labels): Promise<ContentInfo> {
-      return await database.transaction(() => relabel(get(digest), labels))
-    },
-
-    async *list(): AsyncGenerator<ContentInfo> {
-      for (const row of database.all('select * from blobs order by digest')) yield blobOf(row)
-    },
-
-    async remove(digest): Promise<void> {
-      // The row first: a file without a row is cleared away at the next change. A process that reads the file can go on reading.
-      await database.transaction(() => {
-        get(digest)
-        dropBlobRecord(layout, digest)
-        database.run('delete from blobs where digest = ?', digest)
-        database.run("delete from lease_resources where type = 'blob' and name = ?", digest)
-      })
-      await removeTrash(discardBlob(database, layout, digest))
-    },
   }
 }
 

@@ -57,7 +57,7 @@ export function decide(plan: Plan, report: VerifyReport, wrongTree?: number): De
 }
 
 /** Whether there is nothing to do. */
-export function isNothing({ update, remove, make, labelConfig }: Decision): boolean {
+export function nothingToDo({ update, remove, make, labelConfig }: Decision): boolean {
   return update.length === 0 && remove.length === 0 && make.length === 0 && !labelConfig
 }
 

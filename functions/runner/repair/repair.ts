@@ -11,7 +11,7 @@ import { unpack } from '../unpack/unpack.ts'
 import { compareTree } from '../verify/compare-tree.ts'
 import { verifyChain } from '../verify/verify.ts'
 import { fetchBlobs, findBlobs, healBlobs, withProviders } from './blobs.ts'
-import { isNothing, type LabelUpdate } from './decide.ts'
+import { nothingToDo, type LabelUpdate } from './decide.ts'
 import { findings, findingsUnderLease, type FindingsAndUsers } from './findings.ts'
 import { withRepairLock } from './lock.ts'
 import { removeLayers } from './remove-layers.ts'
@@ -53,7 +53,7 @@ export async function repairChain(options: RepairOptions): Promise<RepairResult>
       await removeUnfinished(backend, emit)
       first = await findings(options)
     }
-    if (isNothing(first.decision)) {
+    if (nothingToDo(first.decision)) {
       await dropLeftBehind(backend, emit)
       const { users: _, ...found } = first
       const { before, tree } = found

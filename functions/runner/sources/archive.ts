@@ -5,7 +5,7 @@ import { invalid, unreadable } from './errors.ts'
 import type { Files } from './files.ts'
 import { inflateToTemporary } from './inflate.ts'
 import { readPart } from './pread.ts'
-import { TarError, TarIndex, type Member, type Order } from './tar-index.ts'
+import { TarError, TarIndex, type IndexedMember, type Order } from './tar-index.ts'
 
 /**
  * Opens a tar archive. One that is compressed is inflated into a temporary file first, because members can only be read in
@@ -23,7 +23,7 @@ export async function openArchive(path: string, order?: Order): Promise<Files> {
     throw explained(what, error)
   }
 
-  const find = (name: string): Member | undefined => {
+  const find = (name: string): IndexedMember | undefined => {
     try {
       return index.find(name)
     } catch (error) {

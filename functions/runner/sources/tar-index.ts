@@ -2,7 +2,7 @@
 import type { FileHandle } from 'node:fs/promises'
 import { hasCode } from '../../errors.ts'
 import { parsePax } from '../../layer/read/pax.ts'
-import { BLOCK, isZero, readHeader } from '../../layer/read/tar-header.ts'
+import { BLOCK, isZero, readTarHeader } from '../../layer/read/tar-header.ts'
 import { Extensions, hasData, isExtension, MAX_SPECIAL, paddingOf } from '../../layer/read/tar-member.ts'
 import type { TarHeader } from '../../layer/read/tar-member.ts'
 import { fromByteString } from '../../linux/bytes.ts'
@@ -12,7 +12,7 @@ import { readAt } from './pread.ts'
 const MAX_MEMBERS = 200_000
 const MAX_LINKS = 16
 
-export interface Member {
+export interface IndexedMember {
   /** Where its bytes begin in the archive. */
   offset: number
   size: number
@@ -28,7 +28,7 @@ export type Order = 'files-first' | 'links-first'
 
 /** The members of one name: the last one of each kind, as where an archive is unpacked in order. */
 interface Entry {
-  file?: Member
+  file?: IndexedMember
   symlink?: string
   hardLink?: string
 }
@@ -65,7 +65,7 @@ export class TarIndex {
    * The file of this name, also through links within the archive; undefined where there is none. Of several files of one name
    * it is the last, as for `ctr images import`. TarError for links in a circle.
    */
-  find(path: string): Member | undefined {
+  find(path: string): IndexedMember | undefined {
     let name = normalize(path)
     for (let hops = 0; name !== undefined; hops++) {
       const entry = this.#entries.get(name)
@@ -90,7 +90,7 @@ async function* headers(file: FileHandle, size: number): AsyncGenerator<Located>
     const block = await readAt(file, at, BLOCK)
     if (block.length < BLOCK) throw new TarError('ends in the middle of a header')
     if (isZero(block)) return
-    const raw = parsed(() => readHeader(block))
+    const raw = parsed(() => readTarHeader(block))
     const offset = at + BLOCK
     const isSparse = [...extensions.pax.keys()].some((key) => key.startsWith('GNU.sparse.'))
     const header = isExtension(raw.type) ? { ...raw, xattrs: [] } : parsed(() => extensions.apply(raw))

@@ -8,7 +8,7 @@ import { tell, type LayerContext, type TopHalf } from './context.ts'
 import type { LayerState, UnpackedLayer } from './types.ts'
 
 /** What became of a layer. */
-export interface Made {
+export interface MadeLayer {
   state: LayerState
   /** Of the uncompressed archive that was written. */
   bytes: number
@@ -17,7 +17,7 @@ export interface Made {
 }
 
 /** What became of a layer whose bottom half ended in this state. */
-export function madeOf(state: LayerState, top: TopHalf): Made {
+export function madeOf(state: LayerState, top: TopHalf): MadeLayer {
   return state === 'applied' && top.state === 'applied'
     ? { state, bytes: top.bytes, blob: top.fetched.origin }
     : { state, bytes: 0 }
@@ -27,7 +27,7 @@ export function madeOf(state: LayerState, top: TopHalf): Made {
 export async function unpackLayer(
   context: LayerContext,
   placed: Placed,
-  make: () => Promise<Made>,
+  make: () => Promise<MadeLayer>,
 ): Promise<UnpackedLayer> {
   const { unleased, snapshotter, signal, emit } = context
   const { index, layer } = placed
@@ -35,7 +35,7 @@ export async function unpackLayer(
   const { digest } = layer.descriptor
   const started = performance.now()
   return await withChainLock(unleased, snapshotter.name, chainID, signal, async (waited) => {
-    const made: Made =
+    const made: MadeLayer =
       waited && (await statOrNone(snapshotter, chainID))
         ? { state: 'taken', bytes: 0 }
         : await retry(make, { what: `unpack layer ${digest}`, signal, emit })

@@ -13,7 +13,7 @@ import type { Plan } from '../../plan/document.ts'
 import type { Placed } from '../blobs/placed.ts'
 import { bottomHalf } from './bottom-half.ts'
 import { discard, tell, type LayerContext, type TopHalf } from './context.ts'
-import { madeOf, unpackLayer, type Made } from './layer.ts'
+import { madeOf, unpackLayer, type MadeLayer } from './layer.ts'
 import { isVisible } from './reach.ts'
 import { applyLayer, prepareLayer, topHalf } from './top-half.ts'
 import type { ApplierChoice, UnpackedLayer } from './types.ts'
@@ -90,7 +90,7 @@ async function lowestOf(failures: ReadonlyMap<number, unknown>): Promise<unknown
 }
 
 /** @param below settles with the layer below; undefined for the lowest layer, which is prepared on what is there */
-async function makeLayer(context: LayerContext, placed: Placed, below: Promise<void> | undefined): Promise<Made> {
+async function makeLayer(context: LayerContext, placed: Placed, below: Promise<void> | undefined): Promise<MadeLayer> {
   const alone = below === undefined ? undefined : await topHalfAlone(context, placed)
   try {
     if (below !== undefined) await orAborted(below, context.signal)

@@ -1,9 +1,9 @@
 /** Applies the migrations: a test worker, which `layercast serve` runs by `workerd test` before it serves. It listens nowhere. */
 import { applyMigrations } from '../migrations.ts'
-import type { Database, Migration } from '../migrations.ts'
+import type { MigratedDatabase, Migration } from '../migrations.ts'
 
 export default {
-  async test(_: unknown, env: { DB: Database; MIGRATIONS: Migration[] }): Promise<void> {
+  async test(_: unknown, env: { DB: MigratedDatabase; MIGRATIONS: Migration[] }): Promise<void> {
     await applyMigrations(env.DB, env.MIGRATIONS)
   },
 }

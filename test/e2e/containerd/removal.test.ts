@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Backend, Snapshotter } from '../../../functions/node/ports.ts'
 import { removeSnapshots } from '../../../functions/runner/chain/removal.ts'
 import { all } from '../../support/all.ts'
+import { changed } from '../../support/changed.ts'
 import { describeContainerd } from '../../support/containerd/describe.ts'
 import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
 
@@ -39,13 +40,10 @@ await describeContainerd('removing snapshots from the top down', (version) => {
 
   /** The snapshotter, with the collector passing by after every removal. */
   function withCollector(snapshotter: Snapshotter): Snapshotter {
-    return new Proxy(snapshotter, {
-      get: (target, key) => {
-        if (key !== 'remove') return Reflect.get(target, key, target) as unknown
-        return async (name: string) => {
-          await target.remove(name)
-          await collector()
-        }
+    return changed(snapshotter, {
+      async remove(name: string) {
+        await snapshotter.remove(name)
+        await collector()
       },
     })
   }

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { parsePax, paxTime } from '../../../functions/layer/read/pax.ts'
-import { readHeader } from '../../../functions/layer/read/tar-header.ts'
+import { readTarHeader } from '../../../functions/layer/read/tar-header.ts'
 import {
   device,
   dir,
@@ -40,20 +40,20 @@ function block(fields: Record<number, string | Uint8Array>, signed = false): Buf
 
 describe('header blocks', () => {
   test('v7 has no prefix, no devices; the name may fill its field', () => {
-    const header = readHeader(block({ 0: 'n'.repeat(100), 345: 'prefix', 329: 'xxxx' }))
+    const header = readTarHeader(block({ 0: 'n'.repeat(100), 345: 'prefix', 329: 'xxxx' }))
     expect(header).toMatchObject({ format: 'v7', name: 'n'.repeat(100), major: 0 })
   })
 
   test('ustar joins prefix and name; star has a shorter prefix and times', () => {
-    expect(readHeader(block({ 257: 'ustar\x0000', 345: 'p'.repeat(155) })).name).toBe(`${'p'.repeat(155)}/name`)
-    const star = readHeader(block({ 257: 'ustar\x0000', 345: 'pre', 476: '00000000012 ', 508: 'tar\0' }))
+    expect(readTarHeader(block({ 257: 'ustar\x0000', 345: 'p'.repeat(155) })).name).toBe(`${'p'.repeat(155)}/name`)
+    const star = readTarHeader(block({ 257: 'ustar\x0000', 345: 'pre', 476: '00000000012 ', 508: 'tar\0' }))
     expect(star).toMatchObject({ format: 'star', name: 'pre/name', atime: { seconds: 10 } })
   })
 
   test('GNU has an access time where ustar has its prefix, unless a prefix was written there', () => {
     const gnu = { 257: 'ustar  \0' }
-    expect(readHeader(block({ ...gnu, 345: '00000000007 ' }))).toMatchObject({ name: 'name', atime: { seconds: 7 } })
-    expect(readHeader(block({ ...gnu, 345: 'old/go/wrote/this' }))).toMatchObject({ name: 'old/go/wrote/this/name' })
+    expect(readTarHeader(block({ ...gnu, 345: '00000000007 ' }))).toMatchObject({ name: 'name', atime: { seconds: 7 } })
+    expect(readTarHeader(block({ ...gnu, 345: 'old/go/wrote/this' }))).toMatchObject({ name: 'old/go/wrote/this/name' })
   })
 
   test.each([
@@ -63,27 +63,27 @@ describe('header blocks', () => {
     ['\x80\0\0\0\0\x0f\x42\x40', 1_000_000],
     ['\xff\xff\xff\xff\xff\xff\xff\xfe', -2],
   ])('the number %j is %i', (text, value) => {
-    expect(readHeader(block({ 108: text.padEnd(8, '\0') })).uid).toBe(value)
+    expect(readTarHeader(block({ 108: text.padEnd(8, '\0') })).uid).toBe(value)
   })
 
   test.each(['8', '12a', '-1', '1 2'])('the number %j is none', (text) => {
-    expect(() => readHeader(block({ 108: text.padEnd(8, '\0') }))).toThrow(
+    expect(() => readTarHeader(block({ 108: text.padEnd(8, '\0') }))).toThrow(
       expect.objectContaining({ code: 'LAYER_CORRUPT' }),
     )
   })
 
   test('base 256 over 64 bits is refused', () => {
     const size = Buffer.from([0xbf, ...Array.from({ length: 11 }, () => 0xff)])
-    expect(() => readHeader(block({ 124: size }))).toThrow('size is no number')
+    expect(() => readTarHeader(block({ 124: size }))).toThrow('size is no number')
   })
 
   test('the checksum may have been summed over signed bytes', () => {
     const fields = { 0: 'n\xe4me' }
-    expect(readHeader(block(fields, true)).name).toBe('n\xe4me')
-    expect(readHeader(block(fields)).name).toBe('n\xe4me')
+    expect(readTarHeader(block(fields, true)).name).toBe('n\xe4me')
+    expect(readTarHeader(block(fields)).name).toBe('n\xe4me')
     const wrong = block(fields)
     wrong[0] = 0x6f
-    expect(() => readHeader(wrong)).toThrow('checksum')
+    expect(() => readTarHeader(wrong)).toThrow('checksum')
   })
 })
 

@@ -5,6 +5,7 @@ import type { Digest } from '../../../functions/image/digest.ts'
 import type { Backend } from '../../../functions/node/ports.ts'
 import type { UnpackEvent } from '../../../functions/runner/unpack/types.ts'
 import { unpack } from '../../../functions/runner/unpack/unpack.ts'
+import { changed } from '../../support/changed.ts'
 import { dir, file } from '../../support/images/entries.ts'
 import { buildImage, digestOf, type BuiltImage } from '../../support/images/image.ts'
 import { writeOciLayout } from '../../support/images/write.ts'
@@ -71,13 +72,12 @@ describe('missing blobs', () => {
     const { content } = box.backend
     const faulty: Backend = {
       ...box.backend,
-      content: {
-        ...content,
+      content: changed(content, {
         async *list() {
           if (away-- > 0) throw new LayercastError('CONTAINERD_UNREACHABLE', 'said by the test')
           yield* content.list()
         },
-      },
+      }),
     }
     // The middle layer is uncompressed, so that its stand-in is itself.
     const uncompressed = {

@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Digest } from '../../../functions/image/digest.ts'
 import { openEmbedded } from '../../../functions/node/embedded/backend.ts'
-import type { Backend } from '../../../functions/node/ports.ts'
+import type { Backend, ContentStore } from '../../../functions/node/ports.ts'
 import { findImage } from '../../../functions/runner/images/find.ts'
+import { changed } from '../../support/changed.ts'
 import { buildIndex } from '../../support/images/image.ts'
 import { failure } from '../unpack/support/failure.ts'
 import { smallImage } from '../unpack/support/images.ts'
@@ -75,16 +76,22 @@ describe('a name', () => {
 
   test('whose manifest or config is missing or damaged is refused by the blob that is it', async () => {
     await store(backend, image, 'example.com/test:1')
-    const swapped = { ...backend, content: { ...backend.content } }
-    swapped.content.read = () => once(new TextEncoder().encode('{}'))
-    expect(await failure(findImage(swapped, 'example.com/test:1', amd64))).toMatchObject({
+    const swapped = (members: Partial<ContentStore>): Backend => ({
+      ...backend,
+      content: changed(backend.content, members),
+    })
+    const other = swapped({ read: () => once(new TextEncoder().encode('{}')) })
+    expect(await failure(findImage(other, 'example.com/test:1', amd64))).toMatchObject({
       code: 'DIGEST_MISMATCH',
       exit: 5,
     })
-    swapped.content.read = () => once(new Uint8Array(5_000_000))
-    expect(await failure(findImage(swapped, 'example.com/test:1', amd64))).toMatchObject({ code: 'DIGEST_MISMATCH' })
-    swapped.content.info = async (digest) => ({ ...(await backend.content.info(digest)), size: 5_000_000 })
-    expect(await failure(findImage(swapped, 'example.com/test:1', amd64))).toMatchObject({ code: 'DOCUMENT_TOO_LARGE' })
+    const long = swapped({ read: () => once(new Uint8Array(5_000_000)) })
+    expect(await failure(findImage(long, 'example.com/test:1', amd64))).toMatchObject({ code: 'DIGEST_MISMATCH' })
+    const large = swapped({
+      read: () => once(new Uint8Array(5_000_000)),
+      info: async (digest) => ({ ...(await backend.content.info(digest)), size: 5_000_000 }),
+    })
+    expect(await failure(findImage(large, 'example.com/test:1', amd64))).toMatchObject({ code: 'DOCUMENT_TOO_LARGE' })
     await backend.content.remove(image.config.digest)
     const error = await failure(findImage(backend, 'example.com/test:1', amd64))
     expect(error).toMatchObject({ code: 'BLOB_NOT_FOUND', exit: 3 })

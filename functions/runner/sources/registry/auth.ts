@@ -20,7 +20,7 @@ const CLIENT = 'layercast'
  * @param response with the challenge; its body is read or cancelled
  * @param asked the URL that was refused, its scope, such as `repository:library/nginx:pull`, and the base of the host's API
  */
-export async function authorize(
+export async function authorizationFor(
   response: Response,
   asked: { url: URL; scope: string; base: URL },
   credentials: Credentials | undefined,

@@ -19,7 +19,7 @@ const STALL_MS = 60_000
  * A blob's bytes, or a part of them (distribution-spec 1.1, "Pulling blobs"). A broken connection is opened again, from the
  * byte where it broke. The caller checks the digest. BLOB_NOT_FOUND, REGISTRY_UNREACHABLE, REGISTRY_FAILED.
  */
-export async function* readBlob(
+export async function* readRemoteBlob(
   repository: Repository,
   descriptor: Descriptor,
   range: Range,

@@ -2,7 +2,7 @@
 import { hasCode, LayercastError } from '../../../errors.ts'
 import type { Descriptor } from '../../../image/descriptor.ts'
 import type { Range } from '../../../node/ports.ts'
-import { readBlob } from './blob.ts'
+import { readRemoteBlob } from './blob.ts'
 import type { Repository } from './repository.ts'
 
 // Errors of one host. Other errors, such as those of a file on this machine, are the same for every host.
@@ -43,7 +43,7 @@ export async function* readFromFirst(
   for (const host of hosts) {
     try {
       const left = length === undefined ? undefined : offset + length - at
-      for await (const chunk of readBlob(host, descriptor, { offset: at, length: left })) {
+      for await (const chunk of readRemoteBlob(host, descriptor, { offset: at, length: left })) {
         at += chunk.length
         yield chunk
       }

@@ -1,6 +1,6 @@
 /** One repository at one host of a registry. */
 import { LayercastError } from '../../../errors.ts'
-import { authorize } from './auth.ts'
+import { authorizationFor } from './auth.ts'
 import { findCredentials, type Credentials } from './credentials.ts'
 import { createHostClient } from './host-client.ts'
 import type { RegistryHost } from './hosts.ts'
@@ -71,7 +71,7 @@ export class Repository {
 
   async #logIn(response: Response, url: URL): Promise<string> {
     this.#credentials ??= findCredentials(this.#host.domain, this.#path)
-    return authorize(
+    return authorizationFor(
       response,
       { url, scope: `repository:${this.#path}:pull`, base: this.#host.base },
       await this.#credentials,
