@@ -19,6 +19,9 @@ const SCREEN_LINES = 50
 /** Folders with no modules of the project's: generated code, AssemblyScript (another compiler's), SQL. */
 const NOT_ROOMS = ['gen', 'proto', 'assembly', 'migrations']
 
+/** Folders of those whose files may be imported all the same: a tool's, and what is AssemblyScript and TypeScript alike. */
+const NOT_READ = ['gen', 'assembly']
+
 export interface HouseOptions {
   /** The checkout. */
   root: string
@@ -41,6 +44,7 @@ export function inspectHouse(options: HouseOptions): string[] {
       .filter(({ path }) => !files.some((file) => isWithin(file, path)))
       .map(({ path }) => `${path} holds no module: take its row out of ${TABLE}`),
     ...[...graph].flatMap(([file, imports]) => forbidden(file, imports, rooms)),
+    ...[...graph].flatMap(([file, imports]) => unread(file, imports, graph, tops)),
     ...circles(graph),
     ...doubled(graph),
     ...files
@@ -83,7 +87,7 @@ function importsOf(root: string, file: string): ModuleNames {
     ...module.staticExports.flatMap(({ entries }) =>
       entries.flatMap(({ moduleRequest }) => moduleRequest?.value ?? []),
     ),
-    ...module.dynamicImports.map(({ moduleRequest }) => text.slice(moduleRequest.start + 1, moduleRequest.end - 1)),
+    ...module.dynamicImports.map(({ moduleRequest }) => literalIn(text.slice(moduleRequest.start, moduleRequest.end))),
   ].filter(isFirst)
   const near = specifiers.filter((specifier) => specifier.startsWith('.'))
   return {
@@ -98,6 +102,28 @@ function importsOf(root: string, file: string): ModuleNames {
       .filter(({ moduleRequest, exportName }) => moduleRequest === null && exportName.kind === 'Name')
       .flatMap(({ exportName }) => exportName.name ?? []),
   }
+}
+
+/** The text of a string literal. What is computed stays as it stands, in parentheses: no room may import that. */
+function literalIn(source: string): string {
+  return /^'(?<text>[^'\\]*)'$/.exec(source)?.groups?.['text'] ?? `(${source})`
+}
+
+/** Imports of files of the tree that are not read here (JavaScript, .mts, declarations), so that they could import anything. */
+function unread(
+  file: string,
+  { files }: ModuleNames,
+  graph: ReadonlyMap<string, ModuleNames>,
+  tops: readonly string[],
+): string[] {
+  return files
+    .filter(
+      (target) =>
+        tops.some((top) => isWithin(target, top)) &&
+        !graph.has(target) &&
+        !NOT_READ.some((name) => target.includes(`/${name}/`)),
+    )
+    .map((target) => `${file} imports ${target}, which is no module that is read here: make it a .ts file`)
 }
 
 function roomOf(file: string, rooms: readonly Room[]): Room | undefined {

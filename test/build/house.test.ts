@@ -195,6 +195,26 @@ test('names a file in no room, and a room with no file', async () => {
   ).toContain('src/gone holds no module: take its row out of functions/build/rooms.ts')
 })
 
+test.each(['low.js', 'low.mts', 'low.d.ts', 'proto/low.ts'])(
+  'names an import of %s, whose own imports nobody reads',
+  async (low) => {
+    const text = `import '../../../src/top/main.ts'`
+    expect(await inspect({ [`src/base/${low}`]: text, 'src/base/high.ts': `import './${low}'` })).toContain(
+      `src/base/high.ts imports src/base/${low}, which is no module that is read here: make it a .ts file`,
+    )
+    expect(await inspect({ 'src/base/high.ts': `import './gen/made_pb.js'` })).toEqual([])
+  },
+)
+
+test.each(["'.' + './top/main.ts'", "['../top/main.ts'][0]", '`../top/main.ts`', 'name', "'.\\u002e/top/main.ts'"])(
+  'names an import whose module is computed: %s',
+  async (computed) => {
+    expect(await inspect({ 'src/base/high.ts': `export const x = async () => await import(${computed})` })).toEqual([
+      may('src/base/high.ts', `(${computed})`, 'src/base'),
+    ])
+  },
+)
+
 test('says which module cannot be parsed', async () => {
   await expect(inspect({ 'src/base/x.ts': 'import {' })).rejects.toThrow('src/base/x.ts cannot be parsed')
 })
