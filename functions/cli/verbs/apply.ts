@@ -1,7 +1,9 @@
 /** `layercast apply` */
 
+import type { OperationEvent } from '../../runner/operation/events.ts'
 import { readInput } from '../program/files.ts'
 import { verb } from '../program/verb.ts'
+import { tellOperation } from './shared/operation-events.ts'
 import { APPLIER, DRY_RUN, FROM_SNAPSHOTTER, SEQUENTIAL, SOURCE } from './shared/options.ts'
 import { dryRunPlan, unpackPlan } from './shared/unpack-operation.ts'
 
@@ -31,7 +33,9 @@ export const applyVerb = verb({
     const planned = parsePlan(await readInput(context, args.PLAN))
     const backend = await context.backend()
     // A dry run fetches nothing in the place of damaged documents, since it changes nothing.
-    await checkDerived(backend, planned.plan, options.dryRun ? {} : { sources: options.source, signal: context.signal })
+    const onEvent = (event: OperationEvent): void => tellOperation(context, event)
+    const healing = options.dryRun ? {} : { sources: options.source, signal: context.signal, onEvent }
+    await checkDerived(backend, planned.plan, healing)
     if (options.dryRun) return dryRunPlan(context, planned, { ...options, fromSource: false })
     await unpackPlan(context, planned, options)
   },

@@ -14,6 +14,7 @@ import { count, lazyText, shellWord } from '../program/text.ts'
 import { usage } from '../program/usage.ts'
 import { verb } from '../program/verb.ts'
 import { lookUp } from './shared/image.ts'
+import { tellOperation } from './shared/operation-events.ts'
 import {
   CONTAINERD_CONFIG,
   IMAGE,
@@ -112,7 +113,11 @@ function namespaceFlag({ env }: Context, { namespace }: Backend): string {
 
 async function compare(context: Context, options: CompareOptions): Promise<TreeReport> {
   const { compareTree } = await import('../../runner/verify/compare-tree.ts')
-  return await compareTree({ ...options, signal: context.signal })
+  return await compareTree({
+    ...options,
+    signal: context.signal,
+    onEvent: (event) => tellOperation(context, event),
+  })
 }
 
 function wrongLayers(report: VerifyReport): number {
@@ -143,6 +148,7 @@ async function verifyEvery(context: Context, options: AllOptions): Promise<void>
   for await (const image of verifyAll({
     backend,
     signal: context.signal,
+    onEvent: (event) => tellOperation(context, event),
     deep,
     contents,
     snapshotter,

@@ -5,6 +5,7 @@ import type { Digest } from '../../image/digest.ts'
 import { orAborted } from '../../kit/abort.ts'
 import type { Backend } from '../../node/ports.ts'
 import { registrySources } from '../content/registry-labels.ts'
+import type { EmitOperation } from '../operation/events.ts'
 import { underLease } from '../operation/lease.ts'
 import type { ImageSource } from '../sources/source.ts'
 import { REGISTRY } from './from-source.ts'
@@ -20,6 +21,8 @@ export interface HealerOptions {
   /** As the user spelt them, asked in this order. */
   sources: readonly string[]
   signal: AbortSignal
+  /** Takes the events of the leases under which blobs are stored. */
+  emit: EmitOperation
 }
 
 export interface Healer {
@@ -32,7 +35,7 @@ export interface Healer {
 }
 
 /** A source is opened when the first blob is wanted. When it fails, that is one more reason, and the next one is asked. */
-export function createHealer({ backend, reference, target, sources, signal }: HealerOptions): Healer {
+export function createHealer({ backend, reference, target, sources, signal, emit }: HealerOptions): Healer {
   const opened = new Map<string, Promise<ImageSource>>()
   const open = (spec: string): Promise<ImageSource> => {
     const known = opened.get(spec) ?? import('../sources/open.ts').then(({ openSource }) => openSource(spec, backend))
@@ -46,7 +49,7 @@ export function createHealer({ backend, reference, target, sources, signal }: He
   const take = async (spec: string, blob: Descriptor): Promise<boolean> => {
     const source = await orAborted(open(spec), signal)
     if (!(await orAborted(source.has(blob.digest), signal))) return false
-    await underLease(backend, { purpose: 'heal', signal, emit: () => undefined }, ({ content }) =>
+    await underLease(backend, { purpose: 'heal', signal, emit }, ({ content }) =>
       storeFromSource(source, blob, content, signal),
     )
     return true

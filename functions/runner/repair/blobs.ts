@@ -16,7 +16,7 @@ import type { RepairFindings, RepairOptions } from './types.ts'
  *
  * @returns the digests of those that were replaced
  */
-export async function healBlobs({ backend, planned, blobs, signal }: RepairOptions): Promise<Digest[]> {
+export async function healBlobs({ backend, planned, blobs, signal, onEvent }: RepairOptions): Promise<Digest[]> {
   const { plan } = planned
   const sources = blobs?.sources ?? []
   const healed: Digest[] = []
@@ -24,7 +24,14 @@ export async function healBlobs({ backend, planned, blobs, signal }: RepairOptio
   const { createHealer } = await import('../blobs/heal.ts')
   const until = signal ?? new AbortController().signal
   const { reference, manifest } = plan
-  const healer = createHealer({ backend, reference, target: manifest.digest, sources, signal: until })
+  const healer = createHealer({
+    backend,
+    reference,
+    target: manifest.digest,
+    sources,
+    signal: until,
+    emit: (event) => onEvent?.(event),
+  })
   try {
     const unique = new Map(plan.layers.map(({ descriptor }) => [descriptor.digest, descriptor]))
     for (const descriptor of unique.values()) {

@@ -10,6 +10,7 @@ import { plan as planImage } from '../../plan/plan.ts'
 import { findImage } from '../images/find.ts'
 import { imageInput, type NamedImage } from '../images/named-image.ts'
 import { byPreference } from '../images/record.ts'
+import type { EmitOperation } from '../operation/events.ts'
 import { compareTree, whyNoTree } from './compare-tree.ts'
 import type { TreeReport, VerifyReport } from './types.ts'
 import { verifyChain } from './verify.ts'
@@ -27,6 +28,8 @@ export interface VerifyAllOptions {
   /** With `deep`: whether the content of the files is compared too. */
   contents?: boolean | undefined
   signal: AbortSignal
+  /** As `compareTree` takes it. */
+  onEvent?: EmitOperation | undefined
 }
 
 /** One image under one snapshotter. */
@@ -166,13 +169,13 @@ function planOf({ profile, labels }: VerifyAllOptions, image: NamedImage, snapsh
 }
 
 async function treeOf(
-  { backend, contents = false, signal }: VerifyAllOptions,
+  { backend, contents = false, signal, onEvent }: VerifyAllOptions,
   plan: Plan,
 ): Promise<Pick<VerifiedImage, 'tree' | 'noTree'>> {
   const why = whyNoTree(plan)
   if (why !== undefined) return { noTree: why }
   try {
-    return { tree: await compareTree({ backend, plan, contents, signal }) }
+    return { tree: await compareTree({ backend, plan, contents, signal, onEvent }) }
   } catch (error) {
     // That this node cannot mount the tree is no fault of the image.
     if (hasCode(error, 'MOUNT_HELPER_MISSING')) return { noTree: error.message }

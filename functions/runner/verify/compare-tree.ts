@@ -10,6 +10,7 @@ import { walk } from '../../linux/walk.ts'
 import type { Backend } from '../../node/ports.ts'
 import type { Plan, PlanLayer } from '../../plan/document.ts'
 import { profileOf } from '../../plan/profiles.ts'
+import type { EmitOperation, OperationEvent } from '../operation/events.ts'
 import { comparableLayers, type ComparableLayers } from './comparable-layers.ts'
 import { lostOf } from './lost-directory.ts'
 import { withMountedSnapshot } from './mounted-snapshot.ts'
@@ -21,6 +22,8 @@ export interface CompareOptions {
   /** Whether the content of the files is compared too. */
   contents?: boolean | undefined
   signal?: AbortSignal | undefined
+  /** Takes the events of the leases under which snapshots are looked at. */
+  onEvent?: EmitOperation | undefined
 }
 
 /** The most differences that a report names. */
@@ -157,7 +160,7 @@ async function compareWith(
   described: DescribedTree,
   count: number,
 ): Promise<Pick<TreeReport, 'ok' | 'entries' | 'differences' | 'total' | 'unsure'>> {
-  const { backend, plan, contents = false, signal = new AbortController().signal } = options
+  const { backend, plan, contents = false, signal = new AbortController().signal, onEvent } = options
   const comparison = new TreeComparison(described.root, { contents, devices: !inUserNamespace() })
   const differences: TreeDifference[] = []
   let total = 0
@@ -169,7 +172,9 @@ async function compareWith(
     }
   }
   const name = plan.layers[count - 1]?.chainID ?? ''
-  await withMountedSnapshot({ backend, snapshotter: plan.snapshotter, name, signal }, async (directory) => {
+  const { snapshotter } = plan
+  const mounted = { backend, snapshotter, name, signal, emit: (event: OperationEvent) => onEvent?.(event) }
+  await withMountedSnapshot(mounted, async (directory) => {
     for (const entry of walk(directory, { contents })) {
       take(comparison.entry(entry))
       if (entry.path !== '') entries++

@@ -5,6 +5,7 @@ import type { Mount } from '../../linux/mount-list.ts'
 import { withMounted } from '../../linux/mounted.ts'
 import { removeIfThere } from '../../node/or-none.ts'
 import type { Backend, Snapshotter } from '../../node/ports.ts'
+import type { EmitOperation } from '../operation/events.ts'
 import { underLease } from '../operation/lease.ts'
 import { viewKey } from '../operation/snapshot-keys.ts'
 import { lostIn, lostSnapshot, saysLost } from './lost-directory.ts'
@@ -15,6 +16,8 @@ export interface MountedSnapshotOptions {
   /** The committed snapshot to show. */
   name: string
   signal: AbortSignal
+  /** Takes the events of the lease that holds the view. */
+  emit: EmitOperation
 }
 
 /**
@@ -29,13 +32,11 @@ export async function withMountedSnapshot<T>(
   options: MountedSnapshotOptions,
   look: (directory: string) => Promise<T>,
 ): Promise<T> {
-  const { backend, name, signal } = options
+  const { backend, name, signal, emit } = options
   const snapshots = backend.snapshotter(options.snapshotter)
   const peeked = await snapshots.peek?.(name)
   if (peeked !== undefined) return await withPeek(snapshots, name, peeked, look)
-  // Nobody is told of this lease: comparing changes nothing that lasts.
-  const lease = { purpose: 'verify', signal, emit: () => {} }
-  return await underLease(backend, lease, async (leased) => {
+  return await underLease(backend, { purpose: 'verify', signal, emit }, async (leased) => {
     const snapshotter = leased.snapshotter(options.snapshotter)
     const key = viewKey('verify', name)
     const remove = { what: `remove snapshot ${key}`, run: () => removeIfThere(snapshotter, key) }

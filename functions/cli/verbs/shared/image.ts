@@ -7,6 +7,7 @@ import { isRegistrySpec, isSpec } from '../../../runner/sources/spec.ts'
 import type { Context } from '../../program/context.ts'
 import { createProgress } from '../../program/progress.ts'
 import { shortDigest } from '../../program/text.ts'
+import { tellOperation } from './operation-events.ts'
 
 /** What decides which of an image's manifests is taken, and under which name. */
 export interface ImageFlags {
@@ -83,6 +84,7 @@ function onNode(context: Context, name: string): UserImage {
         features,
         sources: dryRun ? [] : source,
         signal: context.signal,
+        onEvent: (event) => tellOperation(context, event),
       })
     },
     import: () => Promise.reject(new TypeError(`${name} is on the node, and not in a source`)),

@@ -9,7 +9,10 @@ import { treesNotCompared } from '../../output/verify.ts'
 import type { Context } from '../../program/context.ts'
 import { createProgress, type Progress } from '../../program/progress.ts'
 import { shortDigest } from '../../program/text.ts'
+import { tellOperation } from './operation-events.ts'
 import { blobProviderOptions, type UnpackFlags } from './unpack-operation.ts'
+
+type WarningEvent = Extract<RepairEvent, { type: 'warning' }>
 
 /**
  * Repairs what a plan describes, or finds what would be done, and prints it.
@@ -40,17 +43,26 @@ export async function repairPlan(
     return
   }
   const progress = createProgress(context.streams)
-  let result: RepairResult
+  const warnings: WarningEvent[] = []
+  let result: RepairResult | undefined
   try {
     result = await repairChain({
       ...repair,
       onEvent: (event) => {
         drawLayer(progress, planned, event)
-        tell(context, event)
+        if (event.type === 'warning') warnings.push(event)
+        else tell(context, event)
       },
     })
   } finally {
     progress.end()
+    // The report has those of the unpack.
+    const reported = result === undefined ? [] : warningsOf(planned, result)
+    for (const event of warnings) {
+      if (!reported.some(({ code, detail }) => code === event.code && detail === event.detail)) {
+        tellOperation(context, event)
+      }
+    }
   }
   await context.show({ ...result, warnings: warningsOf(planned, result) }, () => repairText(planned, result))
   if (!result.ok) throw stillWrong(planned, result)
@@ -65,6 +77,7 @@ function drawLayer({ set }: Progress, { plan }: Planned, event: RepairEvent): vo
 }
 
 function tell(context: Context, event: RepairEvent): void {
+  if (event.type === 'lease' || event.type === 'retry') tellOperation(context, event)
   if (event.type === 'labels') context.detail(`labelled ${event.update.chainID}`)
   if (event.type === 'removed') context.detail(`removed ${event.removal.chainID}: ${event.removal.why}`)
   if (event.type === 'leftover') context.detail(`removed ${event.key}`)

@@ -10,6 +10,7 @@ import { dryRunText, unpackText, type DryRunReport } from '../../output/unpack.t
 import type { Context } from '../../program/context.ts'
 import { createProgress, type Progress } from '../../program/progress.ts'
 import { shortDigest } from '../../program/text.ts'
+import { tellOperation } from './operation-events.ts'
 
 /** The options that say how layers are made, as the command line gives them. */
 export interface UnpackFlags {
@@ -115,9 +116,8 @@ function tell(context: Context, event: UnpackEvent): void {
     case 'origin':
       return context.detail(`layer ${event.index + 1}: ${originText(event.origin)}`)
     case 'lease':
-      return context.detail(`lease ${event.id} ${event.step}`)
     case 'retry':
-      return context.note(`layercast: ${event.what} failed, trying again in ${event.waitMs} ms`)
+      return tellOperation(context, event)
     default:
   }
 }
