@@ -1,7 +1,7 @@
 /** `layercast serve`: the Worker that runs at the edge, here under workerd, with its data in one directory. */
 import { lookup } from 'node:dns/promises'
 import { access, constants } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { LayercastError } from '../errors.ts'
 import { makeDirectory } from '../linux/make-directory.ts'
@@ -45,7 +45,9 @@ const PACKAGE = new URL('./', import.meta.resolve('layercast/package.json'))
  * PORT_IN_USE; SERVER_FAILED if a migration fails or workerd does not start.
  */
 export async function serve(options: ServeOptions): Promise<Served> {
-  const { root, host = '127.0.0.1', port = 0, log = (line) => process.stderr.write(`${line}\n`) } = options
+  const { host = '127.0.0.1', port = 0, log = (line) => process.stderr.write(`${line}\n`) } = options
+  // workerd finds no directory by a relative path.
+  const root = resolve(options.root)
   await makeRoot(root)
   const operatorTokenFile = join(root, 'operator-token')
   const built = await workerFiles()

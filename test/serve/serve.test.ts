@@ -57,6 +57,12 @@ describe('serve', { timeout: 60_000 }, () => {
     expect(await readFile(server.operatorTokenFile, 'utf8')).toMatch(/^lc_operator_[a-z0-9]+_[\w-]{43}\n$/)
   })
 
+  test('takes a data directory by a relative path', async () => {
+    const server = await servers.start({ root: path.relative('.', path.join(servers.root, 'server')) })
+    expect(server.operatorTokenFile).toBe(path.join(servers.root, 'server', 'operator-token'))
+    expect((await (await operatorOf(server)).nodes()).items).toEqual([])
+  })
+
   test('asks for a token even to plan, unless it is told not to', async () => {
     const server = await servers.start()
     await expect(createClient({ server: server.url }).snapshotters()).rejects.toMatchObject({ code: 'TOKEN_MISSING' })
