@@ -28,10 +28,17 @@ export class Cri {
   readonly #logs: string
   readonly #pods = new Set<string>()
 
-  /** @param logs a directory of the caller's for the containers' logs */
-  constructor(address: string, logs: string) {
+  /**
+   * @param logs a directory of the caller's for the containers' logs
+   * @param timeoutMs the deadline of each call; none where it is left out
+   */
+  constructor(address: string, logs: string, timeoutMs?: number) {
     this.#session = new Http2SessionManager(BASE_URL, {}, { createConnection: () => connect(address) })
-    const transport = createGrpcTransport({ baseUrl: BASE_URL, sessionManager: this.#session })
+    const transport = createGrpcTransport({
+      baseUrl: BASE_URL,
+      sessionManager: this.#session,
+      ...(timeoutMs !== undefined && { defaultTimeoutMs: timeoutMs }),
+    })
     this.#runtime = createClient(RuntimeService, transport)
     this.#images = createClient(ImageService, transport)
     this.#logs = logs
@@ -109,6 +116,12 @@ export class Cri {
   /** Pulls an image as the kubelet does, and unpacks it for the default runtime handler. */
   async pull(image: string, auth: { username: string; password: string }): Promise<void> {
     await this.#images.pullImage({ image: { image }, auth })
+  }
+
+  /** Removes all pods that there are, whoever ran them. */
+  async removeAllPods(): Promise<void> {
+    const { items } = await this.#runtime.listPodSandbox({})
+    for (const { id } of items) await this.#remove(id)
   }
 
   async removePod(pod: Pod): Promise<void> {

@@ -12,6 +12,8 @@ export interface CriProxy {
   log(): string
   /** Ends it by SIGTERM; its exit status, or null where a signal ended it. */
   stop(): Promise<number | null>
+  /** Kills it, as a power cut would. */
+  kill(): Promise<void>
 }
 
 /** Starts the proxy and waits until it listens. Throws with its log when it ends or takes too long. */
@@ -36,5 +38,9 @@ export async function startCriProxy(
     await stop()
     throw new Error(`the CRI proxy took too long to start:\n${log}`)
   }
-  return { address: listen, pid: child.pid ?? 0, log: () => log, stop }
+  const kill = async (): Promise<void> => {
+    child.kill('SIGKILL')
+    await ended
+  }
+  return { address: listen, pid: child.pid ?? 0, log: () => log, stop, kill }
 }

@@ -271,6 +271,50 @@ export declare type RunPodSandboxResponse = Message<"runtime.v1.RunPodSandboxRes
 export declare const RunPodSandboxResponseSchema: GenMessage<RunPodSandboxResponse>;
 
 /**
+ * @generated from message runtime.v1.ListPodSandboxRequest
+ */
+export declare type ListPodSandboxRequest = Message<"runtime.v1.ListPodSandboxRequest"> & {
+};
+
+/**
+ * Describes the message runtime.v1.ListPodSandboxRequest.
+ * Use `create(ListPodSandboxRequestSchema)` to create a new message.
+ */
+export declare const ListPodSandboxRequestSchema: GenMessage<ListPodSandboxRequest>;
+
+/**
+ * @generated from message runtime.v1.ListPodSandboxResponse
+ */
+export declare type ListPodSandboxResponse = Message<"runtime.v1.ListPodSandboxResponse"> & {
+  /**
+   * @generated from field: repeated runtime.v1.ListedPodSandbox items = 1;
+   */
+  items: ListedPodSandbox[];
+};
+
+/**
+ * Describes the message runtime.v1.ListPodSandboxResponse.
+ * Use `create(ListPodSandboxResponseSchema)` to create a new message.
+ */
+export declare const ListPodSandboxResponseSchema: GenMessage<ListPodSandboxResponse>;
+
+/**
+ * @generated from message runtime.v1.ListedPodSandbox
+ */
+export declare type ListedPodSandbox = Message<"runtime.v1.ListedPodSandbox"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message runtime.v1.ListedPodSandbox.
+ * Use `create(ListedPodSandboxSchema)` to create a new message.
+ */
+export declare const ListedPodSandboxSchema: GenMessage<ListedPodSandbox>;
+
+/**
  * @generated from message runtime.v1.StopPodSandboxRequest
  */
 export declare type StopPodSandboxRequest = Message<"runtime.v1.StopPodSandboxRequest"> & {
@@ -905,6 +949,14 @@ export declare const RuntimeService: GenService<{
     methodKind: "unary";
     input: typeof RunPodSandboxRequestSchema;
     output: typeof RunPodSandboxResponseSchema;
+  },
+  /**
+   * @generated from rpc runtime.v1.RuntimeService.ListPodSandbox
+   */
+  listPodSandbox: {
+    methodKind: "unary";
+    input: typeof ListPodSandboxRequestSchema;
+    output: typeof ListPodSandboxResponseSchema;
   },
   /**
    * @generated from rpc runtime.v1.RuntimeService.StopPodSandbox
