@@ -6,7 +6,13 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { ContainerdBackend } from '../../../functions/node/containerd/backend.ts'
 import { leftovers, removeChain } from '../../runner/unpack/support/stores.ts'
 import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
-import { BEFORE_LABELS, nydusProgram, programs } from '../../support/containerd/versions.ts'
+import {
+  BEFORE_LABELS,
+  NEWEST,
+  nydusProgram,
+  programs,
+  type ContainerdVersion,
+} from '../../support/containerd/versions.ts'
 import { Cri, type Pod } from '../../support/cri/client.ts'
 import { startCriProxy, type CriProxy } from '../../support/cri/proxy.ts'
 import type { BuiltImage } from '../../support/images/image.ts'
@@ -24,16 +30,16 @@ const DEADLINE_MS = 30_000
 const WHOLE = ['ready', 'foreign', 'unheld', 'absent']
 
 interface Case {
-  version: '1.7' | typeof BEFORE_LABELS
+  version: ContainerdVersion
   /** Pods start with these files where the snapshotter needs no guest. */
   handler: 'erofs' | 'kata'
   snapshotter: 'erofs' | 'nydus'
   kills: { proxy: number; containerd: number }
 }
 const CASES: Case[] = [
-  { version: BEFORE_LABELS, handler: 'erofs', snapshotter: 'erofs', kills: KILLS },
+  { version: isLong ? BEFORE_LABELS : NEWEST, handler: 'erofs', snapshotter: 'erofs', kills: KILLS },
   {
-    version: '1.7',
+    version: isLong ? '1.7' : NEWEST,
     handler: 'kata',
     snapshotter: 'nydus',
     kills: isLong ? { proxy: 20, containerd: 5 } : { proxy: 3, containerd: 1 },
@@ -55,7 +61,6 @@ for (const { version, handler, snapshotter, kills } of CASES) {
     let proxy: CriProxy
     let logs: string
     let listen: string
-    const clients: Cri[] = []
     const images = [layeredImage('one'), layeredImage('two')]
     const nameOf = (image: BuiltImage): string => `example.com/killed-${images.indexOf(image)}`
     /** Calls that nothing ended but their deadline. */
@@ -76,9 +81,8 @@ for (const { version, handler, snapshotter, kills } of CASES) {
       await mkdir(logs)
       listen = join(containerd.files, 'cri.sock')
       proxy = await startCriProxy(listen, containerd.address)
-      for (const [image, base] of [[pauseImage(), PAUSE], ...images.map((image) => [image, nameOf(image)])] as const) {
-        await containerd.importImage(image as BuiltImage, base as string, { snapshotter: 'overlayfs' })
-      }
+      await containerd.importImage(pauseImage(), PAUSE, { snapshotter: 'overlayfs' })
+      for (const image of images) await containerd.importImage(image, nameOf(image), { snapshotter: 'overlayfs' })
       const cri = client()
       for (const base of [PAUSE, ...images.map(nameOf)])
         await vi.waitUntil(() => cri.hasImage(`${base}:1`), { timeout: 20_000 })
@@ -89,9 +93,7 @@ for (const { version, handler, snapshotter, kills } of CASES) {
     })
 
     function client(): Cri {
-      const cri = new Cri(listen, logs, DEADLINE_MS)
-      clients.push(cri)
-      return cri
+      return new Cri(listen, logs, DEADLINE_MS)
     }
 
     async function timed<T>(what: string, call: () => Promise<T>): Promise<T> {
@@ -177,7 +179,7 @@ for (const { version, handler, snapshotter, kills } of CASES) {
         }
         await sleep(1000)
         over = true
-        const failed = (await loads).flatMap((load) => (load.status === 'rejected' ? [load.reason as unknown] : []))
+        const failed = (await loads).flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []))
         expect({ failed, hung, wrong }).toEqual({ failed: [], hung: [], wrong: [] })
         expect(longest).toBeLessThan(DEADLINE_MS)
         expect(wentWell).toBeGreaterThan(0)
