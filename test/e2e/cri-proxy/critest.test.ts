@@ -3,8 +3,9 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { versionsBehindProxy } from '../../support/containerd/versions.ts'
 import { TEST_IMAGES } from '../../support/cri/critest-images.ts'
-import { COMPARED, isWhole, lacking, OTHER_HANDLER, startCriNode, tools, type CriNode } from './support/node.ts'
+import { isWhole, lacking, OTHER_HANDLER, startCriNode, tools, type CriNode } from './support/node.ts'
 import { runProgram } from './support/programs.ts'
 
 /** What becomes of one spec, with what it says where it fails. */
@@ -55,7 +56,7 @@ async function sharedMemory(): Promise<string[]> {
     .flatMap(([, id, , size]) => (size === '1048576' && id ? [id] : []))
 }
 
-for (const version of COMPARED) {
+for (const version of versionsBehindProxy()) {
   const missing = await lacking(version)
   describe.skipIf(missing !== '')(
     `critest, straight and through the CRI proxy, containerd ${version}${missing && ` (skipped: ${missing})`}`,

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { push, registryProgram, startRegistry, type Peer } from '../../../runner/sources/support/registry-daemon.ts'
 import { startContainerd, type TestContainerd } from '../../../support/containerd/start.ts'
-import { programs, type ContainerdVersion, versionsBehindProxy } from '../../../support/containerd/versions.ts'
+import { programs, type ContainerdVersion } from '../../../support/containerd/versions.ts'
 import { critestImages, PAUSE_IMAGE } from '../../../support/cri/critest-images.ts'
 import { startCriProxy, type CriProxy } from '../../../support/cri/proxy.ts'
 import { criTools } from '../../../support/cri/tools.ts'
@@ -15,9 +15,6 @@ export const OTHER_HANDLER = 'other'
 
 /** Whether a test takes the time for all that there is: `npm run test:matrix` does. */
 export const isWhole = process.env['LAYERCAST_TEST_CONTAINERD'] !== undefined
-/** The versions straight to which, and through the proxy to which, the same calls are made. */
-export const COMPARED: readonly ContainerdVersion[] = versionsBehindProxy()
-
 export const tools = await criTools()
 
 /** What a comparison on this containerd lacks; nothing where it can run. */
