@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
+import { isDeepStrictEqual, promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { versionsBehindProxy } from '../../support/containerd/versions.ts'
 import { TEST_IMAGES } from '../../support/cri/critest-images.ts'
@@ -37,6 +37,11 @@ const RUNS: readonly { handler: string; focus: string; fewest: number }[] = isWh
       { handler: '', focus: SHORT, fewest: 12 },
     ]
   : [{ handler: OTHER_HANDLER, focus: SHORT, fewest: 12 }]
+/**
+ * So often the specs that differ are run again, on both: some of them hang on what comes first in a busy machine, as whether containerd
+ * hears of a container's end before or after its lack of memory. What the proxy does wrong is wrong each time.
+ */
+const ROUNDS = 2
 /** Two whole runs, on a machine that does other things meanwhile. */
 const WHOLE_MS = 1_800_000
 
@@ -114,6 +119,20 @@ for (const version of versionsBehindProxy()) {
           // Through the proxy first: what the handler lacks is made ready then, not by containerd.
           const through = await critest(node.through, handler, focus)
           const straight = await critest(node.straight, handler, focus)
+          for (let round = 0; round < ROUNDS; round++) {
+            const differing = [...through.keys()].filter(
+              (name) => !isDeepStrictEqual(through.get(name), straight.get(name)),
+            )
+            if (differing.length === 0) break
+            const again = differing.map((name) => name.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('|')
+            for (const [outcomes, endpoint] of [
+              [through, node.through],
+              [straight, node.straight],
+            ] as const) {
+              const renewed = await critest(endpoint, handler, again)
+              for (const name of differing) outcomes.set(name, renewed.get(name) ?? { state: 'missing', failure: '' })
+            }
+          }
           expect(Object.fromEntries(through)).toEqual(Object.fromEntries(straight))
           const passed = [...through.values()].filter(({ state }) => state === 'passed')
           expect(passed.length).toBeGreaterThanOrEqual(fewest)
