@@ -133,7 +133,7 @@ describe('the package, installed', () => {
     const files = stdout.trimEnd().split('\n')
     const extra = files.filter(
       (name) =>
-        !/^package\/(?:dist\/|core-wasm\/build\/(?:core(?:-shared)?\.wasm|decode-worker\.js)|functions\/(?:cli\/layercast\.sh|api\/migrations\/)|package\.json|README\.md|LICENSE)/u.test(
+        !/^package\/(?:dist\/|core-wasm\/build\/(?:core(?:-shared)?\.wasm|decode-worker\.js)|functions\/(?:cli\/layercast\.sh|api\/migrations\/|cri-proxy\/layercast-cri-proxy\.service)|package\.json|README\.md|LICENSE)/u.test(
           name,
         ),
     )
@@ -147,6 +147,7 @@ describe('the package, installed', () => {
         'package/dist/index.workerd.js',
         'package/dist/worker/index.js',
         'package/dist/serve/serve.capnp',
+        'package/functions/cri-proxy/layercast-cri-proxy.service',
         'package/LICENSE',
       ]),
     )
