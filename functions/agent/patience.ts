@@ -1,12 +1,13 @@
+/** When a plan that failed is tried again. */
 const FIRST_WAIT_MS = 30_000
 const LONGEST_WAIT_MS = 15 * 60_000
 
-/** Leaves a plan that fails alone for a while, longer each time, so that a broken layer is not written every round. */
+/** Postpones a plan after each failure, longer each time, so that a broken layer is not written in every round. */
 export class Patience {
   readonly #failures = new Map<string, { times: number; due: number }>()
   readonly #now: () => number
 
-  /** @param now milliseconds on a clock that only goes on: the wall clock may be set while a plan waits */
+  /** @param now milliseconds of a monotonic clock: the wall clock may be set while a plan waits */
   constructor(now: () => number = () => performance.now()) {
     this.#now = now
   }

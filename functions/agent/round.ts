@@ -1,3 +1,4 @@
+/** One round of the agent: ask for the assignment, carry out its plans, report. */
 import { createHash } from 'node:crypto'
 import type { Client } from '../contract/client.ts'
 import type { Facts } from '../contract/nodes.ts'
@@ -22,22 +23,23 @@ const REPORTS_AT_ONCE = 256
 export interface RoundOptions {
   id: string
   client: Client
-  /** What the server's last answer called the state of what it knows of this node; undefined where it did not say. */
+  /** The server's name for its present knowledge of this node, from its last answer; undefined where it gave none. */
   known: () => string | undefined
   state: State
   backend: Backend
   facts: Facts
   applier?: ApplierChoice | undefined
-  /** Which plans have failed of late, and are left alone for a while. */
+  /** Which plans failed lately, and are not due yet. */
   patience: Patience
   signal: AbortSignal
   onEvent: (event: AgentEvent) => void
 }
 
 /**
- * One round: the assignment by conditional GET, the facts where they changed, each of its plans, and a report of what
- * the server does not know yet. Plans that are done cost a call or two, so that what was removed meanwhile is made again.
- * A server that was set back to an older state is told everything again, and gets done whatever it assigns now.
+ * Runs one round: reads the assignment by conditional GET, sends the facts where they changed, carries out each plan, and reports
+ * what the server does not know yet. Plans that were carried out before are looked at again, for a call or two each, so that
+ * what was removed meanwhile is made again. A server that was restored to an older state is told everything again, and its
+ * present assignment holds.
  */
 export async function runRound(options: RoundOptions): Promise<RoundResult> {
   const { id, state, known, signal, onEvent } = options
@@ -45,7 +47,7 @@ export async function runRound(options: RoundOptions): Promise<RoundResult> {
   const before = await state.said(id)
   const forgot = known() !== undefined && known() !== before.known
   const said = await sendFacts(options, forgot ? { node: id, reports: {} } : before, forgot)
-  // Whatever failed may go better now: the assignment is another one.
+  // With another assignment, what failed may succeed.
   if (changed) options.patience.forget()
   onEvent({ type: 'assignment', generation: assignment.generation, plans: assignment.plans.length, changed })
   const outcomes: PlanOutcome[] = []
@@ -59,7 +61,7 @@ export async function runRound(options: RoundOptions): Promise<RoundResult> {
   return { generation: assignment.generation, changed, plans: outcomes, reported }
 }
 
-/** Says the facts where they are news. What the server knows then is not noted while it still lacks the reports. */
+/** Sends the facts where the server does not have them. Its state is noted only once it has the reports too. */
 async function sendFacts(
   { id, client, known, state, facts }: RoundOptions,
   said: Said,
@@ -73,7 +75,7 @@ async function sendFacts(
   return now
 }
 
-/** The assignment that holds now: whichever the server answers, also one of a lower generation, as after a backup. */
+/** Reads the present assignment: the one that the server answers, also of a lower generation, as after a restore. */
 async function readAssignment(options: RoundOptions): Promise<{ assignment: KeptAssignment; changed: boolean }> {
   const { id, client, state } = options
   const kept = await state.assignment(id)
@@ -87,7 +89,10 @@ async function readAssignment(options: RoundOptions): Promise<{ assignment: Kept
   return { assignment, changed: kept === undefined || contentOf(kept) !== contentOf(assignment) }
 }
 
-/** A hash over what an assignment says. Neither its generation nor its ETag would do alone: one may come round, the other be lost on the way. */
+/**
+ * A hash over what an assignment says. The generation alone would not do, since a restored server gives out the same numbers again;
+ * nor would the ETag, since a proxy may drop it.
+ */
 function contentOf({ generation, plans }: KeptAssignment): string {
   const told = plans.map(({ digest, reference, snapshotter }) => [digest, reference, snapshotter])
   return createHash('sha256')
@@ -117,9 +122,9 @@ async function runPlan(
     planned = await fetchPlan(client, state, digest)
   } catch (error) {
     checkAborted(signal)
-    // A server that cannot be asked for plans is no failure of this one: it ends the round.
+    // A server that cannot be asked is no failure of this plan: it ends the round.
     if (hasCode(error, 'SERVER_UNREACHABLE') || refusesNodeToken(error) || askedWait(error) !== undefined) throw error
-    // The next round asks again: patience is for what costs the node work.
+    // The next round asks again: only failures that cost the node work are postponed.
     return failed(error)
   }
   try {
@@ -156,7 +161,7 @@ function tellable(error: unknown): NonNullable<PlanOutcome['error']> {
   return { code, message: message.slice(0, MESSAGE_LIMIT), ...(fix === undefined ? {} : { fix }) }
 }
 
-/** Reports on the plans whose state the server does not have; and on none, once, where only the assignment is new. */
+/** Reports the plans whose state the server does not have. A new assignment without any is reported once, for its generation. */
 async function report(
   { client, known, state, onEvent }: RoundOptions,
   assignment: KeptAssignment,
@@ -172,14 +177,14 @@ async function report(
   if (news.length === 0 && !isNews) return false
   let recorded = 0
   const ignored = new Set<Digest>()
-  // Where there is none, once all the same: the generation is news.
+  // Once also where there is none: the generation is new.
   for (let from = 0; from === 0 || from < news.length; from += REPORTS_AT_ONCE) {
     const answer = await client.report({ generation, plans: news.slice(from, from + REPORTS_AT_ONCE).map(reportOf) })
     recorded += answer.recorded
     for (const { digest } of answer.ignored) ignored.add(digest)
   }
   for (const outcome of news) {
-    // What the server passed over it does not know: it is said again.
+    // The server ignored it and so does not know it: it is reported again.
     if (ignored.has(outcome.digest)) delete reports[outcome.digest]
     else reports[outcome.digest] = gist(outcome)
   }

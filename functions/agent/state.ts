@@ -1,3 +1,4 @@
+/** What the agent keeps on disk: who it is, its assignment, what it has reported. */
 import { open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
@@ -22,16 +23,16 @@ const entry = z.object({
 const identity = entry.extend({
   id: z.string().optional(),
   token: z.string().optional(),
-  /** What it enrolled with, so that other words on the command line later are not passed over. */
+  /** The labels that it enrolled with, so that other labels on a later command line are noticed. */
   labels: z.record(z.string(), z.string()).optional(),
   /** Whose images and snapshots the node's are. A node of containerd stays one while containerd is away. */
   backend: z.enum(['containerd', 'embedded']).optional(),
-  /** What it is about to be, where that is another: the enrolment that it has is kept until the next one is there. */
+  /** The enrolment under way, where it is another one: the present one is kept until that is done. */
   next: entry.optional(),
 })
 
 const assignment = z.object({
-  /** Which node it is of: another enrolment's must not be taken for this one's. */
+  /** The node that it is of: that of another enrolment must not be used. */
   node: z.string(),
   /** Opaque; empty where the server gave none. */
   etag: z.string(),
@@ -43,9 +44,9 @@ const said = z.object({
   node: z.string(),
   /** The content, as a hash, of the assignment that was reported on. */
   assignment: z.string().optional(),
-  /** What the server called the state of what it was told, after the last of it. */
+  /** The server's name for its knowledge of this node, after the last report. */
   known: z.string().optional(),
-  /** The last report of each plan, as JSON without its duration: what is the same is not said again. */
+  /** The last report of each plan, as JSON without its duration: the same is not reported again. */
   reports: z.record(z.string(), z.string()).default({}),
   /** The facts last sent, as JSON. */
   facts: z.string().optional(),

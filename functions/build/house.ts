@@ -45,6 +45,7 @@ export function inspectHouse(options: HouseOptions): string[] {
       .map(({ path }) => `${path} holds no module: take its row out of ${TABLE}`),
     ...[...graph].flatMap(([file, imports]) => forbidden(file, imports, rooms)),
     ...[...graph].flatMap(([file, imports]) => unread(file, imports, graph, tops)),
+    ...files.flatMap((file) => untold(root, file)),
     ...circles(graph),
     ...doubled(graph),
     ...files
@@ -227,6 +228,12 @@ function findCircle(nodes: ReadonlyMap<string, ReadonlyMap<string, string>>): st
     if (found !== undefined) return found
   }
   return undefined
+}
+
+/** A module says first what it is for: before its imports, which tools sort and would tear from a comment among them. */
+function untold(root: string, file: string): string[] {
+  const text = readFileSync(join(root, file), 'utf8')
+  return text.startsWith('/**') || text.startsWith('//') ? [] : [`${file} does not say first what it is for`]
 }
 
 function unexplained(root: string, folder: string): string[] {

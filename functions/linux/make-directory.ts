@@ -1,3 +1,4 @@
+/** Making directories, with an error that names the one that is in the way. */
 import { mkdirSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 

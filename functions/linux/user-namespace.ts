@@ -1,3 +1,4 @@
+/** Whether the kernel lets this process make what only the machine's root may make. */
 import { readFileSync } from 'node:fs'
 
 /** Whether this process is in a user namespace of its own, where no device node can be made. */

@@ -1,3 +1,4 @@
+/** The labels that a layer's snapshot carries, as containerd's unpacker and its CRI part make them. */
 import { LayercastError } from '../errors.ts'
 import type { Descriptor } from '../image/descriptor.ts'
 import type { Digest } from '../image/digest.ts'
@@ -5,8 +6,6 @@ import { byteLength } from '../image/fields.ts'
 import { LABEL, MAX_LABEL_BYTES, SNAPSHOT_PREFIX } from '../image/label-names.ts'
 import { isLayer, isManifest } from '../image/media-type.ts'
 import { quote } from '../image/quote.ts'
-
-/** The labels that a layer's snapshot carries, as containerd's unpacker and its CRI part make them. */
 
 export interface ImageLabels {
   reference: string

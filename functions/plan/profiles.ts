@@ -1,10 +1,9 @@
+/** What the snapshotters need, as data. `GET /v1/snapshotters` shows it as it stands here. */
 import { LayercastError } from '../errors.ts'
 import type { Descriptor } from '../image/descriptor.ts'
 import { LABEL, SNAPSHOT_PREFIX } from '../image/label-names.ts'
 import { quote } from '../image/quote.ts'
 import type { BlobNeed } from './document.ts'
-
-/** What the snapshotters need, as data. `GET /v1/snapshotters` shows it as it stands here. */
 
 /** An annotation that makes a layer one of the snapshotter's own format. */
 export interface AnnotationNeed {

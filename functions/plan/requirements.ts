@@ -1,3 +1,4 @@
+/** What a profile asks of a plan: refusals for what could not work, warnings for what works otherwise than one thinks. */
 import { LayercastError } from '../errors.ts'
 import type { Descriptor } from '../image/descriptor.ts'
 import { LABEL, SNAPSHOT_PREFIX } from '../image/label-names.ts'
@@ -7,8 +8,6 @@ import type { PlanLayer, PlanWarning } from './document.ts'
 import { isMapping, isSnapshotLabel } from './labels.ts'
 import { isOneOf, lacking } from './profiles.ts'
 import type { AnnotationNeed, Profile } from './profiles.ts'
-
-/** What a profile asks of a plan: refusals for what could not work, warnings for what works otherwise than one thinks. */
 
 const CHAIN_LABELS: readonly string[] = [LABEL.snapshotRef, LABEL.diffID, LABEL.parentChainID]
 

@@ -39,6 +39,9 @@ const CLEAN: Readonly<Record<string, string>> = {
   'src/disk/types.d.ts': `import 'anything'`,
 }
 
+/** A module that does not say what it is for before its imports. */
+const UNTOLD = `import '../disk/file.ts'\n/** Too late. */\nexport const late = 1`
+
 let root = ''
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'layercast-house-'))
@@ -50,7 +53,8 @@ async function inspect(change: Record<string, string | undefined>): Promise<stri
   for (const [path, text] of Object.entries({ ...CLEAN, ...change })) {
     if (text === undefined) continue
     await mkdir(dirname(join(root, path)), { recursive: true })
-    await writeFile(join(root, path), text)
+    const isModule = path.endsWith('.ts') && text !== UNTOLD
+    await writeFile(join(root, path), isModule ? `/** What it is for. */\n${text}` : text)
   }
   return inspectHouse({ root, tops: ['src'], rooms: ROOMS, walks: ['src/top'] })
 }
@@ -247,4 +251,8 @@ test('names a walk with a file that is not there, one that stands twice, and one
     'src/top/README.md, A walk: src/top/gone.ts is not there',
     'src/top/README.md, A walk: src/top/main.ts stands twice',
   ])
+})
+
+test('names a module that does not say first what it is for', async () => {
+  expect(await inspect({ 'src/top/late.ts': UNTOLD })).toEqual(['src/top/late.ts does not say first what it is for'])
 })

@@ -1,3 +1,4 @@
+/** The version that `layercast --version` prints. */
 import manifest from '../../../package.json' with { type: 'json' }
 
 /** layercast's own version. */
