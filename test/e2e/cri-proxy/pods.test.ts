@@ -6,7 +6,7 @@ import type { SnapshotInfo } from '../../../functions/node/ports.ts'
 import { planOf } from '../../runner/unpack/support/plans.ts'
 import { all } from '../../support/all.ts'
 import { startContainerd, type TestContainerd } from '../../support/containerd/start.ts'
-import { nydusProgram, programs, versionsBehindProxy } from '../../support/containerd/versions.ts'
+import { BEFORE_LABELS, nydusProgram, programs, versionsBehindProxy } from '../../support/containerd/versions.ts'
 import { Cri } from '../../support/cri/client.ts'
 import { startCriProxy, type CriProxy } from '../../support/cri/proxy.ts'
 import type { BuiltImage } from '../../support/images/image.ts'
@@ -89,6 +89,23 @@ for (const version of versionsBehindProxy()) {
       expect(await committed('erofs')).toHaveLength(image.layers.length + 1)
       await through.removePod(pod)
     })
+
+    test.skipIf(!hasErofs || version !== BEFORE_LABELS)(
+      'straight to this containerd the container does not start, and what is there of its chain has no labels',
+      async () => {
+        const image = layeredImage('straight')
+        const name = await bring(image, 'example.com/straight')
+        const pod = await straight.runPod('erofs')
+        const started = await straight.startContainer(pod, name, SLEEP, 'erofs').then(
+          () => true,
+          () => false,
+        )
+        const [bottom] = image.chainIDs
+        const made = (await committed('erofs')).find(({ name: chainID }) => chainID === bottom)
+        expect([started, made?.labels]).toEqual([false, {}])
+        await straight.removePod(pod)
+      },
+    )
 
     test('every layer has its labels before containerd looks, where a guest would pull', async () => {
       const image = layeredImage('guest')
