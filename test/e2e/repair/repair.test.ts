@@ -224,9 +224,13 @@ await describeContainerd('verify and repair', (version) => {
       expect(whole.events).toBeGreaterThan(20)
       // Every call is a point of its own in the tests over the embedded backend; here each costs a process or two.
       const step = Math.ceil(whole.events / 8)
+      let kills = 0
       for (let killAfter = 1; killAfter <= whole.events; killAfter += step) {
         await damage()
-        expect({ killAfter, ...(await child({ killAfter })) }).toMatchObject({ killAfter, killed: true })
+        // How often progress is told varies: a run may have ended before its last events.
+        const ended = await child({ killAfter })
+        expect(ended.killed || ended.ok).toBe(true)
+        kills += Number(ended.killed)
         const again = await child({})
         expect({ killAfter, ...again }).toMatchObject({ killAfter, ok: true })
         expect(await verifyChain({ backend, plan: planned.plan })).toMatchObject({ ok: true, state: 'ready' })
@@ -235,6 +239,7 @@ await describeContainerd('verify and repair', (version) => {
         }
         expect(await leftovers(backend, 'native')).toEqual([])
       }
+      expect(kills).toBeGreaterThan(5)
     })
   })
 
