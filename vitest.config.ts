@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config'
 
 // Three projects: what runs in Node, what runs inside workerd, and what starts daemons and mounts (two files at a time).
 // They run one after another: daemons and workerd share the processors badly, and tests that time out tell nothing.
+// A fourth, under a real kubelet, only where it is asked for (`npm run test:kubernetes`): its programs take long to build.
+const kubernetes = process.env['LAYERCAST_TEST_KUBERNETES'] !== undefined
 export default defineConfig({
   test: {
     reporters: ['default', './test/support/closing-line.ts'],
@@ -12,7 +14,7 @@ export default defineConfig({
         test: {
           name: 'node',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/**/*.worker.test.ts', 'test/e2e/**'],
+          exclude: ['test/**/*.worker.test.ts', 'test/e2e/**', 'test/kubernetes/**'],
           sequence: { groupOrder: 0 },
           testTimeout: 60_000,
           hookTimeout: 120_000,
@@ -47,6 +49,21 @@ export default defineConfig({
           hookTimeout: 300_000,
         },
       },
+      ...(kubernetes
+        ? [
+            {
+              extends: true as const,
+              test: {
+                name: 'kubernetes',
+                include: ['test/kubernetes/**/*.test.ts'],
+                maxWorkers: 1,
+                sequence: { groupOrder: 3 },
+                testTimeout: 600_000,
+                hookTimeout: 600_000,
+              },
+            },
+          ]
+        : []),
     ],
   },
 })

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the end-to-end tests drive; a test whose tool is missing says so and is skipped.
+# With LAYERCAST_TEST_KUBERNETES set, also what `npm run test:kubernetes` needs.
 set -euo pipefail
 packages=(containerd runc umoci skopeo zstd pigz isal erofs-utils busybox-static docker-registry ca-certificates fuse3 fuse-overlayfs)
+if [[ -n ${LAYERCAST_TEST_KUBERNETES:-} ]]; then packages+=(etcd-server); fi
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")

@@ -29,8 +29,8 @@ export class Daemon {
     return this.#process?.pid ?? 0
   }
 
-  /** Starts it and waits until it is ready; throws with its log when it ends or takes too long. */
-  async start(): Promise<void> {
+  /** Starts it and waits until it is ready; throws with its log when it ends or takes longer than so many milliseconds. */
+  async start(atMostMs = START_MS): Promise<void> {
     const { program, args, cwd, env, ready } = this.#options
     const begin = this.log.length
     // So that the kernel kills it when this process is killed.
@@ -56,7 +56,7 @@ export class Daemon {
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => (this.log += text))
     }
-    for (const deadline = Date.now() + START_MS; !(await ready(this.log.slice(begin))); await sleep(10)) {
+    for (const deadline = Date.now() + atMostMs; !(await ready(this.log.slice(begin))); await sleep(10)) {
       if (ended || Date.now() > deadline) throw new Error(`${program} did not start:\n${this.log.slice(begin)}`)
     }
   }

@@ -3,7 +3,7 @@ import { execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { alive } from './processes.ts'
@@ -35,7 +35,8 @@ interface ModuleOptions {
 }
 
 /**
- * Builds the `tool` lines of a module beside this file.
+ * Builds the `tool` lines of a module.
+ * @param module its folder, seen from this file's
  * @param stamps variables that the linker sets
  * @param suites programs that are test binaries (`go test -c`), by name: their packages
  */
@@ -62,22 +63,23 @@ export async function buildProgram(
  */
 async function buildModule(module: string, { stamps = {}, suites = {}, own }: ModuleOptions): Promise<Built> {
   const source = join(import.meta.dirname, module)
-  const variables = Object.entries(stamps).map(([name, value]) => `-X ${name}=${value}`)
+  const name = basename(source)
+  const variables = Object.entries(stamps).map(([variable, value]) => `-X ${variable}=${value}`)
   const flags = ['-trimpath', '-buildvcs=false', '-mod=readonly', '-tags=no_btrfs']
   const args = [...flags, `-ldflags=-s -w ${variables.join(' ')}`]
   const hash = createHash('sha256')
   for (const file of ['go.mod', 'go.sum', ...(own === undefined ? [] : ['main.go', 'serve.go'])])
     hash.update(await readFile(join(source, file)))
   hash.update(['build', ...args, ...Object.entries(suites).flat()].join('\0'))
-  const key = `${module}-${hash.digest('hex').slice(0, 16)}`
+  const key = `${name}-${hash.digest('hex').slice(0, 16)}`
   const cache = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'layercast-test')
   const directory = join(cache, key)
   if (await exists(directory)) return { directory }
 
   const go = await findGo()
-  if (go === undefined) return { missing: `${module} is built with Go ${LEAST_GO.join('.')}, which is not there` }
+  if (go === undefined) return { missing: `${name} is built with Go ${LEAST_GO.join('.')}, which is not there` }
   for (const [archive, debian] of Object.entries(own?.archives ?? {})) {
-    if (!(await linksArchive(archive))) return { missing: `${module} is built with gcc and ${archive} (${debian})` }
+    if (!(await linksArchive(archive))) return { missing: `${name} is built with gcc and ${archive} (${debian})` }
   }
   await mkdir(cache, { recursive: true })
   const unlock = await lock(join(cache, `${key}.lock`))
@@ -85,20 +87,20 @@ async function buildModule(module: string, { stamps = {}, suites = {}, own }: Mo
     if (await exists(directory)) return { directory }
     const partial = join(cache, `${key}.partial`)
     await rm(partial, { recursive: true, force: true })
-    console.error(`building ${module} once, which takes a minute or two...`)
+    console.error(`building ${name} once, which takes some minutes...`)
     const target = own === undefined ? [`-o=${partial}/`, 'tool'] : [`-o=${join(partial, own.program)}`, '.']
     const cgo = own?.archives === undefined ? '0' : '1'
     const commands = [['build', ...args, ...target]]
-    for (const [name, path] of Object.entries(suites)) {
-      commands.push(['test', '-c', ...args, '-o', join(partial, name), path])
+    for (const [suite, path] of Object.entries(suites)) {
+      commands.push(['test', '-c', ...args, '-o', join(partial, suite), path])
     }
     for (const command of commands) {
       const failure = await runGo(go, command, source, cgo)
       if (failure === undefined) continue
-      if (OFFLINE.test(failure)) return { missing: `the modules of ${module} cannot be fetched` }
+      if (OFFLINE.test(failure)) return { missing: `the modules of ${name} cannot be fetched` }
       const newer = NEWER_GO.exec(failure)
-      if (newer !== null) return { missing: `${module} is built with Go ${newer[1]}, which is not there` }
-      throw new Error(`go ${command[0]} of ${module} failed:\n${failure}`)
+      if (newer !== null) return { missing: `${name} is built with Go ${newer[1]}, which is not there` }
+      throw new Error(`go ${command[0]} of ${name} failed:\n${failure}`)
     }
     await rename(partial, directory)
     return { directory }

@@ -118,10 +118,11 @@ export class Cri {
     await this.#images.pullImage({ image: { image }, auth })
   }
 
-  /** Removes all pods that there are, whoever ran them. */
-  async removeAllPods(): Promise<void> {
+  /** Removes all pods that there are, whoever ran them. How many there were. */
+  async removeAllPods(): Promise<number> {
     const { items } = await this.#runtime.listPodSandbox({})
     for (const { id } of items) await this.#remove(id)
+    return items.length
   }
 
   async removePod(pod: Pod): Promise<void> {

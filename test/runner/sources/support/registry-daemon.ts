@@ -1,11 +1,11 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Descriptor } from '../../../../functions/image/descriptor.ts'
 import type { Digest } from '../../../../functions/image/digest.ts'
+import { freePort } from '../../../support/free-port.ts'
 import type { BuiltImage } from '../../../support/images/image.ts'
 
 /** Debian's docker-registry (distribution 2.8), if it is there. */
@@ -119,15 +119,4 @@ async function pushBlob(
 async function expectStatus(status: number, answer: Promise<Response>): Promise<void> {
   const response = await answer
   if (response.status !== status) throw new Error(`${response.status} ${await response.text()}`)
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0))
-    })
-  })
 }
