@@ -198,7 +198,9 @@ for (const { version, handler, snapshotter, kills } of CASES) {
           const { status, stderr } = await containerd.layercast('unpack', `${name}:1`, '-s', snapshotter)
           expect([stderr, status]).toEqual([stderr, 0])
         }
-        expect(await leftovers(backend, snapshotter)).toEqual([])
+        // A containerd that is killed leaves leases of its own, by its own names; they end after a day.
+        const ours = (await leftovers(backend, snapshotter)).filter((left) => !/^lease \d+-\S{4}$/.test(left))
+        expect(ours).toEqual([])
         expect((await readFile('/proc/self/mountinfo', 'utf8')).split('\n').filter(isLeftMount)).toEqual([])
 
         const before = wentWell
