@@ -18,8 +18,8 @@ export async function buildLibrary(directory: string): Promise<void> {
     // Split: what only a large blob needs is a chunk of its own, loaded then.
     build({
       ...shared,
+      entryPoints: [{ in: 'functions/library.ts', out: 'index' }],
       outdir: directory,
-      entryNames: '[name]',
       chunkNames: 'chunks/[name]-[hash]',
       splitting: true,
       platform: 'node',
