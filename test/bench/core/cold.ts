@@ -46,7 +46,7 @@ async function prepare(directory: string): Promise<void> {
   // As a program is shipped: JavaScript, with what is seldom needed in a chunk of its own.
   await build({
     absWorkingDir: root,
-    entryPoints: ['core-wasm/core.ts'],
+    entryPoints: [{ in: 'core-wasm/core.ts', out: 'index' }],
     outdir: join(directory, 'core'),
     bundle: true,
     splitting: true,
