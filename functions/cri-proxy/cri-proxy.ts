@@ -1,7 +1,7 @@
 /** The proxy as a whole: the socket, the two calls that wait, what is counted and what is told. */
-import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { LayercastError } from '../errors.ts'
+import { dialError } from '../linux/unix-socket.ts'
 import { readRunningConfig } from '../node/containerd-config/running-config.ts'
 import { Connection } from '../node/containerd/connection.ts'
 import { CRI_NAMESPACE } from '../node/cri-namespace.ts'
@@ -16,6 +16,8 @@ import { Readiness } from './readiness.ts'
 
 /** For how long unpacks under way may clean up at the end. */
 const CLEANUP_MS = 8000
+/** How long containerd's socket has to take a connection, before the proxy is told to be ill. */
+const DIAL_MS = 2000
 
 export interface CriProxyOptions {
   /** The socket that the kubelet is pointed to. */
@@ -76,7 +78,8 @@ export async function runCriProxy(options: CriProxyOptions): Promise<void> {
     upstreamGone: () => node.forget(),
   })
   try {
-    const server = options.metrics && (await serveMetrics(metrics, options.metrics, () => isServed(upstream)))
+    const isHealthy = async () => (await dialError(upstream, DIAL_MS)) === undefined
+    const server = options.metrics && (await serveMetrics(metrics, options.metrics, isHealthy))
     onEvent({
       type: 'listening',
       listen,
@@ -103,16 +106,5 @@ async function sandboxImageOf(node: NodeState, configPath: string | undefined): 
   return await node.run(async (backend) => {
     const { config } = await readRunningConfig(daemonOf(backend), configPath)
     return (await findSandboxImage(backend, config)).image?.reference
-  })
-}
-
-async function isServed(path: string): Promise<boolean> {
-  return await new Promise<boolean>((resolve) => {
-    const socket = connect(path)
-    socket.once('connect', () => resolve(true))
-    socket.once('error', () => resolve(false))
-    socket.once('close', () => resolve(false))
-    socket.setTimeout(2000, () => socket.destroy())
-    socket.once('connect', () => socket.destroy())
   })
 }

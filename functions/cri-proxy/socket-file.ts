@@ -1,10 +1,13 @@
 /** The socket that the kubelet is pointed to: taken over where nobody serves it, like containerd's own in mode and owner. */
 import { chmodSync, chownSync, lstatSync, renameSync, rmSync, statSync, type Stats } from 'node:fs'
-import { connect, type Server } from 'node:net'
+import type { Server } from 'node:net'
 import { LayercastError } from '../errors.ts'
+import { dialError } from '../linux/unix-socket.ts'
 
 /** Who has permission where containerd's socket is not there to say it. */
 const DEFAULT_MODE = 0o660
+/** How long whoever serves the socket has to take a connection. */
+const DIAL_MS = 2000
 
 export interface ListeningSocket {
   /** Removes the file, if it is still this server's. */
@@ -65,18 +68,12 @@ function inUse(path: string, why: string): LayercastError {
   })
 }
 
+/** Only a socket that refuses, or is gone by now, is nobody's: one that does not answer may be a process that hangs. */
 async function isServed(path: string): Promise<boolean> {
-  return await new Promise<boolean>((resolve, reject) => {
-    const socket = connect(path)
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') resolve(false)
-      else reject(error)
-    })
-  })
+  const error = await dialError(path, DIAL_MS)
+  if (error === undefined) return true
+  if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') return false
+  throw error
 }
 
 function statOrUndefined(path: string): Stats | undefined {

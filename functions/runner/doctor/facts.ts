@@ -1,6 +1,6 @@
 /** What doctor's checks look at: the daemon, its plugins and sockets, its configuration. */
 import { statSync } from 'node:fs'
-import { connect } from 'node:net'
+import { dialError } from '../../linux/unix-socket.ts'
 import { configRefusal } from '../../node/containerd-config/config-refusal.ts'
 import type { ProxyPlugin } from '../../node/containerd-config/config.ts'
 import { readRunningConfig, type RunningConfig } from '../../node/containerd-config/running-config.ts'
@@ -30,16 +30,7 @@ const DIAL_MS = 2_000
 async function dial(address: string): Promise<string | undefined> {
   const path = address.replace(/^unix:\/\//, '')
   if (path === '') return 'the configuration gives it no address'
-  return await new Promise((resolve) => {
-    const socket = connect({ path })
-    const finish = (error: string | undefined) => {
-      socket.destroy()
-      resolve(error)
-    }
-    socket.setTimeout(DIAL_MS, () => finish(`no answer within ${DIAL_MS / 1000} s`))
-    socket.once('connect', () => finish(undefined))
-    socket.once('error', (error) => finish(error.message))
-  })
+  return (await dialError(path, DIAL_MS))?.message
 }
 
 // The kernel tells when a process started in hundredths of a second, and the files may be written just before.
