@@ -1,8 +1,8 @@
 /** The two calls of CRI that wait until what they need is ready. */
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fromBinary } from '@bufbuild/protobuf'
 import { hasCode, LayercastError } from '../errors.ts'
 import { messageOf } from '../kit/cleanup.ts'
+import { pause } from '../kit/pause.ts'
 import type { Connection } from '../node/containerd/connection.ts'
 import type { Call, Verdict } from './link.ts'
 import {
@@ -104,9 +104,7 @@ export class Gate {
     if (!call.method.endsWith('/RunPodSandbox')) return
     const { runtimeHandler } = fromBinary(RunPodSandboxRequestSchema, request)
     const { podSandboxId } = fromBinary(RunPodSandboxResponseSchema, answer)
-    const [oldest] = this.#handlers.keys()
-    if (this.#handlers.size >= MOST_SANDBOXES && oldest !== undefined) this.#handlers.delete(oldest)
-    this.#handlers.set(podSandboxId, runtimeHandler)
+    this.#remember(podSandboxId, runtimeHandler)
   }
 
   async #tellLater(work: Promise<Made | undefined>, waited: Waited, started: number): Promise<void> {
@@ -143,20 +141,22 @@ export class Gate {
       cri.client(RuntimeService).podSandboxStatus({ podSandboxId }, { timeoutMs: STATUS_MS }),
     )
     const handler = status?.runtimeHandler ?? ''
-    this.#handlers.set(podSandboxId, handler)
+    this.#remember(podSandboxId, handler)
     return handler
+  }
+
+  #remember(podSandboxId: string, handler: string): void {
+    const [oldest] = this.#handlers.keys()
+    if (this.#handlers.size >= MOST_SANDBOXES && oldest !== undefined) this.#handlers.delete(oldest)
+    this.#handlers.set(podSandboxId, handler)
   }
 }
 
 /** Rejects with TIMED_OUT after so long, unless the signal fires, after which nobody waits. */
 async function timeUp(ms: number, signal: AbortSignal): Promise<undefined> {
-  if (!Number.isFinite(ms)) return await new Promise<undefined>((resolve) => onAbort(signal, () => resolve(undefined)))
-  try {
-    await sleep(ms, undefined, { signal })
-  } catch {
-    // Fired: the call is over, or has what it needs.
-    return undefined
-  }
+  await pause(ms, signal)
+  // Fired: the call is over, or has what it needs.
+  if (signal.aborted) return undefined
   throw new LayercastError(
     'TIMED_OUT',
     `it was not ready within ${Math.round(ms / 1000)} s, and is made ready all the same`,
@@ -164,11 +164,6 @@ async function timeUp(ms: number, signal: AbortSignal): Promise<undefined> {
       fix: 'Give --budget more time, or make the image ready ahead of its pods: layercast unpack IMAGE --runtime-handler HANDLER.',
     },
   )
-}
-
-function onAbort(signal: AbortSignal, then: () => void): void {
-  if (signal.aborted) then()
-  else signal.addEventListener('abort', then, { once: true })
 }
 
 function refusalText(error: unknown): string {
