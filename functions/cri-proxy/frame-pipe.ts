@@ -54,13 +54,7 @@ export class FramePipe {
         const count = Math.min(this.#passing, chunk.length - at)
         this.#passing -= count
         at += count
-        if (this.#passing > 0) continue
-        this.#begun = true
-        if (this.#injected.length > 0) {
-          this.#forward(chunk.subarray(from, at))
-          from = at
-          this.#flushInjected()
-        }
+        if (this.#passing === 0) from = this.#endFrame(chunk, from, at)
         continue
       }
       if (this.#wanted === undefined && this.#pendingBytes === 0 && chunk.length - at >= HEADER_BYTES) {
@@ -81,12 +75,7 @@ export class FramePipe {
             from = end
           }
           at = end
-          this.#begun = true
-          if (this.#injected.length > 0) {
-            this.#forward(chunk.subarray(from, at))
-            from = at
-            this.#flushInjected()
-          }
+          from = this.#endFrame(chunk, from, at)
           continue
         }
       }
@@ -107,6 +96,15 @@ export class FramePipe {
   #isBetweenFrames(): boolean {
     // What is pending has not gone on, not even its header.
     return this.#passing === 0 && this.#begun
+  }
+
+  /** A frame ended at `at`, and what goes on from `from` is not written yet; gives where the rest of that begins. */
+  #endFrame(chunk: Buffer, from: number, at: number): number {
+    this.#begun = true
+    if (this.#injected.length === 0) return from
+    this.#forward(chunk.subarray(from, at))
+    this.#flushInjected()
+    return at
   }
 
   #frameEnded(): void {
