@@ -56,6 +56,8 @@ export interface LinkOptions {
 
 /** The most bytes of a request's message that are looked at; larger ones pass as they are. gRPC's own limit is 16 MiB. */
 const MOST_MESSAGE = 4 * 1024 * 1024
+/** gRPC over HTTP/2, Length-Prefixed-Message: a flag, and four bytes of length. */
+const PREFIX_BYTES = 5
 /** The most bytes of one header block, as it lies in its frames. */
 const MOST_BLOCK = 256 * 1024
 /** Streams that one client may have open; the kubelet has some dozens. */
@@ -84,8 +86,11 @@ interface Gated {
 
 /** Gathers the first message of one direction of a stream. */
 class Message {
-  #parts: Uint8Array[] = []
+  /** What has come, and room for more. */
+  #buffer = Buffer.alloc(0)
   #bytes = 0
+  /** Whether no more is wanted: the message is whole, or none that is looked at. */
+  #done = false
   #whole: Uint8Array | undefined
 
   /** The message, once it is whole; without its prefix. */
@@ -98,25 +103,31 @@ class Message {
 
   /** Takes the next payload. Gives whether the message became whole with it. */
   add(payload: Uint8Array): boolean {
-    if (this.#whole !== undefined || this.#bytes > MOST_MESSAGE) return false
-    this.#parts.push(payload)
-    this.#bytes += payload.length
-    if (this.#bytes < 5) return false
-    const bytes = Buffer.concat(this.#parts)
-    this.#parts = [bytes]
-    const due = 5 + bytes.readUInt32BE(1)
-    if (due > MOST_MESSAGE) {
-      this.#bytes = MOST_MESSAGE + 1
-      this.#parts = []
-      return false
-    }
-    if (bytes.length < due) return false
+    if (this.#done) return false
+    this.#append(payload)
+    if (this.#bytes < PREFIX_BYTES) return false
+    const due = PREFIX_BYTES + this.#buffer.readUInt32BE(1)
+    if (due <= MOST_MESSAGE && this.#bytes < due) return false
+    const buffer = this.#buffer
+    this.#done = true
+    this.#buffer = Buffer.alloc(0)
     // A compressed message is nobody's here: the kubelet sends none.
-    this.#whole = bytes[0] === 0 ? bytes.subarray(5, due) : undefined
-    this.surplus = bytes.length > due
-    this.#parts = []
-    if (this.#whole === undefined) this.#bytes = MOST_MESSAGE + 1
-    return this.#whole !== undefined
+    if (due > MOST_MESSAGE || buffer[0] !== 0) return false
+    this.#whole = buffer.subarray(PREFIX_BYTES, due)
+    this.surplus = this.#bytes > due
+    return true
+  }
+
+  /** The room doubles, so that a message in many small frames costs no more than its length. */
+  #append(payload: Uint8Array): void {
+    const bytes = this.#bytes + payload.length
+    if (bytes > this.#buffer.length) {
+      const larger = Buffer.allocUnsafe(Math.max(bytes, 2 * this.#buffer.length))
+      this.#buffer.copy(larger)
+      this.#buffer = larger
+    }
+    this.#buffer.set(payload, this.#bytes)
+    this.#bytes = bytes
   }
 }
 
