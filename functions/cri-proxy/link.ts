@@ -293,6 +293,9 @@ export class Link {
   }
 
   #refuse(id: number, stream: Stream, { status, message }: Exclude<Verdict, { pass: true }>): void {
+    // containerd may have nothing more to say of a call, and then it stays: only the latest can have late answers.
+    const [oldest] = this.#refused
+    if (this.#refused.size >= MOST_STREAMS && oldest !== undefined) this.#refused.delete(oldest)
     this.#refused.add(id)
     stream.status = status
     this.#streams.delete(id)
