@@ -14,7 +14,7 @@ export function checkLabels(labels: Labels): Labels {
         'LABEL_TOO_LARGE',
         `label ${quote(key)} takes ${size} bytes, more than ${MAX_LABEL_BYTES}`,
         {
-          fix: 'Shorten the value: key and value together may take 4096 bytes.',
+          fix: `Shorten the value: key and value together may take ${MAX_LABEL_BYTES} bytes.`,
           detail: { key, size, limit: MAX_LABEL_BYTES },
         },
       )
