@@ -2,12 +2,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { LayercastError } from '../errors.ts'
 import { dialError } from '../linux/unix-socket.ts'
-import { readRunningConfig } from '../node/containerd-config/running-config.ts'
 import { Connection } from '../node/containerd/connection.ts'
 import { CRI_NAMESPACE } from '../node/cri-namespace.ts'
-import { daemonOf } from '../node/daemon.ts'
 import type { Backend } from '../node/ports.ts'
-import { findSandboxImage } from '../runner/runtime-handlers/sandbox-image.ts'
 import { Gate, isGated, type FailedEvent, type ReadyEvent } from './gate.ts'
 import { Metrics, serveMetrics } from './metrics.ts'
 import { NodeState } from './node-state.ts'
@@ -53,7 +50,7 @@ export async function runCriProxy(options: CriProxyOptions): Promise<void> {
   const metrics = new Metrics({ connections: () => proxy.connections, pending: () => readiness.pending })
   const gate = new Gate({
     readiness,
-    sandboxImage: () => sandboxImageOf(node, options.configPath),
+    sandboxImage: () => node.run((backend) => node.sandboxImage(backend)),
     cri,
     budgetMs,
     onFailure,
@@ -100,11 +97,4 @@ export async function runCriProxy(options: CriProxyOptions): Promise<void> {
     cri.close()
     node.forget()
   }
-}
-
-async function sandboxImageOf(node: NodeState, configPath: string | undefined): Promise<string | undefined> {
-  return await node.run(async (backend) => {
-    const { config } = await readRunningConfig(daemonOf(backend), configPath)
-    return (await findSandboxImage(backend, config)).image?.reference
-  })
 }

@@ -4,12 +4,15 @@
  */
 import { hasCode } from '../errors.ts'
 import type { Digest } from '../image/digest.ts'
+import { readRunningConfig } from '../node/containerd-config/running-config.ts'
+import { daemonOf } from '../node/daemon.ts'
 import { recordOrNone } from '../node/or-none.ts'
 import type { Backend, SnapshotterPlugin } from '../node/ports.ts'
 import type { Planned } from '../plan/document.ts'
 import { plan } from '../plan/plan.ts'
 import { findImage } from '../runner/images/find.ts'
 import { imageInput, type NamedImage } from '../runner/images/named-image.ts'
+import { findSandboxImage } from '../runner/runtime-handlers/sandbox-image.ts'
 import { resolveRuntimeHandlers } from '../runner/runtime-handlers/targets.ts'
 
 /** For how long a name is taken to lead to the same image, and a configuration to be the daemon's. */
@@ -55,6 +58,7 @@ export class NodeState {
   readonly #handlers = new Map<string, Fresh<HandlerSnapshotter>>()
   readonly #plans = new Map<string, Fresh<Known>>()
   readonly #plugins = new Map<'all', Fresh<SnapshotterPlugin[]>>()
+  readonly #sandboxImages = new Map<'all', Fresh<string | undefined>>()
 
   constructor(options: NodeStateOptions) {
     this.#options = options
@@ -88,6 +92,17 @@ export class NodeState {
     })
   }
 
+  /** The pause image; undefined where the node does not have it. Errors as `readRunningConfig` and `findSandboxImage`. */
+  async sandboxImage(backend: Backend): Promise<string | undefined> {
+    const name = await kept(this.#sandboxImages, 'all', async () => {
+      const { config } = await readRunningConfig(daemonOf(backend), this.#options.configPath)
+      return (await findSandboxImage(backend, config)).image?.reference
+    })
+    // containerd pulls it for this pod: the next one is to find it.
+    if (name === undefined) this.#sandboxImages.clear()
+    return name
+  }
+
   /**
    * The plan of an image that CRI names so, for a snapshotter. Errors as `findImage` and `plan`.
    * @param said the image as the pod's author wrote it, which names the plan where it leads to the same image; empty where the
@@ -118,6 +133,7 @@ export class NodeState {
     const old = this.#connected
     this.#connected = undefined
     this.#plugins.clear()
+    this.#sandboxImages.clear()
     this.#handlers.clear()
     this.#plans.clear()
     if (old?.users === 0) void end(old)
