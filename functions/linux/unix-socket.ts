@@ -1,5 +1,10 @@
-/** Whether somebody serves a unix socket. */
+/** Where a unix socket is, and whether somebody serves it. */
 import { connect } from 'node:net'
+
+/** The path of a socket that is named by its path or, as kubelet and crictl do, by a `unix://` address. */
+export function socketPath(address: string): string {
+  return address.replace(/^unix:\/\//, '')
+}
 
 /**
  * Connects to a socket, and ends the connection at once.

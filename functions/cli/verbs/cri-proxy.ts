@@ -6,8 +6,7 @@ import type { Context } from '../program/context.ts'
 import { count, duration } from '../program/text.ts'
 import { seconds } from '../program/values.ts'
 import { verb } from '../program/verb.ts'
-
-const DEFAULT_ADDRESS = '/run/containerd/containerd.sock'
+import { CONTAINERD_CONFIG } from './shared/options.ts'
 
 export const criProxyVerb = verb({
   path: ['cri-proxy'],
@@ -20,38 +19,40 @@ export const criProxyVerb = verb({
   arguments: [],
   options: {
     listen: { value: 'PATH', summary: 'the socket that it serves (default: /run/layercast/cri.sock)' },
-    upstream: { value: 'PATH', summary: "containerd's socket (default: --address, and else containerd's own)" },
+    upstream: { value: 'PATH', summary: "containerd's socket (default: --address)" },
     budget: { value: 'TIME', summary: 'how long a call waits at most, before it goes on as it came (default: 90s)' },
     onFailure: {
-      value: 'pass|refuse',
+      value: 'WHAT',
+      choices: ['pass', 'refuse'],
       summary: 'what becomes of a call whose image could not be made ready (default: pass)',
     },
     grace: { value: 'TIME', summary: 'how long calls under way are waited for at the end (default: 10s)' },
-    containerdConfig: {
-      value: 'FILE',
-      summary: "containerd's configuration (default: the one that it was started with)",
-    },
+    containerdConfig: CONTAINERD_CONFIG,
     metrics: { value: 'HOST:PORT', summary: 'serves /metrics for Prometheus, and /healthz' },
-    logFormat: { value: 'text|json', summary: 'one line for each thing that happened (default: text)' },
+    logFormat: {
+      value: 'FORMAT',
+      choices: ['text', 'json'],
+      summary: 'one line for each thing that happened (default: text)',
+    },
   },
   examples: [
     { command: 'cri-proxy', summary: 'between the kubelet and containerd, at their usual places' },
     { command: 'cri-proxy --metrics 127.0.0.1:9095 --log-format json', summary: 'with figures, and logs for programs' },
   ],
   async run(context, { options }) {
-    const { CRI_PROXY_SOCKET } = await import('../../runner/doctor/names.ts')
-    const listen = options.listen ?? CRI_PROXY_SOCKET
-    const upstream = options.upstream ?? context.globals.address ?? DEFAULT_ADDRESS
-    const onFailure = oneOf('--on-failure', options.onFailure ?? 'pass', ['pass', 'refuse'] as const)
-    const format = oneOf('--log-format', options.logFormat ?? 'text', ['text', 'json'] as const)
+    const { onFailure = 'pass', logFormat = 'text' } = options
     const metrics = options.metrics === undefined ? undefined : addressOf(options.metrics)
     const budgetMs = seconds('--budget', options.budget ?? '90s') * 1000
     const graceMs = seconds('--grace', options.grace ?? '10s') * 1000
-    const { runCriProxy } = await import('../../cri-proxy/cri-proxy.ts')
+    const { CRI_PROXY_SOCKET } = await import('../../runner/doctor/names.ts')
+    const { socketPath } = await import('../../linux/unix-socket.ts')
+    const { daemonAddress } = await import('../../node/containerd/connection.ts')
     const { connectContainerd } = await import('../../node/containerd/backend.ts')
     const { CRI_NAMESPACE } = await import('../../node/cri-namespace.ts')
+    const { runCriProxy } = await import('../../cri-proxy/cri-proxy.ts')
+    const upstream = socketPath(options.upstream ?? daemonAddress(context.globals.address))
     await runCriProxy({
-      listen,
+      listen: socketPath(options.listen ?? CRI_PROXY_SOCKET),
       upstream,
       connect: () => connectContainerd({ address: upstream, namespace: CRI_NAMESPACE }),
       configPath: options.containerdConfig,
@@ -60,16 +61,10 @@ export const criProxyVerb = verb({
       graceMs,
       metrics,
       signal: context.signal,
-      onEvent: (event) => tell(context, event, format),
+      onEvent: (event) => tell(context, event, logFormat),
     })
   },
 })
-
-function oneOf<T extends string>(flag: string, value: string, known: readonly T[]): T {
-  const found = known.find((one) => one === value)
-  if (found !== undefined) return found
-  throw new LayercastError('USAGE', `${flag} is ${value}`, { fix: `Give one of ${known.join(', ')}.` })
-}
 
 function addressOf(text: string): { host: string; port: number } {
   const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text)

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { namespaceOf, orGone, processStat, type ProcessStat } from '../../linux/process.ts'
+import { socketPath } from '../../linux/unix-socket.ts'
 import type { Daemon } from '../ports.ts'
 import { DEFAULT_CONFIG_PATH } from './files.ts'
 
@@ -67,7 +68,7 @@ function startOf({ startTime }: ProcessStat): Date {
 const LISTENS = 0x10000
 
 function listenerOf(address: string): number | undefined {
-  const path = real(address.replace(/^unix:\/\//, ''))
+  const path = real(socketPath(address))
   const sockets = readFileSync('/proc/net/unix', 'utf8')
     .split('\n')
     .map((line) => /^\S+ \S+ \S+ (\S+) \S+ \S+ +(\d+) (.+)$/.exec(line))

@@ -7,7 +7,7 @@ import type { Applier } from '../../layer/apply/types.ts'
 import { parseDaemonVersion } from '../daemon-version.ts'
 import type { Backend, ContainerRecord, Daemon, Differ } from '../ports.ts'
 import type { CallOptions } from './calls.ts'
-import { Connection, DEFAULT_ADDRESS, DEFAULT_NAMESPACE } from './connection.ts'
+import { Connection, daemonAddress, DEFAULT_NAMESPACE } from './connection.ts'
 import { containers } from './containers.ts'
 import { containerdContent } from './content.ts'
 import { diffService, differ } from './diff.ts'
@@ -45,7 +45,7 @@ const GREETING_MS = 15_000
  * containerd's. `close` ends the session, which the backends under a lease share.
  */
 export async function connectContainerd(options: ContainerdOptions = {}): Promise<ContainerdBackend> {
-  const address = options.address ?? (process.env['CONTAINERD_ADDRESS'] || DEFAULT_ADDRESS)
+  const address = daemonAddress(options.address)
   const namespace = options.namespace ?? (process.env['CONTAINERD_NAMESPACE'] || DEFAULT_NAMESPACE)
   const connection = Connection.to(address, namespace, options)
   try {

@@ -3,15 +3,21 @@ import type { DescService } from '@bufbuild/protobuf'
 import { createClient, type Client, type Interceptor } from '@connectrpc/connect'
 import { createGrpcTransport } from '@connectrpc/connect-node'
 import type { LayercastError } from '../../errors.ts'
+import { socketPath } from '../../linux/unix-socket.ts'
 import { Calls, type CallOptions } from './calls.ts'
 import { answered, fromGrpc, daemonUnreachable, type Meaning } from './errors.ts'
 import { Session } from './session.ts'
 
-export const DEFAULT_ADDRESS = '/run/containerd/containerd.sock'
+const DEFAULT_ADDRESS = '/run/containerd/containerd.sock'
 export const DEFAULT_NAMESPACE = 'default'
 
 // Only the :authority of requests: the connection goes to the socket.
 const BASE_URL = 'http://containerd.sock'
+
+/** The daemon's socket: the one that is named, else CONTAINERD_ADDRESS, else where containerd puts it. */
+export function daemonAddress(named: string | undefined): string {
+  return named ?? (process.env['CONTAINERD_ADDRESS'] || DEFAULT_ADDRESS)
+}
 
 /** One HTTP/2 session to a containerd daemon, in one namespace and, when asked, under one lease. */
 export class Connection {
@@ -44,7 +50,7 @@ export class Connection {
 
   /** Connects at the first call. */
   static to(address: string, namespace: string, options: CallOptions = {}): Connection {
-    const session = new Session(BASE_URL, address.replace(/^unix:\/\//, ''))
+    const session = new Session(BASE_URL, socketPath(address))
     return new Connection(session, new Calls(options), address, namespace, undefined)
   }
 

@@ -1,6 +1,6 @@
 /** What doctor's checks look at: the daemon, its plugins and sockets, its configuration. */
 import { statSync } from 'node:fs'
-import { dialError } from '../../linux/unix-socket.ts'
+import { dialError, socketPath } from '../../linux/unix-socket.ts'
 import { configRefusal } from '../../node/containerd-config/config-refusal.ts'
 import type { ProxyPlugin } from '../../node/containerd-config/config.ts'
 import { readRunningConfig, type RunningConfig } from '../../node/containerd-config/running-config.ts'
@@ -28,7 +28,7 @@ export interface DaemonFacts extends RunningConfig {
 const DIAL_MS = 2_000
 
 async function dial(address: string): Promise<string | undefined> {
-  const path = address.replace(/^unix:\/\//, '')
+  const path = socketPath(address)
   if (path === '') return 'the configuration gives it no address'
   return (await dialError(path, DIAL_MS))?.message
 }
