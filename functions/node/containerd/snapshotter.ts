@@ -3,6 +3,7 @@ import { create } from '@bufbuild/protobuf'
 import { FieldMaskSchema } from '@bufbuild/protobuf/wkt'
 import type { Client } from '@connectrpc/connect'
 import { hasCode, LayercastError } from '../../errors.ts'
+import { once } from '../../kit/once.ts'
 import type { Mount } from '../../linux/mount-list.ts'
 import { isAtLeast, type DaemonVersion } from '../daemon-version.ts'
 import type { Labels, SnapshotInfo, SnapshotKind, Snapshotter, Usage } from '../ports.ts'
@@ -24,23 +25,18 @@ export class ContainerdSnapshotter implements Snapshotter {
   readonly name: string
   readonly #connection: Connection
   readonly #client: Client<typeof Snapshots>
-  readonly #version: DaemonVersion
-  #advertised: Promise<ReadonlySet<string>> | undefined
+  readonly #advertised: () => Promise<ReadonlySet<string>>
 
   /** @param version the daemon's */
   constructor(connection: Connection, name: string, version: DaemonVersion) {
     this.name = name
     this.#connection = connection
     this.#client = connection.client(Snapshots)
-    this.#version = version
+    this.#advertised = once(() => readCapabilities(connection, name, version))
   }
 
   capabilities(): Promise<ReadonlySet<string>> {
-    this.#advertised ??= readCapabilities(this.#connection, this.name, this.#version).catch((error: unknown) => {
-      this.#advertised = undefined
-      throw error
-    })
-    return this.#advertised
+    return this.#advertised()
   }
 
   async prepare(key: string, parent: string, labels: Labels): Promise<Mount[]> {

@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs'
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import { hasCode, LayercastError } from '../../errors.ts'
+import { once } from '../../kit/once.ts'
 import { databaseFailure, databaseGone, writeFailure } from './failures.ts'
 import { makeTree, type Layout } from './layout.ts'
 import { Reader } from './reader.ts'
@@ -29,7 +30,14 @@ export class RootDatabase {
   readonly #statements = new Map<string, StatementSync>()
   #db: DatabaseSync | undefined
   #inode = 0n
-  #ready: Promise<void> | undefined
+  readonly #ready = once(async () => {
+    try {
+      await this.#prepareForChange()
+    } catch (error) {
+      this.#disconnect()
+      throw writeFailure(this.#layout, error)
+    }
+  })
   #closed = false
   /** Set once, when the root is opened. */
   beforeFirstChange: FirstChange | undefined
@@ -51,12 +59,7 @@ export class RootDatabase {
 
   /** Runs the work as one transaction under the write lock: all of its changes are made, or none. */
   async transaction<T>(work: () => T): Promise<T> {
-    this.#ready ??= this.#prepareForChange().catch((error: unknown) => {
-      this.#ready = undefined
-      this.#disconnect()
-      throw writeFailure(this.#layout, error)
-    })
-    await this.#ready
+    await this.#ready()
     return this.locked(work)
   }
 

@@ -1,10 +1,10 @@
 /** The provider over the node's content store: other blobs with the same diff ID (containerd/FACTS.md section 7). */
 import type { Descriptor } from '../../image/descriptor.ts'
 import { UNCOMPRESSED_LABEL } from '../../image/label-names.ts'
+import { once } from '../../kit/once.ts'
 import { hasLastByte } from '../../node/blob-fault.ts'
 import type { Backend, ContentInfo } from '../../node/ports.ts'
 import { isArchive, sniffed } from './blob.ts'
-import { once } from './once.ts'
 import type { BlobOffer, BlobProvider } from './types.ts'
 
 /**
