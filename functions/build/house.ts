@@ -45,7 +45,7 @@ export function inspectHouse(options: HouseOptions): string[] {
       .map(({ path }) => `${path} holds no module: take its row out of ${TABLE}`),
     ...[...graph].flatMap(([file, imports]) => forbidden(file, imports, rooms)),
     ...[...graph].flatMap(([file, imports]) => unread(file, imports, graph, tops)),
-    ...files.flatMap((file) => untold(root, file)),
+    ...[...graph].flatMap(([file, { isTold }]) => (isTold ? [] : [`${file} does not say first what it is for`])),
     ...circles(graph),
     ...doubled(graph),
     ...files
@@ -77,6 +77,8 @@ interface ModuleNames {
   packages: string[]
   /** The names that the module itself declares and exports. */
   exported: string[]
+  /** Whether it says first what it is for: before its imports, which tools sort and would tear from a comment among them. */
+  isTold: boolean
 }
 
 function importsOf(root: string, file: string): ModuleNames {
@@ -102,6 +104,7 @@ function importsOf(root: string, file: string): ModuleNames {
       .flatMap(({ entries }) => entries)
       .filter(({ moduleRequest, exportName }) => moduleRequest === null && exportName.kind === 'Name')
       .flatMap(({ exportName }) => exportName.name ?? []),
+    isTold: text.startsWith('/**') || text.startsWith('//'),
   }
 }
 
@@ -228,12 +231,6 @@ function findCircle(nodes: ReadonlyMap<string, ReadonlyMap<string, string>>): st
     if (found !== undefined) return found
   }
   return undefined
-}
-
-/** A module says first what it is for: before its imports, which tools sort and would tear from a comment among them. */
-function untold(root: string, file: string): string[] {
-  const text = readFileSync(join(root, file), 'utf8')
-  return text.startsWith('/**') || text.startsWith('//') ? [] : [`${file} does not say first what it is for`]
 }
 
 function unexplained(root: string, folder: string): string[] {
