@@ -2,7 +2,16 @@
 import { hasCode, type Code } from '../errors.ts'
 import type { Digest } from '../image/digest.ts'
 import { retry } from '../kit/retry.ts'
-import type { ContentInfo, ContentStore, ImageRecord, ImageStore, Leases, SnapshotInfo, Snapshotter } from './ports.ts'
+import type {
+  ContentInfo,
+  ContentStore,
+  HeldSnapshot,
+  ImageRecord,
+  ImageStore,
+  Leases,
+  SnapshotInfo,
+  Snapshotter,
+} from './ports.ts'
 
 /** The snapshot, or undefined where there is none of this name. */
 export async function statOrNone(snapshotter: Snapshotter, key: string): Promise<SnapshotInfo | undefined> {
@@ -28,8 +37,17 @@ export async function removeBlobIfThere(content: Pick<ContentStore, 'remove'>, d
 }
 
 /** Deletes the lease, unless it is gone already. */
-export async function deleteLeaseIfThere(leases: Pick<Leases, 'delete'>, id: string): Promise<void> {
-  await orNone('NOT_FOUND', () => leases.delete(id))
+export async function deleteLeaseIfThere(
+  leases: Pick<Leases, 'delete'>,
+  id: string,
+  options?: { sync?: boolean },
+): Promise<void> {
+  await orNone('NOT_FOUND', () => leases.delete(id, options))
+}
+
+/** The snapshots that a lease holds; none where the lease is gone. */
+export async function heldBy(leases: Pick<Leases, 'held'>, id: string): Promise<HeldSnapshot[]> {
+  return (await orNone('NOT_FOUND', () => leases.held(id))) ?? []
 }
 
 /** The record of this name, or undefined where there is none. */

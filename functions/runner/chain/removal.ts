@@ -5,10 +5,10 @@ import { GC_REF_SNAPSHOT, GC_ROOT } from '../../image/label-names.ts'
 import { checkAborted } from '../../kit/abort.ts'
 import { cleanUp } from '../../kit/cleanup.ts'
 import { retry } from '../../kit/retry.ts'
-import { statOrNone } from '../../node/or-none.ts'
+import { heldBy, statOrNone } from '../../node/or-none.ts'
 import type { Backend, Labels, Snapshotter } from '../../node/ports.ts'
 import type { EmitOperation } from '../operation/events.ts'
-import { heldBy, removalLease, underLease } from '../operation/lease.ts'
+import { removalLease, underLease } from '../operation/lease.ts'
 
 const LEASE_SECONDS = 10 * 60
 
@@ -97,7 +97,7 @@ export async function checkCollected(
     if (info === undefined) continue
     const leases: string[] = []
     for await (const { id } of backend.leases.list()) {
-      const held = await heldBy(backend, id)
+      const held = await heldBy(backend.leases, id)
       if (held.some(({ snapshotter: of, key }) => of === snapshotter.name && key === name)) leases.push(id)
     }
     const keepers = [

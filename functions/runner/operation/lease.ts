@@ -4,7 +4,8 @@ import { hasCode } from '../../errors.ts'
 import { cleanUp, messageOf } from '../../kit/cleanup.ts'
 import { retry } from '../../kit/retry.ts'
 import { createMarkedLease } from '../../node/marked-lease.ts'
-import type { Backend, HeldSnapshot } from '../../node/ports.ts'
+import { deleteLeaseIfThere } from '../../node/or-none.ts'
+import type { Backend } from '../../node/ports.ts'
 import type { EmitOperation } from './events.ts'
 
 export interface LeaseOptions {
@@ -90,20 +91,6 @@ async function create(backend: Backend, id: string, options: LeaseOptions): Prom
  * this lease held.
  */
 export async function dropLease(backend: Backend, id: string, emit: EmitOperation, sync = false): Promise<void> {
-  try {
-    await retry(() => backend.leases.delete(id, { sync }), { what: `delete lease ${id}`, emit })
-  } catch (error) {
-    if (!hasCode(error, 'NOT_FOUND')) throw error
-  }
+  await retry(() => deleteLeaseIfThere(backend.leases, id, { sync }), { what: `delete lease ${id}`, emit })
   emit({ type: 'lease', id, step: 'deleted' })
-}
-
-/** The snapshots that a lease holds; none where the lease is gone. */
-export async function heldBy(backend: Backend, id: string): Promise<HeldSnapshot[]> {
-  try {
-    return await backend.leases.held(id)
-  } catch (error) {
-    if (hasCode(error, 'NOT_FOUND')) return []
-    throw error
-  }
 }

@@ -1,11 +1,11 @@
 /** Clears away what killed processes of layercast left on a node: leases, the unfinished snapshots that those hold, mounts. */
 import { messageOf } from '../../kit/cleanup.ts'
 import { anyMountPlace } from '../../linux/mount-places.ts'
-import { removeIfThere, statOrNone } from '../../node/or-none.ts'
+import { heldBy, removeIfThere, statOrNone } from '../../node/or-none.ts'
 import type { Backend } from '../../node/ports.ts'
 import { hasEnded, PROCESS_LABEL } from '../../node/process-mark.ts'
 import type { EmitOperation } from './events.ts'
-import { dropLease, heldBy, isRemovalLease } from './lease.ts'
+import { dropLease, isRemovalLease } from './lease.ts'
 import { isTemporaryKey } from './snapshot-keys.ts'
 
 /**
@@ -60,7 +60,7 @@ async function unmountLeftBehind(): Promise<void> {
 async function removeHeldBy(backend: Backend, lease: string): Promise<void> {
   // The lease of a removal holds snapshots that others made.
   if (isRemovalLease(lease)) return
-  for (const { snapshotter: name, key } of await heldBy(backend, lease)) {
+  for (const { snapshotter: name, key } of await heldBy(backend.leases, lease)) {
     if (!isTemporaryKey(key)) continue
     const snapshotter = backend.snapshotter(name)
     const info = await statOrNone(snapshotter, key)
